@@ -1,0 +1,51 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "brume/base/error.h"
+
+namespace brume {
+
+/// A regular file open for reading. Its size is taken once, from the open descriptor; a later short read is
+/// an error, so a file that shrinks while it is read can never raise SIGBUS.
+class InputFile {
+ public:
+  /// Throws with `code` if `path` cannot be opened or is not a regular file.
+  InputFile(std::filesystem::path path, ExitCode code);
+  ~InputFile();
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  uint64_t size() const { return size_; }
+
+  /// Fills `out` with the bytes from `offset`. Safe from several threads.
+  void read_at(uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  std::filesystem::path path_;
+  ExitCode code_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+/// The whole of a file of at most `limit` bytes; a longer one is an error that names the limit.
+std::string read_text_file(const std::filesystem::path& path, uint64_t limit, ExitCode code);
+
+/// Whether an existing file may be replaced.
+enum class Existing { kReplace, kKeep };
+
+/// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part: a
+/// temporary file in the same directory, fsync, rename, fsync of the directory. With kKeep an existing `path`
+/// is an error. Throws kOutputFailed, and leaves no temporary file behind.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           Existing existing = Existing::kReplace);
+
+/// Writes all of `bytes` to an open descriptor (standard output, a pipe). `name` is for the message of the
+/// kOutputFailed.
+void write_all(int fd, std::span<const std::byte> bytes, const std::string& name);
+
+}  // namespace brume

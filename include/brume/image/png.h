@@ -1,0 +1,30 @@
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "brume/image/picture.h"
+
+namespace brume {
+
+/// A text chunk: written as tEXt where `text` is Latin-1, as iTXt (UTF-8) otherwise. `keyword` is 1 to 79
+/// Latin-1 characters.
+struct PngText {
+  std::string keyword;
+  std::string text;  // UTF-8
+};
+
+/// A PNG file's bytes. The same picture and texts always give the same bytes.
+std::vector<std::byte> encode_png(const Picture& picture, const std::vector<PngText>& texts);
+
+/// Decodes an untrusted PNG (8 or 16 bit, any colour type, alpha dropped) to RGB; at most 16,384 pixels a
+/// side and 100 million in all, chunk checksums verified. Throws kInputInvalid with `where`.
+Picture decode_png(std::span<const std::byte> file, const std::string& where);
+
+/// The text chunks of an untrusted PNG, in file order, as UTF-8; at most 1,000 of them and 16 MiB in all.
+/// Throws kInputInvalid with `where`.
+std::vector<PngText> read_png_texts(std::span<const std::byte> file, const std::string& where);
+
+}  // namespace brume

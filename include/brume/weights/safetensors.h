@@ -1,0 +1,94 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "brume/base/file.h"
+
+namespace brume {
+
+/// The element types of the format, by their exact names in a header.
+enum class StoredType {
+  kBool,
+  kF4,
+  kF6E2M3,
+  kF6E3M2,
+  kU8,
+  kI8,
+  kF8E5M2,
+  kF8E4M3,
+  kF8E8M0,
+  kF8E4M3FNUZ,
+  kF8E5M2FNUZ,
+  kI16,
+  kU16,
+  kF16,
+  kBF16,
+  kI32,
+  kU32,
+  kF32,
+  kC64,
+  kF64,
+  kI64,
+  kU64,
+};
+std::string_view stored_type_name(StoredType type);
+int stored_type_bits(StoredType type);
+
+/// One entry of a header; `begin` and `end` count bytes from the start of the data section.
+struct StoredTensor {
+  std::string name;
+  StoredType dtype;
+  std::vector<uint64_t> shape;
+  uint64_t begin;
+  uint64_t end;
+};
+
+struct SafetensorsHeader {
+  std::vector<StoredTensor> tensors;  // sorted by (begin, end, name)
+  std::map<std::string, std::string> metadata;
+  std::vector<std::string> warnings;  // unknown fields of entries
+};
+
+/// Checks every rule of the format (github.com/huggingface/safetensors, README "Format") against the JSON
+/// text of a header and the number of data bytes that follow it. Throws kModelInvalid with `where`, the
+/// tensor and the rule broken. Stricter than the reference on purpose: no duplicate keys, no NUL in a name,
+/// at most 65,536 tensors, names of at most 1,024 bytes, at most 8 dimensions.
+SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t data_bytes,
+                                           const std::string& where);
+
+/// A .safetensors file, open and validated. Data is read with pread, never mapped.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  const SafetensorsHeader& header() const { return header_; }
+  /// Fills `out` (tensor.end - tensor.begin bytes) with the tensor's data.
+  void read(const StoredTensor& tensor, std::span<std::byte> out) const;
+
+ private:
+  InputFile file_;
+  uint64_t data_start_ = 0;
+  SafetensorsHeader header_;
+};
+
+/// One tensor to write; `data` is little-endian, C order.
+struct TensorToWrite {
+  std::string name;
+  StoredType dtype;
+  std::vector<uint64_t> shape;
+  std::span<const std::byte> data;
+};
+
+/// Writes a file that the reference reader accepts: header padded to 8 bytes, atomically (see
+/// write_file_atomically).
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace brume

@@ -1,0 +1,70 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace brume {
+
+class WeightsView;
+
+/// The tensors of one component of a model, by dotted name, read from disk when asked for. Holds one file or
+/// all shards of an index. Remembers which tensors were taken.
+class Weights {
+ public:
+  /// `directory`/`stem`.safetensors, or the shards listed in `directory`/`stem`.safetensors.index.json, or,
+  /// where neither is there, the same two with ".fp16" before ".safetensors". Shard names must be plain names
+  /// inside `directory`. Throws kModelInvalid.
+  static Weights open(const std::filesystem::path& directory, const std::string& stem);
+  /// A single .safetensors file.
+  static Weights open_file(const std::filesystem::path& path);
+  ~Weights();
+  Weights(Weights&&) noexcept;
+
+  /// A view of everything, whose tensors are given as `dtype`.
+  WeightsView view(at::ScalarType dtype) const;
+  /// Names that no view has given out, sorted, and without those every checkpoint carries for nothing
+  /// (text_model.embeddings.position_ids).
+  std::vector<std::string> unused() const;
+  /// The files read, for messages and digests.
+  std::vector<std::filesystem::path> files() const;
+
+ private:
+  friend class WeightsView;
+  struct Store;
+  explicit Weights(std::shared_ptr<Store> store);
+  std::shared_ptr<Store> store_;
+};
+
+/// A named part of a component's weights: what a layer is built from. Cheap to copy.
+class WeightsView {
+ public:
+  /// The part below `name`: view("down_blocks.0").
+  WeightsView operator/(std::string_view name) const;
+  WeightsView operator/(size_t index) const { return *this / std::to_string(index); }
+
+  /// The tensor `name` with this shape, contiguous, converted to the view's dtype. A tensor that is missing,
+  /// of another shape or of a type that holds no real numbers throws kModelInvalid with the full dotted name
+  /// and the file.
+  at::Tensor tensor(std::string_view name, at::IntArrayRef shape) const;
+  /// As tensor(), or nothing if the name is absent.
+  std::optional<at::Tensor> find(std::string_view name, at::IntArrayRef shape) const;
+  /// True if the tensor `name` is there. Does not count as use.
+  bool contains(std::string_view name) const;
+  /// The shape stored under `name`; throws if it is missing.
+  std::vector<int64_t> shape(std::string_view name) const;
+  std::string full_name(std::string_view name) const;
+
+ private:
+  friend class Weights;
+  WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, at::ScalarType dtype);
+  std::shared_ptr<Weights::Store> store_;
+  std::string prefix_;  // empty, or ends with a dot
+  at::ScalarType dtype_;
+};
+
+}  // namespace brume

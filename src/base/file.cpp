@@ -1,0 +1,142 @@
+#include "brume/base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+namespace brume {
+
+namespace {
+
+std::string reason(int error_number) { return std::generic_category().message(error_number); }
+
+[[noreturn]] void output_error(const std::string& where, int error_number) {
+  const char* remedy =
+      error_number == ENOSPC ? "free some space or choose another disk" : "choose a place you may write to";
+  throw Error(ExitCode::kOutputFailed, where, "cannot write: " + reason(error_number), remedy);
+}
+
+/// The temporary file of one atomic write: gone with the object unless it was renamed.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::filesystem::path& target) {
+    const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
+    name_ = (directory / ".brume.XXXXXX.tmp").string();
+    fd_ = ::mkostemps(name_.data(), 4, O_CLOEXEC);
+    if (fd_ < 0) output_error(target.string(), errno);
+    // mkostemps makes the file private; give it the mode that an ordinary creation would.
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    ::fchmod(fd_, 0666 & ~mask);
+  }
+  ~TemporaryFile() {
+    if (fd_ >= 0) ::close(fd_);
+    if (!name_.empty()) ::unlink(name_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  int fd() const { return fd_; }
+  const char* name() const { return name_.c_str(); }
+  void renamed() { name_.clear(); }
+
+ private:
+  std::string name_;
+  int fd_ = -1;
+};
+
+void sync_directory(const std::filesystem::path& target) {
+  const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) output_error(directory.string(), errno);
+  // Some file systems (FUSE, network ones) refuse to sync a directory; the file itself is already safe there.
+  const int failed = ::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+  ::close(fd);
+  if (failed != 0) output_error(directory.string(), failed);
+}
+
+int rename_keeping(const char* from, const char* to) {
+  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  if (::link(from, to) != 0) return -1;  // file systems without RENAME_NOREPLACE
+  return ::unlink(from);
+}
+
+}  // namespace
+
+InputFile::InputFile(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {
+  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0) {
+    throw Error(code, path_.string(), "cannot read: " + reason(errno), "check the path and its permissions");
+  }
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(fd_);
+    throw Error(code, path_.string(), "is not a regular file", "name a file");
+  }
+  size_ = static_cast<uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      code_(other.code_),
+      fd_(std::exchange(other.fd_, -1)),
+      size_(other.size_) {}
+
+void InputFile::read_at(uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw Error(code_, path_.string(), "cannot read: " + reason(errno));
+    if (n == 0)
+      throw Error(code_, path_.string(), "ends early: it was cut while being read", "fetch it again");
+    offset += static_cast<uint64_t>(n);
+    out = out.subspan(static_cast<size_t>(n));
+  }
+}
+
+std::string read_text_file(const std::filesystem::path& path, uint64_t limit, ExitCode code) {
+  const InputFile file(path, code);
+  if (file.size() > limit) {
+    throw Error(
+        code, path.string(),
+        "has " + std::to_string(file.size()) + " bytes, more than the limit of " + std::to_string(limit));
+  }
+  std::string text(file.size(), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           Existing existing) {
+  TemporaryFile temporary(path);
+  write_all(temporary.fd(), bytes, path.string());
+  if (::fsync(temporary.fd()) != 0) output_error(path.string(), errno);
+  const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), path.c_str())
+                                                 : ::rename(temporary.name(), path.c_str());
+  if (failed != 0) output_error(path.string(), errno);
+  temporary.renamed();
+  sync_directory(path);
+}
+
+void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) output_error(name, errno);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace brume
