@@ -2,8 +2,9 @@
 add_library(brume_options INTERFACE)
 target_compile_features(brume_options INTERFACE cxx_std_20)
 target_compile_options(brume_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
-  # GCC 12 sees overlaps in std::string that are not there (GCC bug 105651).
+  # GCC 12 sees overlaps in std::string and lengths in std::string that are not there (GCC bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>
   $<$<BOOL:${BRUME_WERROR}>:-Werror>)
 if(BRUME_SANITIZE)
   target_compile_options(brume_options INTERFACE -fsanitize=${BRUME_SANITIZE} -fno-sanitize-recover=all

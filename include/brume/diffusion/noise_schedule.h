@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace brume {
+
+enum class BetaSchedule { kLinear, kScaledLinear, kSquaredCosCapV2 };
+enum class TimestepSpacing { kLeading, kTrailing, kLinspace };
+/// What the network predicts: the noise, the velocity ("Progressive Distillation", Salimans and Ho 2022), or
+/// the picture.
+enum class Prediction { kEpsilon, kV, kSample };
+enum class Variance { kFixedSmall, kFixedSmallLog, kFixedLarge };
+
+/// How the prediction of the clean sample is kept in range.
+struct SampleLimits {
+  bool clip = true;
+  double clip_range = 1;
+  bool dynamic_threshold = false;  // "Imagen", Saharia et al. 2022, section 2.3
+  double threshold_quantile = 0.995;
+  double threshold_most = 1;
+};
+
+/// A model's scheduler_config.json, with the defaults of diffusers' DDIMScheduler.
+struct NoiseScheduleConfig {
+  int64_t train_timesteps = 1000;
+  double beta_start = 0.0001;
+  double beta_end = 0.02;
+  BetaSchedule beta_schedule = BetaSchedule::kLinear;
+  std::vector<double> trained_betas;  // instead of the four above, where not empty
+  bool zero_terminal_snr =
+      false;  // "Common Diffusion Noise Schedules and Sample Steps are Flawed", Lin et al. 2023
+  bool final_alpha_one = true;  // set_alpha_to_one
+  TimestepSpacing spacing = TimestepSpacing::kLeading;
+  int64_t steps_offset = 0;
+  Prediction prediction = Prediction::kEpsilon;
+  Variance variance = Variance::kFixedSmall;  // of DDPM
+  SampleLimits limits;
+  std::string class_name = "DDIMScheduler";  // the sampler the model's author chose
+
+  /// Any diffusers scheduler over discrete timesteps. Throws kModelInvalid, naming file, key and value, for
+  /// what brume does not have. Keys that nothing reads are appended to `ignored` as "file: key".
+  static NoiseScheduleConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+};
+
+/// The noise levels of a model: how much of the picture is left at every training timestep.
+class NoiseSchedule {
+ public:
+  explicit NoiseSchedule(NoiseScheduleConfig config);
+
+  const NoiseScheduleConfig& config() const { return config_; }
+  /// The product of (1 - beta) up to timestep t, in fp32 as the reference computes it; t in [0,
+  /// train_timesteps).
+  float alpha_cumprod(int64_t t) const { return alphas_cumprod_.at(static_cast<size_t>(t)); }
+  /// As alpha_cumprod; for a negative t, the level of the finished picture.
+  float alpha_cumprod_or_final(int64_t t) const;
+  /// `steps` timesteps, falling. Throws kUsage where the schedule has no so many.
+  std::vector<int64_t> timesteps(int64_t steps) const;
+
+ private:
+  NoiseScheduleConfig config_;
+  std::vector<float> alphas_cumprod_;
+};
+
+}  // namespace brume

@@ -1,0 +1,35 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include "brume/nn/conv2d.h"
+#include "brume/weights/weights.h"
+
+namespace brume::nn {
+
+/// Halves a map with a strided convolution. Mirrors
+/// diffusers.models.downsampling.Downsample2D(use_conv=True).
+class Downsample {
+ public:
+  /// `padding` 1 pads all sides; 0 pads one row below and one column to the right, as autoencoders do.
+  Downsample(const WeightsView& weights, int64_t channels, int64_t padding);
+  /// [N, C, H, W] -> [N, C, ceil(H/2) or floor(H/2) without padding, the same of W]
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  int64_t padding_;
+  Conv2d conv_;
+};
+
+/// Nearest-neighbour enlargement, then a convolution. Mirrors
+/// diffusers.models.upsampling.Upsample2D(use_conv=True).
+class Upsample {
+ public:
+  Upsample(const WeightsView& weights, int64_t channels);
+  /// [N, C, h, w] -> [N, C, height, width]
+  at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width) const;
+
+ private:
+  Conv2d conv_;
+};
+
+}  // namespace brume::nn

@@ -1,0 +1,51 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "brume/nn/conv2d.h"
+#include "brume/nn/norm.h"
+#include "brume/nn/timestep_embedding.h"
+#include "brume/unet/unet_blocks.h"
+#include "brume/unet/unet_config.h"
+#include "brume/weights/weights.h"
+
+namespace brume {
+
+/// What the UNet is told to draw.
+struct Conditioning {
+  at::Tensor context;   // [N, T, context_width]: the words
+  at::Tensor pooled;    // [N, P], where the model has an added condition
+  at::Tensor time_ids;  // [N, 6] fp32: original height and width, crop top and left, target height and width
+};
+
+/// The denoising network of Stable Diffusion 1, 2 and XL ("High-Resolution Image Synthesis with Latent
+/// Diffusion Models", Rombach et al. 2022; "SDXL", Podell et al. 2023). Mirrors diffusers'
+/// UNet2DConditionModel.
+class UNet {
+ public:
+  UNet(const WeightsView& weights, const UNetConfig& config);
+
+  /// latents [N, in_channels, H, W], timesteps [N] fp32 -> prediction [N, out_channels, H, W], in the
+  /// latents' dtype.
+  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps,
+                        const Conditioning& conditioning) const;
+  const UNetConfig& config() const { return config_; }
+
+ private:
+  at::Tensor embed_time(const at::Tensor& timesteps, const Conditioning& conditioning,
+                        at::ScalarType dtype) const;
+
+  UNetConfig config_;
+  nn::Conv2d conv_in_;
+  nn::TimestepEmbedding time_embedding_;
+  std::optional<nn::TimestepEmbedding> added_embedding_;
+  std::vector<DownBlock> down_;
+  std::optional<MidBlock> mid_;
+  std::vector<UpBlock> up_;
+  nn::GroupNorm norm_out_;
+  nn::Conv2d conv_out_;
+};
+
+}  // namespace brume

@@ -1,0 +1,67 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "brume/nn/resample.h"
+#include "brume/nn/resnet_block.h"
+#include "brume/nn/spatial_transformer.h"
+#include "brume/unet/unet_config.h"
+#include "brume/weights/weights.h"
+
+namespace brume {
+
+/// What every block of one pass sees beside its map.
+struct BlockInput {
+  at::Tensor time;     // [N, 4 x finest channels], after its SiLU
+  at::Tensor context;  // [N, T, context_width]
+};
+
+/// Whether a block changes the resolution; the last one of each path does not.
+enum class Resample { kNo, kYes };
+
+/// Residual blocks, each followed by a transformer where the level has attention, then a halving.
+/// Mirrors diffusers' DownBlock2D and CrossAttnDownBlock2D.
+class DownBlock {
+ public:
+  DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample);
+  /// x [N, C_in, H, W] -> [N, C, H', W']; every intermediate map is appended to `skips`.
+  at::Tensor operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const;
+
+ private:
+  std::vector<nn::ResnetBlock> resnets_;
+  std::vector<nn::SpatialTransformer> attentions_;  // one a resnet, or none
+  std::optional<nn::Downsample> downsample_;
+};
+
+/// Residual block, transformer, residual block at the coarsest level. Mirrors diffusers'
+/// UNetMidBlock2DCrossAttn.
+class MidBlock {
+ public:
+  MidBlock(const WeightsView& weights, const UNetConfig& unet);
+  /// [N, C, H, W] -> the same
+  at::Tensor operator()(const at::Tensor& x, const BlockInput& input) const;
+
+ private:
+  nn::ResnetBlock resnet0_;
+  nn::SpatialTransformer attention_;
+  nn::ResnetBlock resnet1_;
+};
+
+/// As DownBlock, with a skip of the down path joined before each residual block, then a doubling.
+/// Mirrors diffusers' UpBlock2D and CrossAttnUpBlock2D.
+class UpBlock {
+ public:
+  UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample);
+  /// x [N, C_in, H, W] -> [N, C, H', W']; takes its skips from the end of `skips`. H' and W' are those of the
+  /// next skip.
+  at::Tensor operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const;
+
+ private:
+  std::vector<nn::ResnetBlock> resnets_;
+  std::vector<nn::SpatialTransformer> attentions_;  // one a resnet, or none
+  std::optional<nn::Upsample> upsample_;
+};
+
+}  // namespace brume

@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "brume/nn/spatial_transformer.h"
+
+namespace brume {
+
+/// One resolution of the UNet, as the down path has it; the up path mirrors it.
+struct UNetLevel {
+  int64_t channels;
+  int64_t layers;         // residual blocks of the down path; the up path has one more
+  int64_t heads;          // of the transformers
+  int64_t depth;          // transformer blocks in each transformer
+  int64_t context_width;  // cross_attention_dim
+  bool down_attention;
+  bool up_attention;
+};
+
+/// SDXL's extra condition: picture sizes and the pooled words, added to the time embedding ("text_time").
+struct AddedCondition {
+  int64_t time_id_width;  // addition_time_embed_dim
+  int64_t input_width;    // projection_class_embeddings_input_dim
+};
+
+/// The sizes of a UNet2DConditionModel, from its config.json.
+struct UNetConfig {
+  int64_t in_channels;
+  int64_t out_channels;
+  std::optional<int64_t> sample_size;  // default side of the latents
+  std::vector<UNetLevel> levels;       // finest first
+  bool mid_block;
+  nn::Projection projection;
+  int64_t downsample_padding;
+  int64_t norm_groups;
+  double norm_eps;
+  bool cosine_first;
+  double freq_shift;
+  std::optional<AddedCondition> added;
+
+  /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
+  /// Keys that nothing reads are appended to `ignored` as "file: key".
+  static UNetConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+};
+
+}  // namespace brume

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace brume {
+
+/// The sizes of an AutoencoderKL, from its config.json.
+struct VaeConfig {
+  std::vector<int64_t> channels;  // of each resolution, finest first
+  int64_t picture_channels;       // 3
+  int64_t latent_channels;
+  int64_t layers;
+  int64_t norm_groups;
+  int64_t sample_size;  // the side it was trained at: the side of a tile
+  double scaling_factor;
+  double shift_factor;
+  bool quant_conv;
+  bool post_quant_conv;
+  bool mid_attention;
+  bool force_fp32;  // overflows in fp16
+
+  /// Pixels per latent, in each direction.
+  int64_t factor() const { return int64_t{1} << (channels.size() - 1); }
+
+  /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
+  /// Keys that nothing reads are appended to `ignored` as "file: key".
+  static VaeConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+};
+
+}  // namespace brume

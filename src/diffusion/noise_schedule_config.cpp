@@ -1,0 +1,123 @@
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "brume/base/config_file.h"
+#include "brume/diffusion/noise_schedule.h"
+
+namespace brume {
+
+namespace {
+
+constexpr int64_t kMostTimesteps = 1'000'000;
+
+/// Schedulers whose betas and timesteps mean what DDIM's do; any of them can be sampled by any other.
+constexpr std::array<std::string_view, 17> kDiscrete = {
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "PNDMScheduler",
+    "LMSDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "DPMSolverSDEScheduler",
+    "UniPCMultistepScheduler",
+    "DEISMultistepScheduler",
+    "LCMScheduler",
+    "TCDScheduler",
+    "DDIMParallelScheduler",
+};
+
+/// The value of a key as one of an enum's names; the first is the default.
+template <class Enum, size_t N>
+Enum choose(const ConfigFile& config, std::string_view key,
+            const std::array<std::pair<std::string_view, Enum>, N>& names) {
+  const std::string value = config.get_string(key, names.front().first);
+  std::string known = "brume supports";
+  for (const auto& [name, chosen] : names) {
+    if (value == name) return chosen;
+    known += " " + std::string(name);
+  }
+  config.reject(key, known);
+}
+
+Variance read_variance(const ConfigFile& config, const std::string& class_name) {
+  // Other classes give the key another meaning, or none.
+  if (class_name != "DDPMScheduler") return Variance::kFixedSmall;
+  return choose<Variance, 3>(config, "variance_type",
+                             {{{"fixed_small", Variance::kFixedSmall},
+                               {"fixed_small_log", Variance::kFixedSmallLog},
+                               {"fixed_large", Variance::kFixedLarge}}});
+}
+
+SampleLimits read_limits(const ConfigFile& config) {
+  SampleLimits limits;
+  limits.clip = config.get_bool("clip_sample", true);
+  limits.clip_range = config.get_number("clip_sample_range", 1);
+  limits.dynamic_threshold = config.get_bool("thresholding", false);
+  limits.threshold_quantile = config.get_number("dynamic_thresholding_ratio", 0.995);
+  limits.threshold_most = config.get_number("sample_max_value", 1);
+  if (!(limits.threshold_quantile >= 0 && limits.threshold_quantile <= 1)) {
+    config.reject("dynamic_thresholding_ratio", "it must be from 0 to 1");
+  }
+  return limits;
+}
+
+void read_betas(const ConfigFile& config, NoiseScheduleConfig& schedule) {
+  schedule.beta_start = config.get_number("beta_start", 0.0001);
+  schedule.beta_end = config.get_number("beta_end", 0.02);
+  schedule.beta_schedule = choose<BetaSchedule, 3>(config, "beta_schedule",
+                                                   {{{"linear", BetaSchedule::kLinear},
+                                                     {"scaled_linear", BetaSchedule::kScaledLinear},
+                                                     {"squaredcos_cap_v2", BetaSchedule::kSquaredCosCapV2}}});
+  schedule.trained_betas = config.get_numbers("trained_betas");
+  const auto valid = [](double beta) { return beta >= 0 && beta < 1; };
+  if (!valid(schedule.beta_start)) config.reject("beta_start", "it must be from 0 to below 1");
+  if (!valid(schedule.beta_end)) config.reject("beta_end", "it must be from 0 to below 1");
+  if (!std::all_of(schedule.trained_betas.begin(), schedule.trained_betas.end(), valid)) {
+    config.reject("trained_betas", "each must be from 0 to below 1");
+  }
+}
+
+}  // namespace
+
+NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
+                                              std::vector<std::string>& ignored) {
+  const ConfigFile config(file);
+  NoiseScheduleConfig schedule;
+  schedule.class_name = config.require_string("_class_name");
+  if (std::find(kDiscrete.begin(), kDiscrete.end(), schedule.class_name) == kDiscrete.end()) {
+    config.reject("_class_name", "brume supports the schedulers of Stable Diffusion 1, 2 and XL");
+  }
+  schedule.train_timesteps = config.get_int("num_train_timesteps", 1000, 1, kMostTimesteps);
+  read_betas(config, schedule);
+  if (!schedule.trained_betas.empty())
+    schedule.train_timesteps = static_cast<int64_t>(schedule.trained_betas.size());
+  schedule.zero_terminal_snr = config.get_bool("rescale_betas_zero_snr", false);
+  schedule.final_alpha_one = config.get_bool("set_alpha_to_one", true);
+  schedule.spacing = choose<TimestepSpacing, 3>(config, "timestep_spacing",
+                                                {{{"leading", TimestepSpacing::kLeading},
+                                                  {"trailing", TimestepSpacing::kTrailing},
+                                                  {"linspace", TimestepSpacing::kLinspace}}});
+  schedule.steps_offset = config.get_int("steps_offset", 0, 0, kMostTimesteps);
+  schedule.prediction = choose<Prediction, 3>(config, "prediction_type",
+                                              {{{"epsilon", Prediction::kEpsilon},
+                                                {"v_prediction", Prediction::kV},
+                                                {"sample", Prediction::kSample}}});
+  schedule.variance = read_variance(config, schedule.class_name);
+  schedule.limits = read_limits(config);
+  // The other keys belong to samplers of other classes.
+  const bool ours = schedule.class_name == "DDIMScheduler" || schedule.class_name == "DDPMScheduler";
+  if (ours) {
+    config.has("skip_prk_steps");  // left over in many files from PNDM
+    for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
+  }
+  return schedule;
+}
+
+}  // namespace brume

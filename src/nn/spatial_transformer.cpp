@@ -1,0 +1,37 @@
+#include "brume/nn/spatial_transformer.h"
+
+#include <ATen/ATen.h>
+
+namespace brume::nn {
+
+namespace {
+
+constexpr double kNormEps = 1e-6;
+
+Linear projection(const WeightsView& weights, int64_t channels, Projection kind) {
+  return kind == Projection::kConv ? Linear::from_conv(weights, channels, channels)
+                                   : Linear(weights, channels, channels);
+}
+
+}  // namespace
+
+SpatialTransformer::SpatialTransformer(const WeightsView& weights, const SpatialTransformerShape& shape)
+    : norm_(weights / "norm", shape.channels, {shape.norm_groups, kNormEps, kernels::Activation::kNone}),
+      project_in_(projection(weights / "proj_in", shape.channels, shape.projection)),
+      project_out_(projection(weights / "proj_out", shape.channels, shape.projection)) {
+  const WeightsView blocks = weights / "transformer_blocks";
+  for (int64_t i = 0; i < shape.depth; ++i) {
+    blocks_.emplace_back(blocks / static_cast<size_t>(i),
+                         AttentionShape{shape.channels, shape.context_width, shape.heads});
+  }
+}
+
+at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context) const {
+  at::Tensor tokens = norm_(x).flatten(2).transpose(1, 2);  // [N, H W, C]
+  tokens = project_in_(tokens);
+  for (const TransformerBlock& block : blocks_) tokens = block(tokens, context);
+  tokens = project_out_(tokens);
+  return tokens.transpose(1, 2).reshape(x.sizes()) + x;  // [N, C, H, W]
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,43 @@
+#include "brume/nn/transformer_block.h"
+
+#include <ATen/ATen.h>
+
+namespace brume::nn {
+
+namespace {
+
+constexpr int64_t kExpansion = 4;
+
+AttentionShape over_itself(AttentionShape shape) {
+  shape.context_width = shape.width;
+  return shape;
+}
+
+}  // namespace
+
+FeedForward::FeedForward(const WeightsView& weights, int64_t width)
+    : in_(weights / "net.0.proj", width, 2 * kExpansion * width),
+      out_(weights / "net.2", kExpansion * width, width) {}
+
+at::Tensor FeedForward::operator()(const at::Tensor& x) const {
+  const std::vector<at::Tensor> halves = in_(x).chunk(2, -1);  // value, gate: [N, T, 4 width] each
+  return out_(halves[0] * at::gelu(halves[1]));
+}
+
+TransformerBlock::TransformerBlock(const WeightsView& weights, const AttentionShape& shape)
+    : norm1_(weights / "norm1", shape.width),
+      self_attention_(weights / "attn1", over_itself(shape)),
+      norm2_(weights / "norm2", shape.width),
+      cross_attention_(weights / "attn2", shape),
+      norm3_(weights / "norm3", shape.width),
+      feed_forward_(weights / "ff", shape.width) {}
+
+at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& context) const {
+  const at::Tensor normed = norm1_(x);
+  at::Tensor y = x + self_attention_(normed, normed);
+  y += cross_attention_(norm2_(y), context);
+  y += feed_forward_(norm3_(y));
+  return y;
+}
+
+}  // namespace brume::nn

@@ -1,0 +1,89 @@
+#include "brume/unet/unet_blocks.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace brume {
+
+namespace {
+
+constexpr int64_t kTimeExpansion = 4;
+
+nn::ResnetBlock resnet(const WeightsView& weights, const UNetConfig& unet, int64_t in, int64_t out) {
+  const int64_t time_width = kTimeExpansion * unet.levels.front().channels;
+  return {weights, {in, out, time_width, unet.norm_groups, unet.norm_eps}};
+}
+
+nn::SpatialTransformer transformer(const WeightsView& weights, const UNetConfig& unet,
+                                   const UNetLevel& level) {
+  return {weights,
+          {level.channels, level.context_width, level.heads, level.depth, unet.norm_groups, unet.projection}};
+}
+
+}  // namespace
+
+DownBlock::DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
+  const UNetLevel& sizes = unet.levels[level];
+  const int64_t from = unet.levels[level == 0 ? 0 : level - 1].channels;
+  for (int64_t i = 0; i < sizes.layers; ++i) {
+    const auto index = static_cast<size_t>(i);
+    resnets_.push_back(
+        resnet(weights / "resnets" / index, unet, i == 0 ? from : sizes.channels, sizes.channels));
+    if (sizes.down_attention) attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes));
+  }
+  if (resample == Resample::kYes) {
+    downsample_.emplace(weights / "downsamplers.0", sizes.channels, unet.downsample_padding);
+  }
+}
+
+at::Tensor DownBlock::operator()(at::Tensor x, const BlockInput& input,
+                                 std::vector<at::Tensor>& skips) const {
+  for (size_t i = 0; i < resnets_.size(); ++i) {
+    x = resnets_[i](x, input.time);
+    if (!attentions_.empty()) x = attentions_[i](x, input.context);
+    skips.push_back(x);
+  }
+  if (downsample_) {
+    x = (*downsample_)(x);
+    skips.push_back(x);
+  }
+  return x;
+}
+
+MidBlock::MidBlock(const WeightsView& weights, const UNetConfig& unet)
+    : resnet0_(resnet(weights / "resnets.0", unet, unet.levels.back().channels, unet.levels.back().channels)),
+      attention_(transformer(weights / "attentions.0", unet, unet.levels.back())),
+      resnet1_(
+          resnet(weights / "resnets.1", unet, unet.levels.back().channels, unet.levels.back().channels)) {}
+
+at::Tensor MidBlock::operator()(const at::Tensor& x, const BlockInput& input) const {
+  return resnet1_(attention_(resnet0_(x, input.time), input.context), input.time);
+}
+
+UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
+  const UNetLevel& sizes = unet.levels[level];
+  const int64_t coarser = unet.levels[std::min(level + 1, unet.levels.size() - 1)].channels;
+  const int64_t finer = unet.levels[level == 0 ? 0 : level - 1].channels;
+  for (int64_t i = 0; i <= sizes.layers; ++i) {
+    const auto index = static_cast<size_t>(i);
+    const int64_t in = i == 0 ? coarser : sizes.channels;
+    const int64_t skip =
+        i == sizes.layers ? finer : sizes.channels;  // the last skip is what entered this level
+    resnets_.push_back(resnet(weights / "resnets" / index, unet, in + skip, sizes.channels));
+    if (sizes.up_attention) attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes));
+  }
+  if (resample == Resample::kYes) upsample_.emplace(weights / "upsamplers.0", sizes.channels);
+}
+
+at::Tensor UpBlock::operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const {
+  for (size_t i = 0; i < resnets_.size(); ++i) {
+    x = resnets_[i](at::cat({x, skips.back()}, 1), input.time);
+    skips.pop_back();
+    if (!attentions_.empty()) x = attentions_[i](x, input.context);
+  }
+  // Twice the size, or one row or column less where the halving had rounded up.
+  return upsample_ ? (*upsample_)(x, skips.back().size(2), skips.back().size(3)) : x;
+}
+
+}  // namespace brume

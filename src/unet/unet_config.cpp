@@ -1,0 +1,147 @@
+#include "brume/unet/unet_config.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "brume/base/config_file.h"
+
+namespace brume {
+
+namespace {
+
+constexpr int64_t kMostChannels = 1 << 16;
+
+/// Settings whose other values change the arithmetic in ways that brume does not have.
+void refuse_other_arithmetic(const ConfigFile& config) {
+  config.expect("_class_name", {"UNet2DConditionModel"});
+  config.expect("act_fn", {"silu", "swish"});
+  config.expect("addition_embed_type", {"text_time"});
+  config.expect("attention_type", {"default"});
+  config.expect("center_input_sample", {"false"});
+  config.expect("class_embed_type", {});
+  config.expect("class_embeddings_concat", {"false"});
+  config.expect("conv_in_kernel", {"3"});
+  config.expect("conv_out_kernel", {"3"});
+  config.expect("cross_attention_norm", {});
+  config.expect("dual_cross_attention", {"false"});
+  config.expect("encoder_hid_dim", {});
+  config.expect("encoder_hid_dim_type", {});
+  config.expect("mid_block_only_cross_attention", {"false"});
+  config.expect("mid_block_scale_factor", {"1", "1.0"});
+  config.expect("mid_block_type", {"UNetMidBlock2DCrossAttn"});
+  config.expect("num_class_embeds", {});
+  config.expect("resnet_out_scale_factor", {"1", "1.0"});
+  config.expect("resnet_skip_time_act", {"false"});
+  config.expect("resnet_time_scale_shift", {"default"});
+  config.expect("reverse_transformer_layers_per_block", {});
+  config.expect("time_cond_proj_dim", {});
+  config.expect("time_embedding_act_fn", {});
+  config.expect("time_embedding_dim", {});
+  config.expect("time_embedding_type", {"positional"});
+  config.expect("timestep_post_act", {});
+}
+
+/// Without effect on inference, or (upcast_attention) on what our attention computes: it always accumulates
+/// in fp32.
+void mark_without_effect(const ConfigFile& config) {
+  for (const char* key : {"addition_embed_type_num_heads", "dropout", "upcast_attention"}) config.has(key);
+}
+
+/// Which of `count` blocks have attention, by their class names.
+std::vector<bool> attention_of(const ConfigFile& config, const std::string& key, const std::string& plain,
+                               const std::string& cross, std::vector<std::string> fallback) {
+  std::vector<std::string> names = config.get_strings(key);
+  if (names.empty()) names = std::move(fallback);
+  std::vector<bool> attention;
+  for (const std::string& name : names) {
+    if (name != plain && name != cross) config.reject(key, "brume supports " + plain + " and " + cross);
+    attention.push_back(name == cross);
+  }
+  return attention;
+}
+
+std::vector<UNetLevel> read_levels(const ConfigFile& config) {
+  const std::vector<int64_t> channels = config.has("block_out_channels")
+                                            ? config.require_int_list("block_out_channels")
+                                            : std::vector<int64_t>{320, 640, 1280, 1280};
+  const size_t count = channels.size();
+  const std::vector<bool> down =
+      attention_of(config, "down_block_types", "DownBlock2D", "CrossAttnDownBlock2D",
+                   {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"});
+  std::vector<bool> up =
+      attention_of(config, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D",
+                   {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"});
+  const std::string as_many = "it must have as many entries as block_out_channels";
+  if (down.size() != count) config.reject("down_block_types", as_many);
+  if (up.size() != count) config.reject("up_block_types", as_many);
+  std::reverse(up.begin(), up.end());
+  // attention_head_dim holds the number of heads: a slip of the reference that every config depends on
+  // (diffusers issue 2011). num_attention_heads, where a config has it, is what it says.
+  const char* heads_key = config.has("num_attention_heads") ? "num_attention_heads" : "attention_head_dim";
+  const std::vector<int64_t> heads = config.get_ints(heads_key, 8, count);
+  const std::vector<int64_t> layers = config.get_ints("layers_per_block", 2, count);
+  const std::vector<int64_t> depth = config.get_ints("transformer_layers_per_block", 1, count);
+  const std::vector<int64_t> context = config.get_ints("cross_attention_dim", 1280, count);
+  for (const bool only : config.get_bools("only_cross_attention", false, count)) {
+    if (only) config.reject("only_cross_attention", "brume supports false");
+  }
+  std::vector<UNetLevel> levels;
+  for (size_t i = 0; i < count; ++i) {
+    if (channels[i] % heads[i] != 0) config.reject(heads_key, "the heads must divide block_out_channels");
+    levels.push_back({channels[i], layers[i], heads[i], depth[i], context[i], down[i], up[i]});
+  }
+  return levels;
+}
+
+std::optional<AddedCondition> read_added(const ConfigFile& config) {
+  const bool added = config.has("addition_embed_type");
+  if (!added) {
+    config.expect("projection_class_embeddings_input_dim", {});
+    config.expect("addition_time_embed_dim", {});
+    return {};
+  }
+  return AddedCondition{config.require_int("addition_time_embed_dim", 2, kMostChannels),
+                        config.require_int("projection_class_embeddings_input_dim", 1, kMostChannels)};
+}
+
+void check_groups(const ConfigFile& config, const UNetConfig& unet) {
+  for (const UNetLevel& level : unet.levels) {
+    if (level.channels % unet.norm_groups != 0)
+      config.reject("norm_num_groups", "it must divide block_out_channels");
+  }
+}
+
+std::optional<int64_t> read_sample_size(const ConfigFile& config) {
+  if (!config.has("sample_size")) return {};
+  return config.get_ints("sample_size", 0, 1).front();
+}
+
+}  // namespace
+
+UNetConfig UNetConfig::read(const std::filesystem::path& file, std::vector<std::string>& ignored) {
+  const ConfigFile config(file);
+  refuse_other_arithmetic(config);
+  UNetConfig unet{};
+  unet.in_channels = config.get_int("in_channels", 4, 1, kMostChannels);
+  unet.out_channels = config.get_int("out_channels", 4, 1, kMostChannels);
+  unet.sample_size = read_sample_size(config);
+  unet.levels = read_levels(config);
+  // The key is absent from old configs, which have the block; null says that there is none.
+  const std::vector<std::string> keys = config.keys();
+  unet.mid_block =
+      config.has("mid_block_type") || std::find(keys.begin(), keys.end(), "mid_block_type") == keys.end();
+  unet.projection =
+      config.get_bool("use_linear_projection", false) ? nn::Projection::kLinear : nn::Projection::kConv;
+  unet.downsample_padding = config.get_int("downsample_padding", 1, 0, 1);
+  unet.norm_groups = config.get_int("norm_num_groups", 32, 1, kMostChannels);
+  unet.norm_eps = config.get_number("norm_eps", 1e-5);
+  unet.cosine_first = config.get_bool("flip_sin_to_cos", true);
+  unet.freq_shift = config.get_number("freq_shift", 0);
+  unet.added = read_added(config);
+  check_groups(config, unet);
+  mark_without_effect(config);
+  for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
+  return unet;
+}
+
+}  // namespace brume

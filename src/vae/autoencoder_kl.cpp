@@ -1,0 +1,34 @@
+#include "brume/vae/autoencoder_kl.h"
+
+#include <ATen/ATen.h>
+
+#include "brume/vae/tiling.h"
+
+namespace brume {
+
+AutoencoderKL::AutoencoderKL(const WeightsView& weights, const VaeConfig& config)
+    : config_(config), encoder_(weights / "encoder", config), decoder_(weights / "decoder", config) {
+  const int64_t latent = config.latent_channels;
+  const auto pointwise = [](int64_t channels) { return nn::ConvShape{channels, channels, 1, 1, 0}; };
+  if (config.quant_conv) quant_conv_.emplace(weights / "quant_conv", pointwise(2 * latent));
+  if (config.post_quant_conv) post_quant_conv_.emplace(weights / "post_quant_conv", pointwise(latent));
+}
+
+LatentDistribution AutoencoderKL::encode(const at::Tensor& pictures) const {
+  at::Tensor moments = encoder_(pictures);  // [N, 2 C, h, w]
+  if (quant_conv_) moments = (*quant_conv_)(moments);
+  const std::vector<at::Tensor> halves = moments.chunk(2, 1);
+  return {halves[0], halves[1].clamp(-30.0, 20.0)};
+}
+
+at::Tensor AutoencoderKL::decode(const at::Tensor& latents) const {
+  return decoder_(post_quant_conv_ ? (*post_quant_conv_)(latents) : latents);
+}
+
+at::Tensor AutoencoderKL::decode_tiled(const at::Tensor& latents, int64_t tile) const {
+  if (latents.size(2) <= tile && latents.size(3) <= tile) return decode(latents);
+  return decode_by_tiles(latents, {tile, config_.factor()},
+                         [this](const at::Tensor& part) { return decode(part); });
+}
+
+}  // namespace brume
