@@ -1,0 +1,33 @@
+"""Writes the tiny models and the reference tensors of tests/reference. Run it twice: the bytes are the same.
+
+usage: make_tiny_models.py [OUTPUT_DIR]
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+from pipeline_cases import make_pipeline_cases
+from tiny_models import FAMILIES, make_model
+
+DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
+WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "noise")
+
+
+def main() -> None:
+    output = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_OUTPUT
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    for name in WRITTEN:
+        shutil.rmtree(output / name, ignore_errors=True)
+    for family in FAMILIES:
+        make_model(family, output / family.name)
+    make_pipeline_cases(output, output / "cases")
+
+
+if __name__ == "__main__":
+    main()
