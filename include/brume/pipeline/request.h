@@ -1,0 +1,65 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "brume/diffusion/guidance.h"
+#include "brume/diffusion/samplers.h"
+#include "brume/image/picture.h"
+
+namespace brume {
+
+enum class DecodeMode { kWhole, kTiled };
+
+/// One call of the pipeline: a batch of pictures of one prompt, one for each seed.
+struct Request {
+  std::string prompt;
+  std::optional<std::string> negative_prompt;
+  int64_t width = 512;
+  int64_t height = 512;
+  std::vector<uint64_t> seeds;
+  SamplingSettings sampling;
+  GuidanceSettings guidance;
+  int64_t clip_skip = 1;  // 1: the last layer, as the model has it; 2: the one before
+  DecodeMode decode = DecodeMode::kWhole;
+  std::optional<at::Tensor> init_latents;  // [N, C, height/f, width/f] fp32, instead of noise from the seeds
+};
+
+/// What became of one picture. A picture whose numbers overflowed is never given: `failed_stage` says where it happened.
+struct PictureResult {
+  uint64_t seed = 0;
+  std::optional<Picture> picture;
+  std::string failed_stage;
+  std::vector<std::string> notes;  // for its recipe
+};
+
+struct PhaseTimes {
+  double text_seconds = 0;
+  double denoise_seconds = 0;
+  double decode_seconds = 0;
+};
+
+struct Generation {
+  std::vector<PictureResult> pictures;  // one a seed; empty where the observer stopped the run
+  at::Tensor latents;                   // [N, C, h, w] fp32, as the UNet sees them, after the last step
+  PhaseTimes times;
+  bool stopped = false;
+};
+
+/// Watches a generation, and may stop it.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// A tensor on the way, by name: ids, context, pooled, unet_out_step0, latents_step0, ..., decoded.
+  virtual void on_stage(std::string_view /*name*/, const at::Tensor& /*tensor*/) {}
+  /// After each denoising step.
+  virtual void on_step(int64_t /*done*/, int64_t /*total*/) {}
+  /// Asked after each step and before decoding.
+  virtual bool stop_requested() { return false; }
+};
+
+}  // namespace brume

@@ -1,0 +1,260 @@
+#include "brume/pipeline/pipeline.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <chrono>
+#include <functional>
+#include <sstream>
+#include <utility>
+
+#include "brume/base/error.h"
+#include "brume/base/noise.h"
+#include "brume/weights/weights.h"
+#include "finite.h"
+#include "remarks.h"
+
+namespace brume {
+
+namespace {
+
+/// Adds the seconds since the last call to one phase at a time.
+class Stopwatch {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+UNet open_unet(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks) {
+  const c10::InferenceMode guard;
+  const UNetConfig config = UNetConfig::read(model.component("unet") / "config.json", remarks);
+  const Weights weights = Weights::open(model.component("unet"), "diffusion_pytorch_model");
+  UNet unet(weights.view(dtype), config);
+  append_unused(weights, "unet", remarks);
+  return unet;
+}
+
+AutoencoderKL open_vae(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks) {
+  const c10::InferenceMode guard;
+  const VaeConfig config = VaeConfig::read(model.component("vae") / "config.json", remarks);
+  const Weights weights = Weights::open(model.component("vae"), "diffusion_pytorch_model");
+  AutoencoderKL vae(weights.view(dtype), config);
+  append_unused(weights, "vae", remarks);
+  return vae;
+}
+
+at::ScalarType choose_vae_dtype(const ModelDirectory& model, at::ScalarType dtype) {
+  if (dtype != at::kHalf) return dtype;
+  std::vector<std::string> said_later;
+  const VaeConfig config = VaeConfig::read(model.component("vae") / "config.json", said_later);
+  return config.force_fp32 ? at::kFloat : dtype;
+}
+
+/// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds.
+Picture to_picture(const at::Tensor& decoded) {
+  const at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
+  Picture picture{static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), {}};
+  const uint8_t* values = bytes.const_data_ptr<uint8_t>();
+  picture.pixels.assign(values, values + bytes.numel());
+  return picture;
+}
+
+at::Tensor rows(const at::Tensor& one, int64_t count) { return one.repeat_interleave(count, 0); }
+
+}  // namespace
+
+Pipeline::Pipeline(ModelDirectory model, at::ScalarType dtype)
+    : model_(std::move(model)),
+      dtype_(dtype),
+      prompts_(model_, dtype, remarks_),
+      unet_(open_unet(model_, dtype, remarks_)),
+      vae_dtype_(choose_vae_dtype(model_, dtype)),
+      vae_(open_vae(model_, vae_dtype_, remarks_)),
+      schedule_(NoiseScheduleConfig::read(model_.component("scheduler") / "scheduler_config.json", remarks_)) {
+  check_components();
+}
+
+void Pipeline::check_components() const {
+  const UNetConfig& unet = unet_.config();
+  const std::string file = (model_.component("unet") / "config.json").string();
+  const auto disagree = [&](const std::string& key, int64_t value, const std::string& other) {
+    throw Error(ExitCode::kModelInvalid, file, key + ": " + std::to_string(value) + " does not fit " + other);
+  };
+  const std::string latents = "the autoencoder's " + std::to_string(latent_channels()) + " latent channels";
+  if (unet.in_channels > latent_channels() && unet.out_channels == latent_channels()) {
+    throw Error(ExitCode::kModelInvalid, file, "in_channels: " + std::to_string(unet.in_channels) +
+                                                   " makes this an inpainting or editing model",
+                "brume generates from words alone; use a text-to-image model");
+  }
+  if (unet.in_channels != latent_channels()) disagree("in_channels", unet.in_channels, latents);
+  if (unet.out_channels != latent_channels()) disagree("out_channels", unet.out_channels, latents);
+  for (const UNetLevel& level : unet.levels) {
+    if (level.context_width != prompts_.context_width()) {
+      disagree("cross_attention_dim", level.context_width,
+               "the text encoder's width of " + std::to_string(prompts_.context_width()));
+    }
+  }
+  const bool xl = model_.family() == ModelFamily::kStableDiffusionXl;
+  if (unet.added.has_value() != xl) {
+    throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
+  }
+  constexpr int64_t kTimeIds = 6;
+  if (xl && unet.added->input_width != kTimeIds * unet.added->time_id_width + prompts_.pooled_width().value_or(0)) {
+    disagree("projection_class_embeddings_input_dim", unet.added->input_width,
+             "six time ids and the pooled words");
+  }
+}
+
+int64_t Pipeline::default_width() const {
+  return model_.defaults().width.value_or(unet_.config().sample_size.value_or(64) * factor());
+}
+
+int64_t Pipeline::default_height() const {
+  return model_.defaults().height.value_or(unet_.config().sample_size.value_or(64) * factor());
+}
+
+void Pipeline::check_request(const Request& request) const {
+  const auto check_side = [&](const char* option, int64_t pixels) {
+    if (pixels > 0 && pixels % factor() == 0) return;
+    const int64_t lower = std::max(pixels / factor() * factor(), factor());
+    throw Error(ExitCode::kUsage, std::string(option) + " " + std::to_string(pixels),
+                "not a multiple of this model's " + std::to_string(factor()),
+                "use " + std::to_string(lower) + " or " + std::to_string(lower + factor()));
+  };
+  check_side("--width", request.width);
+  check_side("--height", request.height);
+  schedule_.timesteps(request.sampling.steps);  // throws where they do not fit
+  if (!request.init_latents) return;
+  const std::vector<int64_t> wanted{static_cast<int64_t>(request.seeds.size()), latent_channels(),
+                                    request.height / factor(), request.width / factor()};
+  if (request.init_latents->sizes() == at::IntArrayRef(wanted)) return;
+  std::ostringstream text;
+  text << "latents " << request.init_latents->sizes() << " do not fit";
+  std::ostringstream remedy;
+  remedy << "this run needs " << at::IntArrayRef(wanted);
+  throw Error(ExitCode::kInputInvalid, "--init-latents", text.str(), remedy.str());
+}
+
+Generation Pipeline::generate(const Request& request, Observer& observer) const {
+  const c10::InferenceMode guard;
+  check_request(request);
+  Generation result;
+  FiniteCheck finite(request.seeds.size());
+  Stopwatch watch;
+
+  const Conditioning conditioning = condition(request, finite, observer);
+  result.times.text_seconds = watch.lap();
+
+  Noise generators(request.seeds);
+  const auto noise = [&] {
+    return generators.normal({latent_channels(), request.height / factor(), request.width / factor()});
+  };
+  const auto observe = [&](int64_t step, const at::Tensor& latents) {
+    observer.on_stage("latents_step" + std::to_string(step), latents);
+    finite.look(latents, "latents after step " + std::to_string(step + 1));
+    observer.on_step(step + 1, request.sampling.steps);
+    result.stopped = observer.stop_requested();
+    return !result.stopped && !finite.all_failed();
+  };
+  result.latents = sample(schedule_, request.sampling, first_latents(request, noise),
+                          denoiser(request, conditioning, observer), noise, observe);
+  result.times.denoise_seconds = watch.lap();
+  if (result.stopped) return result;
+
+  result.pictures = decode(request, result.latents, finite, observer);
+  result.times.decode_seconds = watch.lap();
+  return result;
+}
+
+Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Observer& observer) const {
+  const auto count = static_cast<int64_t>(request.seeds.size());
+  const EncodedPrompt positive = prompts_.encode(request.prompt, request.clip_skip, observer);
+  std::vector<EncodedPrompt> prompts{positive};
+  if (request.guidance.active()) {
+    Observer unseen;  // the stage "ids" is that of the prompt
+    prompts.insert(prompts.begin(), prompts_.encode_negative(request.negative_prompt, request.clip_skip, unseen));
+  }
+  std::vector<at::Tensor> contexts;
+  std::vector<at::Tensor> pooled;
+  for (const EncodedPrompt& prompt : prompts) {
+    contexts.push_back(rows(prompt.context, count));
+    pooled.push_back(rows(prompt.pooled, count));
+  }
+  Conditioning conditioning;
+  conditioning.context = at::cat(contexts);  // [N, T, D], or [2N, T, D] with the negative half first
+  finite.look_at_shared(conditioning.context, "text embedding");
+  observer.on_stage("context", conditioning.context);
+  if (model_.family() != ModelFamily::kStableDiffusionXl) return conditioning;
+
+  conditioning.pooled = at::cat(pooled);
+  finite.look_at_shared(conditioning.pooled, "pooled text embedding");
+  observer.on_stage("pooled", conditioning.pooled);
+  const auto height = static_cast<float>(request.height);
+  const auto width = static_cast<float>(request.width);
+  conditioning.time_ids = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
+  conditioning.time_ids = rows(conditioning.time_ids, conditioning.context.size(0));
+  return conditioning;
+}
+
+at::Tensor Pipeline::first_latents(const Request& request, const std::function<at::Tensor()>& noise) const {
+  return request.init_latents ? request.init_latents->to(at::kFloat) : noise();
+}
+
+Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditioning, Observer& observer) const {
+  return [this, &request, &conditioning, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
+    const int64_t count = conditioning.context.size(0);
+    const bool guided = request.guidance.active();
+    const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype_);
+    const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
+    const at::Tensor prediction = unet_(input, timesteps, conditioning).to(at::kFloat);
+    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
+    if (!guided) return prediction;
+    const std::vector<at::Tensor> halves = prediction.chunk(2);
+    return guide(halves[0], halves[1], request.guidance);
+  };
+}
+
+std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Tensor& latents, FiniteCheck& finite,
+                                            Observer& observer) const {
+  at::Tensor decoded = decode_with(vae_, request, latents);
+  std::vector<bool> sound = finite_rows(decoded);
+  std::optional<AutoencoderKL> exact;  // loaded when a picture needs it
+  std::vector<PictureResult> pictures;
+  for (size_t i = 0; i < request.seeds.size(); ++i) {
+    PictureResult result;
+    result.seed = request.seeds[i];
+    const auto row = static_cast<int64_t>(i);
+    if (!sound[i] && finite.failed_stage(i).empty() && vae_dtype_ != at::kFloat) {
+      std::vector<std::string> said_before;
+      if (!exact) exact.emplace(open_vae(model_, at::kFloat, said_before));
+      decoded.narrow(0, row, 1).copy_(decode_with(*exact, request, latents.narrow(0, row, 1)));
+      result.notes.emplace_back("vae_fallback fp32");
+    }
+    pictures.push_back(std::move(result));
+  }
+  observer.on_stage("decoded", decoded);
+  finite.look(decoded, "decoded picture");
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    pictures[i].failed_stage = finite.failed_stage(i);
+    if (pictures[i].failed_stage.empty()) pictures[i].picture = to_picture(decoded[static_cast<int64_t>(i)]);
+  }
+  return pictures;
+}
+
+at::Tensor Pipeline::decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const {
+  const at::ScalarType dtype = &vae == &vae_ ? vae_dtype_ : at::kFloat;
+  const at::Tensor scaled = vae.from_unet(latents).to(dtype);
+  std::vector<at::Tensor> pictures;  // one at a time: the autoencoder needs far more memory than the UNet
+  for (int64_t i = 0; i < scaled.size(0); ++i) {
+    const at::Tensor one = scaled.narrow(0, i, 1);
+    pictures.push_back(request.decode == DecodeMode::kTiled ? vae.decode_tiled(one, vae.default_tile()) : vae.decode(one));
+  }
+  return at::cat(pictures).to(at::kFloat);  // [N, 3, H, W]
+}
+
+}  // namespace brume
