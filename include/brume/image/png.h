@@ -9,21 +9,31 @@
 
 namespace brume {
 
-/// A text chunk: written as tEXt where `text` is Latin-1, as iTXt (UTF-8) otherwise. `keyword` is 1 to 79
-/// Latin-1 characters.
+/// A text chunk: written as tEXt where `text` is printable Latin-1 and newlines, as iTXt (UTF-8) otherwise.
+/// `keyword` is 1 to 79 Latin-1 characters.
 struct PngText {
   std::string keyword;
   std::string text;  // UTF-8
 };
 
-/// A PNG file's bytes. The same picture and texts always give the same bytes.
+/// A PNG file's bytes. The same picture and texts always give the same bytes. An empty text is left out; one
+/// that is not UTF-8 or holds a zero byte throws kInputInvalid.
 std::vector<std::byte> encode_png(const Picture& picture, const std::vector<PngText>& texts);
 
 /// Decodes an untrusted PNG (8 or 16 bit, any colour type, alpha dropped) to RGB; at most 16,384 pixels a
 /// side and 100 million in all, chunk checksums verified. Throws kInputInvalid with `where`.
 Picture decode_png(std::span<const std::byte> file, const std::string& where);
 
-/// The text chunks of an untrusted PNG, in file order, as UTF-8; at most 1,000 of them and 16 MiB in all.
+struct PngSize {
+  int width = 0;
+  int height = 0;
+};
+
+/// The size an untrusted PNG's header gives, under the same limits; the pixels are not read.
+PngSize read_png_size(std::span<const std::byte> file, const std::string& where);
+
+/// The text chunks of an untrusted PNG, in file order, as UTF-8; at most 1,000 of them and 16 MiB in all,
+/// unfolded. A chunk that breaks its own format is skipped. The whole file is read, so a cut one is an error.
 /// Throws kInputInvalid with `where`.
 std::vector<PngText> read_png_texts(std::span<const std::byte> file, const std::string& where);
 

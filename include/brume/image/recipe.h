@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "brume/image/png.h"
@@ -30,7 +31,8 @@ struct Recipe {
 };
 
 /// The recipe as A1111 writes it (the text of the PNG chunk "parameters"): prompt, "Negative prompt: ...",
-/// then "Steps: 20, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 512x512, ..., Version: ...".
+/// then "Steps: 20, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 512x512, ..., Version: ...". Bytes that are
+/// not UTF-8 and zero bytes become U+FFFD, so that it always fits a text chunk.
 std::string infotext(const Recipe& recipe);
 /// One JSON object with the field names of the struct; the text of the PNG chunk "brume".
 std::string recipe_json(const Recipe& recipe);
@@ -39,7 +41,11 @@ std::vector<PngText> recipe_texts(const Recipe& recipe);
 
 /// The fields found in an infotext of ours or of another program: "Steps" -> "20" and so on, with "Prompt"
 /// and "Negative prompt"; values quoted with JSON strings are unquoted. Never throws: what cannot be read
-/// stays in the prompt.
+/// stays in the prompt. As in A1111, the first line that starts with "Negative prompt:" ends the prompt, so a
+/// prompt with such a line inside comes back exactly only from the JSON.
 std::vector<std::pair<std::string, std::string>> parse_infotext(const std::string& text);
+
+/// A1111's name of one of our samplers ("ddim" -> "DDIM"); a name it does not know comes back as it is.
+std::string sampler_display_name(const std::string& sampler);
 
 }  // namespace brume

@@ -1,0 +1,228 @@
+#include "brume/image/recipe.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace brume {
+
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+constexpr std::string_view kNegative = "Negative prompt:";
+constexpr size_t kMaxFields = 1000;
+constexpr size_t kMaxKey = 64;
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kSamplers{{
+    {"ddpm", "DDPM"},
+    {"ddim", "DDIM"},
+    {"pndm", "PLMS"},
+    {"lms", "LMS"},
+    {"euler", "Euler"},
+    {"euler_a", "Euler a"},
+    {"heun", "Heun"},
+    {"dpm2", "DPM2"},
+    {"dpm2_a", "DPM2 a"},
+    {"dpm++2s_a", "DPM++ 2S a"},
+    {"dpm++2m", "DPM++ 2M"},
+    {"dpm++sde", "DPM++ SDE"},
+    {"dpm++2m_sde", "DPM++ 2M SDE"},
+    {"dpm++3m_sde", "DPM++ 3M SDE"},
+    {"unipc", "UniPC"},
+    {"deis", "DEIS"},
+    {"ipndm", "IPNDM"},
+    {"lcm", "LCM"},
+    {"tcd", "TCD"},
+    {"euler_cfgpp", "Euler CFG++"},
+}};
+
+/// The shortest digits that read back as the same number, whatever the locale: 7, 7.5.
+std::string number(double value) {
+  std::array<char, 32> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  return {digits.data(), end};
+}
+
+std::string json_text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// `text` fit for a PNG text chunk: broken UTF-8 and zero bytes as U+FFFD.
+std::string clean(const std::string& text) {
+  std::string cleaned;
+  for (char c : json::parse(json_text(text)).get<std::string>()) {
+    if (c == '\0') {
+      cleaned += "\xef\xbf\xbd";
+    } else {
+      cleaned += c;
+    }
+  }
+  return cleaned;
+}
+
+/// A value of the parameter line, quoted where A1111 quotes it. A1111 leaves a bare leading quote alone,
+/// which would not read back, so that is quoted too.
+std::string quote(const std::string& value) {
+  const bool bare = value.find_first_of(",\n:") == std::string::npos && !value.starts_with('"');
+  return bare ? value : json_text(value);
+}
+
+std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string all;
+  for (const std::string& part : parts) {
+    if (!all.empty()) all += separator;
+    all += part;
+  }
+  return all;
+}
+
+std::string parameter_line(const Recipe& recipe) {
+  std::vector<std::string> parts;
+  auto add = [&](const std::string& key, const std::string& value) {
+    if (!value.empty()) parts.push_back(key + ": " + quote(clean(value)));
+  };
+  add("Steps", std::to_string(recipe.steps));
+  add("Sampler", sampler_display_name(recipe.sampler));
+  add("CFG scale", number(recipe.cfg_scale));
+  add("Seed", std::to_string(recipe.seed));
+  add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
+  add("Model", recipe.model);
+  if (recipe.clip_skip > 1) add("Clip skip", std::to_string(recipe.clip_skip));
+  if (recipe.eta != 0) add("Eta", number(recipe.eta));
+  if (recipe.cfg_rescale != 0) add("CFG Rescale", number(recipe.cfg_rescale));
+  add("Notes", joined(recipe.notes, "; "));
+  add("Version", recipe.version);
+  return joined(parts, ", ");
+}
+
+std::string_view trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+/// Length of the key at the start of a parameter ("CFG scale" of "CFG scale: 7"), 0 if there is none.
+size_t key_length(std::string_view part) {
+  const size_t colon = part.substr(0, kMaxKey + 1).find(':');
+  if (colon == std::string_view::npos || colon == 0) return 0;
+  const std::string_view key = part.substr(0, colon);
+  return key.find_first_of(",\"{}[]()<>") == std::string_view::npos ? colon : 0;
+}
+
+/// Length of the JSON string at the start of `text`, both quotes included, 0 if it does not end.
+size_t quoted_length(std::string_view text) {
+  for (size_t i = 1; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
+std::string unquoted(std::string_view value) {
+  if (value.size() < 2 || value.front() != '"') return std::string(value);
+  const json parsed = json::parse(value.begin(), value.end(), nullptr, false);
+  return parsed.is_string() ? parsed.get<std::string>() : std::string(value);
+}
+
+/// "Steps: 20, Size: 1x1, ..." as fields. A part without a key belongs to the value before it, as in
+/// stable-diffusion.cpp's "Skip layers: [7, 8, 9]".
+Fields read_parameters(std::string_view line) {
+  Fields fields;
+  while (!line.empty()) {
+    const std::string_view part = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
+    const size_t key = fields.size() < kMaxFields ? key_length(part) : 0;
+    std::string_view rest = key == 0 ? part : part.substr(key + 1);
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+    size_t length = key != 0 && rest.starts_with('"') ? quoted_length(rest) : 0;
+    if (length != 0 && !trimmed(rest.substr(length, rest.find(',', length) - length)).empty()) length = 0;
+    const size_t comma = fields.size() < kMaxFields ? rest.find(',', length) : std::string_view::npos;
+    const std::string_view value = trimmed(rest.substr(0, comma));
+    if (key != 0) {
+      fields.emplace_back(trimmed(part.substr(0, key)), unquoted(value));
+    } else if (!fields.empty()) {
+      fields.back().second += ", " + std::string(value);
+    } else if (!value.empty()) {
+      return {};
+    }
+    line = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  return fields;
+}
+
+}  // namespace
+
+std::string sampler_display_name(const std::string& sampler) {
+  const auto* found = std::find_if(kSamplers.begin(), kSamplers.end(),
+                                   [&](const auto& entry) { return entry.first == sampler; });
+  return found == kSamplers.end() ? sampler : std::string(found->second);
+}
+
+std::string infotext(const Recipe& recipe) {
+  std::string text = clean(recipe.prompt);
+  auto add_line = [&](const std::string& line) { text += (text.empty() ? "" : "\n") + line; };
+  if (recipe.negative_prompt && !recipe.negative_prompt->empty())
+    add_line(std::string(kNegative) + " " + clean(*recipe.negative_prompt));
+  add_line(parameter_line(recipe));
+  return text;
+}
+
+std::string recipe_json(const Recipe& recipe) {
+  ordered_json out;
+  out["prompt"] = recipe.prompt;
+  out["negative_prompt"] =
+      recipe.negative_prompt ? ordered_json(*recipe.negative_prompt) : ordered_json(nullptr);
+  out["width"] = recipe.width;
+  out["height"] = recipe.height;
+  out["steps"] = recipe.steps;
+  out["cfg_scale"] = recipe.cfg_scale;
+  out["cfg_rescale"] = recipe.cfg_rescale;
+  out["sampler"] = recipe.sampler;
+  out["eta"] = recipe.eta;
+  out["seed"] = recipe.seed;
+  out["clip_skip"] = recipe.clip_skip;
+  out["model"] = recipe.model;
+  out["dtype"] = recipe.dtype;
+  out["device"] = recipe.device;
+  out["version"] = recipe.version;
+  out["notes"] = recipe.notes;
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::vector<PngText> recipe_texts(const Recipe& recipe) {
+  return {{"parameters", infotext(recipe)}, {"brume", recipe_json(recipe)}};
+}
+
+Fields parse_infotext(const std::string& text) {
+  std::string_view body = text;
+  while (body.ends_with('\n') || body.ends_with('\r')) body.remove_suffix(1);
+  const size_t last = body.rfind('\n');
+  const std::string_view line = last == std::string_view::npos ? body : body.substr(last + 1);
+  Fields parameters = read_parameters(line);
+  // A1111's rule, three fields make a parameter line, except that a lone line of prose may hold colons too.
+  const bool named = !parameters.empty() && parameters.front().first == "Steps";
+  if (parameters.size() < 3 || (last == std::string_view::npos && !named)) {
+    parameters.clear();
+  } else {
+    body = last == std::string_view::npos ? std::string_view() : body.substr(0, last);
+  }
+  size_t negative = body.starts_with(kNegative) ? 0 : body.find("\n" + std::string(kNegative));
+  Fields fields;
+  fields.emplace_back("Prompt", body.substr(0, negative));
+  if (negative != std::string_view::npos) {
+    negative += (body[negative] == '\n' ? 1 : 0) + kNegative.size();
+    if (negative < body.size() && body[negative] == ' ') ++negative;
+    fields.emplace_back("Negative prompt", body.substr(negative));
+  }
+  fields.insert(fields.end(), parameters.begin(), parameters.end());
+  return fields;
+}
+
+}  // namespace brume
