@@ -11,8 +11,11 @@ from pathlib import Path
 
 import torch
 
+from noise_cases import make_noise_cases
 from pipeline_cases import make_pipeline_cases
+from scheduler_cases import make_scheduler_cases
 from tiny_models import FAMILIES, make_model
+from variant_cases import make_variants
 
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
 WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "noise")
@@ -27,6 +30,9 @@ def main() -> None:
     for family in FAMILIES:
         make_model(family, output / family.name)
     make_pipeline_cases(output, output / "cases")
+    make_variants(output / "variants")
+    make_scheduler_cases(output / "schedulers")
+    make_noise_cases(output / "noise")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import diffusers
+import numpy
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
@@ -101,8 +102,7 @@ def run_pipeline(pipe: DiffusionPipeline, run: dict) -> dict[str, torch.Tensor]:
     return recorder.tensors | {
         "latents": _initial_latents(pipe, run),
         "timesteps": pipe.scheduler.timesteps.to(torch.int64),
-        "picture": torch.stack([torch.frombuffer(bytearray(p.tobytes()), dtype=torch.uint8).view(run["height"], run["width"], 3)
-                                for p in quantised]),
+        "picture": torch.from_numpy(numpy.stack([numpy.asarray(picture) for picture in quantised])),
         **_prompt_ids(pipe, run),
     }
 
