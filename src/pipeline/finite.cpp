@@ -27,7 +27,8 @@ void FiniteCheck::look_at_shared(const at::Tensor& tensor, const std::string& st
 }
 
 bool FiniteCheck::all_failed() const {
-  return std::none_of(failed_stages_.begin(), failed_stages_.end(), [](const std::string& s) { return s.empty(); });
+  return std::none_of(failed_stages_.begin(), failed_stages_.end(),
+                      [](const std::string& s) { return s.empty(); });
 }
 
 }  // namespace brume

@@ -19,7 +19,8 @@ ModelFamily family_of(const ConfigFile& index) {
 }
 
 /// An entry ["library", "Class"] must be there and name one of `classes`.
-void expect_component(const ConfigFile& index, const char* key, std::initializer_list<std::string_view> classes) {
+void expect_component(const ConfigFile& index, const char* key,
+                      std::initializer_list<std::string_view> classes) {
   const std::vector<std::string> entry = index.get_strings(key);
   if (entry.size() != 2) {
     throw Error(ExitCode::kModelInvalid, index.name(), std::string(key) + " is missing",

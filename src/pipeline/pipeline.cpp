@@ -57,7 +57,8 @@ at::ScalarType choose_vae_dtype(const ModelDirectory& model, at::ScalarType dtyp
 
 /// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds.
 Picture to_picture(const at::Tensor& decoded) {
-  const at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
+  const at::Tensor bytes =
+      ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
   Picture picture{static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), {}};
   const uint8_t* values = bytes.const_data_ptr<uint8_t>();
   picture.pixels.assign(values, values + bytes.numel());
@@ -75,7 +76,8 @@ Pipeline::Pipeline(ModelDirectory model, at::ScalarType dtype)
       unet_(open_unet(model_, dtype, remarks_)),
       vae_dtype_(choose_vae_dtype(model_, dtype)),
       vae_(open_vae(model_, vae_dtype_, remarks_)),
-      schedule_(NoiseScheduleConfig::read(model_.component("scheduler") / "scheduler_config.json", remarks_)) {
+      schedule_(
+          NoiseScheduleConfig::read(model_.component("scheduler") / "scheduler_config.json", remarks_)) {
   check_components();
 }
 
@@ -87,9 +89,10 @@ void Pipeline::check_components() const {
   };
   const std::string latents = "the autoencoder's " + std::to_string(latent_channels()) + " latent channels";
   if (unet.in_channels > latent_channels() && unet.out_channels == latent_channels()) {
-    throw Error(ExitCode::kModelInvalid, file, "in_channels: " + std::to_string(unet.in_channels) +
-                                                   " makes this an inpainting or editing model",
-                "brume generates from words alone; use a text-to-image model");
+    throw Error(
+        ExitCode::kModelInvalid, file,
+        "in_channels: " + std::to_string(unet.in_channels) + " makes this an inpainting or editing model",
+        "brume generates from words alone; use a text-to-image model");
   }
   if (unet.in_channels != latent_channels()) disagree("in_channels", unet.in_channels, latents);
   if (unet.out_channels != latent_channels()) disagree("out_channels", unet.out_channels, latents);
@@ -104,7 +107,8 @@ void Pipeline::check_components() const {
     throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
   }
   constexpr int64_t kTimeIds = 6;
-  if (xl && unet.added->input_width != kTimeIds * unet.added->time_id_width + prompts_.pooled_width().value_or(0)) {
+  if (xl &&
+      unet.added->input_width != kTimeIds * unet.added->time_id_width + prompts_.pooled_width().value_or(0)) {
     disagree("projection_class_embeddings_input_dim", unet.added->input_width,
              "six time ids and the pooled words");
   }
@@ -177,7 +181,8 @@ Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Ob
   std::vector<EncodedPrompt> prompts{positive};
   if (request.guidance.active()) {
     Observer unseen;  // the stage "ids" is that of the prompt
-    prompts.insert(prompts.begin(), prompts_.encode_negative(request.negative_prompt, request.clip_skip, unseen));
+    prompts.insert(prompts.begin(),
+                   prompts_.encode_negative(request.negative_prompt, request.clip_skip, unseen));
   }
   std::vector<at::Tensor> contexts;
   std::vector<at::Tensor> pooled;
@@ -205,22 +210,24 @@ at::Tensor Pipeline::first_latents(const Request& request, const std::function<a
   return request.init_latents ? request.init_latents->to(at::kFloat) : noise();
 }
 
-Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditioning, Observer& observer) const {
-  return [this, &request, &conditioning, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
-    const int64_t count = conditioning.context.size(0);
-    const bool guided = request.guidance.active();
-    const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype_);
-    const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
-    const at::Tensor prediction = unet_(input, timesteps, conditioning).to(at::kFloat);
-    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
-    if (!guided) return prediction;
-    const std::vector<at::Tensor> halves = prediction.chunk(2);
-    return guide(halves[0], halves[1], request.guidance);
-  };
+Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditioning,
+                            Observer& observer) const {
+  return
+      [this, &request, &conditioning, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
+        const int64_t count = conditioning.context.size(0);
+        const bool guided = request.guidance.active();
+        const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype_);
+        const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
+        const at::Tensor prediction = unet_(input, timesteps, conditioning).to(at::kFloat);
+        if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
+        if (!guided) return prediction;
+        const std::vector<at::Tensor> halves = prediction.chunk(2);
+        return guide(halves[0], halves[1], request.guidance);
+      };
 }
 
-std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Tensor& latents, FiniteCheck& finite,
-                                            Observer& observer) const {
+std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Tensor& latents,
+                                            FiniteCheck& finite, Observer& observer) const {
   at::Tensor decoded = decode_with(vae_, request, latents);
   std::vector<bool> sound = finite_rows(decoded);
   std::optional<AutoencoderKL> exact;  // loaded when a picture needs it
@@ -246,13 +253,15 @@ std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Te
   return pictures;
 }
 
-at::Tensor Pipeline::decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const {
+at::Tensor Pipeline::decode_with(const AutoencoderKL& vae, const Request& request,
+                                 const at::Tensor& latents) const {
   const at::ScalarType dtype = &vae == &vae_ ? vae_dtype_ : at::kFloat;
   const at::Tensor scaled = vae.from_unet(latents).to(dtype);
   std::vector<at::Tensor> pictures;  // one at a time: the autoencoder needs far more memory than the UNet
   for (int64_t i = 0; i < scaled.size(0); ++i) {
     const at::Tensor one = scaled.narrow(0, i, 1);
-    pictures.push_back(request.decode == DecodeMode::kTiled ? vae.decode_tiled(one, vae.default_tile()) : vae.decode(one));
+    pictures.push_back(request.decode == DecodeMode::kTiled ? vae.decode_tiled(one, vae.default_tile())
+                                                            : vae.decode(one));
   }
   return at::cat(pictures).to(at::kFloat);  // [N, 3, H, W]
 }

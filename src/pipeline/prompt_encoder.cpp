@@ -17,12 +17,14 @@ TextTower open_tower(const ModelDirectory& model, const std::string& suffix, at:
   const std::filesystem::path directory = model.path() / ("text_encoder" + suffix);
   const ClipTextConfig config = ClipTextConfig::read(directory / "config.json", remarks);
   const Weights weights = Weights::open(directory, "model");
-  TextTower tower{Tokenizer::open(model.path() / ("tokenizer" + suffix)), ClipTextEncoder(weights.view(dtype), config)};
+  TextTower tower{Tokenizer::open(model.path() / ("tokenizer" + suffix)),
+                  ClipTextEncoder(weights.view(dtype), config)};
   append_unused(weights, "text_encoder" + suffix, remarks);
   if (static_cast<int64_t>(tower.tokenizer.max_length()) > config.max_tokens) {
     throw Error(ExitCode::kModelInvalid, (directory / "config.json").string(),
-                "max_position_embeddings: " + std::to_string(config.max_tokens) + " is less than the tokenizer's " +
-                    std::to_string(tower.tokenizer.max_length()) + " tokens");
+                "max_position_embeddings: " + std::to_string(config.max_tokens) +
+                    " is less than the tokenizer's " + std::to_string(tower.tokenizer.max_length()) +
+                    " tokens");
   }
   if (static_cast<int64_t>(tower.tokenizer.vocab_size()) > config.vocab_size) {
     throw Error(ExitCode::kModelInvalid, (directory / "config.json").string(),
@@ -47,7 +49,8 @@ const at::Tensor& layer_from_end(const TextStates& states, int64_t from_end) {
 
 }  // namespace
 
-PromptEncoder::PromptEncoder(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks)
+PromptEncoder::PromptEncoder(const ModelDirectory& model, at::ScalarType dtype,
+                             std::vector<std::string>& remarks)
     : family_(model.family()), zero_empty_negative_(model.zero_empty_negative()) {
   towers_.push_back(open_tower(model, "", dtype, remarks));
   if (family_ == ModelFamily::kStableDiffusionXl) towers_.push_back(open_tower(model, "_2", dtype, remarks));
@@ -62,7 +65,8 @@ EncodedPrompt PromptEncoder::encode(const std::string& prompt, int64_t clip_skip
     observer.on_stage(i == 0 ? "ids" : "ids_2", ids);
     const TextStates states = tower.encoder(ids);
     if (family_ == ModelFamily::kStableDiffusionXl) {
-      contexts.push_back(layer_from_end(states, clip_skip + 1));  // trained on the layer before the last, without its norm
+      contexts.push_back(
+          layer_from_end(states, clip_skip + 1));  // trained on the layer before the last, without its norm
     } else {
       contexts.push_back(tower.encoder.final_norm(layer_from_end(states, clip_skip)));
     }
@@ -99,6 +103,8 @@ int64_t PromptEncoder::context_width() const {
   return width;
 }
 
-std::optional<int64_t> PromptEncoder::pooled_width() const { return towers_.back().encoder.config().projection_width; }
+std::optional<int64_t> PromptEncoder::pooled_width() const {
+  return towers_.back().encoder.config().projection_width;
+}
 
 }  // namespace brume

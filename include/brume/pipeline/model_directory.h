@@ -20,8 +20,9 @@ struct ModelDefaults {
 /// A diffusers model directory: model_index.json and a folder for each component.
 class ModelDirectory {
  public:
-  /// Reads model_index.json, and brume.json where it is there (ModelDefaults: "num_inference_steps", "guidance_scale",
-  /// "width", "height"). Throws kModelInvalid, naming file, key and value, for a class brume does not have.
+  /// Reads model_index.json, and brume.json where it is there (ModelDefaults: "num_inference_steps",
+  /// "guidance_scale", "width", "height"). Throws kModelInvalid, naming file, key and value, for a class
+  /// brume does not have.
   explicit ModelDirectory(std::filesystem::path path);
 
   const std::filesystem::path& path() const { return path_; }

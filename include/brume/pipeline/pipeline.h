@@ -20,11 +20,12 @@ class FiniteCheck;
 /// A model ready to draw: the walk from words to pictures.
 class Pipeline {
  public:
-  /// Loads every component with its weights as `dtype`; the autoencoder stays in fp32 where fp16 would overflow it.
-  /// Throws kModelInvalid.
+  /// Loads every component with its weights as `dtype`; the autoencoder stays in fp32 where fp16 would
+  /// overflow it. Throws kModelInvalid.
   Pipeline(ModelDirectory model, at::ScalarType dtype);
 
-  /// Draws request.seeds.size() pictures in one batch. Throws kUsage where the request does not fit the model.
+  /// Draws request.seeds.size() pictures in one batch. Throws kUsage where the request does not fit the
+  /// model.
   Generation generate(const Request& request, Observer& observer) const;
 
   const ModelDirectory& model() const { return model_; }

@@ -29,7 +29,8 @@ struct Request {
   std::optional<at::Tensor> init_latents;  // [N, C, height/f, width/f] fp32, instead of noise from the seeds
 };
 
-/// What became of one picture. A picture whose numbers overflowed is never given: `failed_stage` says where it happened.
+/// What became of one picture. A picture whose numbers overflowed is never given: `failed_stage` says where
+/// it happened.
 struct PictureResult {
   uint64_t seed = 0;
   std::optional<Picture> picture;

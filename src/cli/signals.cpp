@@ -1,0 +1,44 @@
+#include "signals.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+
+namespace brume::cli {
+
+namespace {
+
+// A signal handler can reach nothing but a variable of static lifetime.
+volatile std::sig_atomic_t caught = 0;
+
+constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGHUP};
+
+extern "C" void remember(int signal) {
+  constexpr int kSignalled = 128;
+  if (caught != 0) _exit(kSignalled + signal);
+  caught = signal;
+}
+
+void handle(void (*handler)(int)) {
+  for (const int signal : kSignals) {
+    struct sigaction action {};
+    // A signal that the caller had switched off (nohup) stays off.
+    if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(signal, &action, nullptr);
+  }
+}
+
+}  // namespace
+
+PoliteStop::PoliteStop() { handle(remember); }
+PoliteStop::~PoliteStop() { handle(SIG_DFL); }
+
+int stop_signal() { return caught; }
+
+void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+
+}  // namespace brume::cli

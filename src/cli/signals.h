@@ -1,0 +1,22 @@
+#pragma once
+
+namespace brume::cli {
+
+/// Between its construction and destruction the first SIGINT, SIGTERM or SIGHUP only asks for a stop
+/// (stop_signal), and the second ends the program at once. Outside, a signal ends the program at once. One at
+/// a time.
+class PoliteStop {
+ public:
+  PoliteStop();
+  ~PoliteStop();
+  PoliteStop(const PoliteStop&) = delete;
+  PoliteStop& operator=(const PoliteStop&) = delete;
+};
+
+/// The signal that asked for a stop, or 0.
+int stop_signal();
+
+/// Makes a closed pipe an ordinary write error.
+void ignore_broken_pipes();
+
+}  // namespace brume::cli
