@@ -20,7 +20,7 @@ struct TokenizeOptions {
 int tokenize(const TokenizeOptions& options) {
   const std::filesystem::path model = options.model.empty() ? embedded_model() : options.model;
   const Tokenizer tokenizer = Tokenizer::open(model / "tokenizer");
-  const std::string report = tokenize_json(tokenizer, options.text) + "\n";
+  const std::string report = tokenize_report(tokenizer, options.text) + "\n";
   write_all(STDOUT_FILENO, std::as_bytes(std::span(report)), "standard output");
   return 0;
 }

@@ -20,16 +20,16 @@ TextTower open_tower(const ModelDirectory& model, const std::string& suffix, at:
   TextTower tower{Tokenizer::open(model.path() / ("tokenizer" + suffix)),
                   ClipTextEncoder(weights.view(dtype), config)};
   append_unused(weights, "text_encoder" + suffix, remarks);
-  if (static_cast<int64_t>(tower.tokenizer.max_length()) > config.max_tokens) {
+  if (tower.tokenizer.max_length() > config.max_tokens) {
     throw Error(ExitCode::kModelInvalid, (directory / "config.json").string(),
                 "max_position_embeddings: " + std::to_string(config.max_tokens) +
                     " is less than the tokenizer's " + std::to_string(tower.tokenizer.max_length()) +
                     " tokens");
   }
-  if (static_cast<int64_t>(tower.tokenizer.vocab_size()) > config.vocab_size) {
+  if (tower.tokenizer.size() > config.vocab_size) {
     throw Error(ExitCode::kModelInvalid, (directory / "config.json").string(),
                 "vocab_size: " + std::to_string(config.vocab_size) + " is less than the tokenizer's " +
-                    std::to_string(tower.tokenizer.vocab_size()) + " entries");
+                    std::to_string(tower.tokenizer.size()) + " entries");
   }
   return tower;
 }
@@ -92,7 +92,7 @@ EncodedPrompt PromptEncoder::encode_negative(const std::optional<std::string>& p
 int64_t PromptEncoder::tokens_cut(const std::string& prompt) const {
   int64_t most = 0;
   for (const TextTower& tower : towers_) {
-    most = std::max(most, static_cast<int64_t>(tower.tokenizer.encode_padded(prompt).cut));
+    most = std::max(most, tower.tokenizer.encode_padded(prompt).cut);
   }
   return most;
 }

@@ -6,6 +6,15 @@
 
 namespace brume {
 
+namespace {
+
+LatentDistribution split(const at::Tensor& moments) {
+  const std::vector<at::Tensor> halves = moments.chunk(2, 1);
+  return {halves[0], halves[1].clamp(-30.0, 20.0)};
+}
+
+}  // namespace
+
 AutoencoderKL::AutoencoderKL(const WeightsView& weights, const VaeConfig& config)
     : config_(config), encoder_(weights / "encoder", config), decoder_(weights / "decoder", config) {
   const int64_t latent = config.latent_channels;
@@ -14,11 +23,17 @@ AutoencoderKL::AutoencoderKL(const WeightsView& weights, const VaeConfig& config
   if (config.post_quant_conv) post_quant_conv_.emplace(weights / "post_quant_conv", pointwise(latent));
 }
 
-LatentDistribution AutoencoderKL::encode(const at::Tensor& pictures) const {
-  at::Tensor moments = encoder_(pictures);  // [N, 2 C, h, w]
-  if (quant_conv_) moments = (*quant_conv_)(moments);
-  const std::vector<at::Tensor> halves = moments.chunk(2, 1);
-  return {halves[0], halves[1].clamp(-30.0, 20.0)};
+LatentDistribution AutoencoderKL::encode(const at::Tensor& pictures) const { return split(moments(pictures)); }
+
+LatentDistribution AutoencoderKL::encode_tiled(const at::Tensor& pictures, int64_t tile) const {
+  const int64_t pixels = tile * config_.factor();
+  if (pictures.size(2) <= pixels && pictures.size(3) <= pixels) return encode(pictures);
+  return split(by_tiles(pictures, {pixels, tile}, [this](const at::Tensor& part) { return moments(part); }));
+}
+
+at::Tensor AutoencoderKL::moments(const at::Tensor& pictures) const {
+  const at::Tensor encoded = encoder_(pictures);  // [N, 2 C, h, w]
+  return quant_conv_ ? (*quant_conv_)(encoded) : encoded;
 }
 
 at::Tensor AutoencoderKL::decode(const at::Tensor& latents) const {

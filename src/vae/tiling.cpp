@@ -22,25 +22,21 @@ void blend(const at::Tensor& before, at::Tensor& tile, int64_t dim, int64_t exte
 
 }  // namespace
 
-at::Tensor decode_by_tiles(const at::Tensor& latents, const Tiling& tiling,
-                           const std::function<at::Tensor(const at::Tensor&)>& decode) {
-  const int64_t stride = std::max<int64_t>(tiling.tile * 3 / 4, 1);
-  const int64_t pixels = tiling.tile * tiling.factor;
-  const int64_t overlap = pixels / 4;
-  const int64_t kept = pixels - overlap;
+at::Tensor by_tiles(const at::Tensor& x, const Tiling& tiling, const std::function<at::Tensor(const at::Tensor&)>& map) {
+  const int64_t stride = std::max<int64_t>(tiling.from * 3 / 4, 1);
+  const int64_t overlap = tiling.to / 4;
+  const int64_t kept = tiling.to - overlap;
   std::vector<at::Tensor> above;  // the row of tiles above, already blended
   std::vector<at::Tensor> rows;
-  for (int64_t y = 0; y < latents.size(2); y += stride) {
+  for (int64_t top = 0; top < x.size(2); top += stride) {
     std::vector<at::Tensor> row;
     std::vector<at::Tensor> cropped;
-    for (int64_t x = 0; x < latents.size(3); x += stride) {
-      const at::Tensor part = latents.narrow(2, y, std::min(tiling.tile, latents.size(2) - y))
-                                  .narrow(3, x, std::min(tiling.tile, latents.size(3) - x));
-      at::Tensor tile = decode(part);
-      if (y > 0) blend(above[row.size()], tile, 2, overlap);
-      if (x > 0) blend(row.back(), tile, 3, overlap);
-      cropped.push_back(
-          tile.narrow(2, 0, std::min(kept, tile.size(2))).narrow(3, 0, std::min(kept, tile.size(3))));
+    for (int64_t left = 0; left < x.size(3); left += stride) {
+      at::Tensor tile = map(x.narrow(2, top, std::min(tiling.from, x.size(2) - top))
+                                .narrow(3, left, std::min(tiling.from, x.size(3) - left)));
+      if (top > 0) blend(above[row.size()], tile, 2, overlap);
+      if (left > 0) blend(row.back(), tile, 3, overlap);
+      cropped.push_back(tile.narrow(2, 0, std::min(kept, tile.size(2))).narrow(3, 0, std::min(kept, tile.size(3))));
       row.push_back(std::move(tile));
     }
     rows.push_back(at::cat(cropped, 3));

@@ -26,6 +26,8 @@ class AutoencoderKL {
 
   /// pictures [N, 3, H, W] in [-1, 1], H and W multiples of the factor.
   LatentDistribution encode(const at::Tensor& pictures) const;
+  /// As encode, by overlapping tiles of `tile` latents.
+  LatentDistribution encode_tiled(const at::Tensor& pictures, int64_t tile) const;
   /// latents [N, C, h, w] -> pictures [N, 3, h f, w f], about [-1, 1], not clamped.
   at::Tensor decode(const at::Tensor& latents) const;
   /// As decode, by overlapping tiles whose seams are blended: memory does not grow with the picture.
@@ -43,6 +45,8 @@ class AutoencoderKL {
   const VaeConfig& config() const { return config_; }
 
  private:
+  at::Tensor moments(const at::Tensor& pictures) const;
+
   VaeConfig config_;
   VaeEncoder encoder_;
   VaeDecoder decoder_;

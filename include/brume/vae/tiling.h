@@ -5,14 +5,14 @@
 
 namespace brume {
 
+/// The side of a tile before and after: latents and pixels to decode, pixels and latents to encode.
 struct Tiling {
-  int64_t tile;    // side of a tile in latents
-  int64_t factor;  // pixels per latent
+  int64_t from;
+  int64_t to;
 };
 
-/// Decodes latents [N, C, h, w] by tiles that overlap by a quarter, each blended linearly into the one above
-/// and the one to its left -> [N, 3, h factor, w factor]. Mirrors AutoencoderKL.tiled_decode of diffusers.
-at::Tensor decode_by_tiles(const at::Tensor& latents, const Tiling& tiling,
-                           const std::function<at::Tensor(const at::Tensor&)>& decode);
+/// Applies `map` to x [N, C, H, W] by tiles that overlap by a quarter, each result blended linearly into the one above and
+/// the one to its left -> [N, C', H to/from, W to/from]. Mirrors tiled_decode and tiled_encode of diffusers' AutoencoderKL.
+at::Tensor by_tiles(const at::Tensor& x, const Tiling& tiling, const std::function<at::Tensor(const at::Tensor&)>& map);
 
 }  // namespace brume

@@ -1,0 +1,93 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "brume/base/noise.h"
+#include "brume/diffusion/samplers.h"
+#include "reference_case.h"
+
+namespace brume::testing {
+namespace {
+
+/// A scheduler_config.json with these options.
+NoiseScheduleConfig config_from(nlohmann::json options, const std::string& class_name) {
+  options["_class_name"] = class_name;
+  const std::filesystem::path file = std::filesystem::temp_directory_path() /
+                                     ("brume-scheduler-" + std::to_string(::getpid()) + ".json");
+  std::ofstream(file) << options;
+  std::vector<std::string> ignored;
+  NoiseScheduleConfig config = NoiseScheduleConfig::read(file, ignored);
+  std::filesystem::remove(file);
+  return config;
+}
+
+/// Replays one recorded run: fixed predictions and noises, compared after every kept step.
+void replay(const ReferenceCase& reference, const nlohmann::json& run) {
+  const auto name = run["name"].get<std::string>();
+  SCOPED_TRACE(name);
+  const NoiseSchedule schedule(config_from(run["config"], run["scheduler"].get<std::string>()));
+  const at::Tensor alphas = reference.tensor(run["alphas_cumprod"].get<std::string>());
+  for (int64_t t = 0; t < alphas.numel(); ++t) {
+    ASSERT_NEAR(schedule.alpha_cumprod(t), alphas[t].item<float>(), 1e-6) << t;
+  }
+  SamplingSettings settings;
+  settings.sampler = sampler_from_name(run["scheduler"].get<std::string>());
+  settings.steps = run["steps"].get<int64_t>();
+  settings.eta = run.value("eta", 0.0);
+  const at::Tensor timesteps = reference.integers(name + "/timesteps");
+  EXPECT_TRUE(at::tensor(schedule.timesteps(settings.steps)).equal(timesteps));
+
+  const at::Tensor outputs = reference.tensor("model_outputs");
+  const at::Tensor noises = reference.tensor("noises");
+  const at::Tensor kept = reference.integers(name + "/kept_steps");
+  const at::Tensor expected = reference.tensor(name + "/prev_samples");
+  int64_t step = 0;
+  int64_t compared = 0;
+  const Denoiser denoise = [&](const at::Tensor&, int64_t t) {
+    EXPECT_EQ(t, timesteps[step].item<int64_t>());
+    return outputs[step % outputs.size(0)];
+  };
+  const NoiseSource noise = [&] { return noises[step % noises.size(0)]; };
+  const StepObserver observe = [&](int64_t index, const at::Tensor& latents) {
+    if (compared < kept.numel() && kept[compared].item<int64_t>() == index) {
+      expect_close(latents, expected[compared], name + " step " + std::to_string(index), 1e-5);
+      ++compared;
+    }
+    ++step;
+    return true;
+  };
+  sample(schedule, settings, reference.tensor("sample"), denoise, noise, observe);
+  EXPECT_EQ(compared, kept.numel());
+}
+
+void replay_all(const std::string& scheduler) {
+  const ReferenceCase reference("schedulers");
+  int runs = 0;
+  for (const auto& run : reference.parameters()["runs"]) {
+    if (run["scheduler"] != scheduler) continue;
+    replay(reference, run);
+    ++runs;
+  }
+  EXPECT_GE(runs, 10);
+}
+
+TEST(Schedulers, DdimAgreesWithDiffusersStepByStep) { replay_all("DDIMScheduler"); }
+TEST(Schedulers, DdpmAgreesWithDiffusersStepByStep) { replay_all("DDPMScheduler"); }
+
+TEST(NoiseDraws, EqualTorchGenerators) {
+  const ReferenceCase reference("noise");
+  for (const auto& text : reference.parameters()["seeds"]) {
+    const auto seed = text.get<std::string>();
+    Noise sequence({std::stoull(seed)});
+    size_t k = 0;
+    for (const auto& shape : reference.parameters()["sequence"]) {
+      const at::Tensor expected = reference.tensor("seed_" + seed + "/sequence_" + std::to_string(k++));
+      // A draw is [1, sizes...]: the same numbers as one of [sizes...].
+      EXPECT_TRUE(sequence.normal(shape.get<std::vector<int64_t>>())[0].equal(expected)) << seed << " draw " << k;
+    }
+    ASSERT_GT(k, 1U);
+  }
+}
+
+}  // namespace
+}  // namespace brume::testing

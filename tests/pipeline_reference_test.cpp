@@ -1,0 +1,114 @@
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "brume/pipeline/pipeline.h"
+#include "reference_case.h"
+
+namespace brume::testing {
+namespace {
+
+class StageKeeper : public Observer {
+ public:
+  void on_stage(std::string_view name, const at::Tensor& tensor) override {
+    stages_.insert_or_assign(std::string(name), tensor);
+  }
+  const at::Tensor& at(const std::string& name) const { return stages_.at(name); }
+
+ private:
+  std::map<std::string, at::Tensor> stages_;
+};
+
+Request request_of(const nlohmann::json& parameters) {
+  Request request;
+  request.prompt = parameters["prompt"];
+  if (!parameters["negative_prompt"].is_null()) request.negative_prompt = parameters["negative_prompt"];
+  request.width = parameters["width"];
+  request.height = parameters["height"];
+  for (int64_t k = 0; k < parameters["batch"].get<int64_t>(); ++k) {
+    request.seeds.push_back(parameters["seed"].get<uint64_t>() + static_cast<uint64_t>(k));
+  }
+  request.sampling = {sampler_from_name(parameters["sampler"].get<std::string>()), parameters["steps"], parameters["eta"]};
+  request.guidance = {parameters["guidance_scale"], parameters["guidance_rescale"]};
+  // The reference counts layers skipped, we count the layer from the end.
+  if (!parameters["clip_skip"].is_null()) request.clip_skip = parameters["clip_skip"].get<int64_t>() + 1;
+  return request;
+}
+
+class WholePicture : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(WholePicture, AgreesWithDiffusersAtEveryStage) {
+  const ReferenceCase reference("cases/" + GetParam());
+  const nlohmann::json& parameters = reference.parameters();
+  const Pipeline pipeline(ModelDirectory(reference_path(parameters["model"])), at::kFloat);
+  const Request request = request_of(parameters);
+  StageKeeper stages;
+  const Generation made = pipeline.generate(request, stages);
+
+  EXPECT_TRUE(stages.at("ids").equal(reference.integers("ids")));
+  expect_close(stages.at("context"), reference.tensor("context"), "context");
+  if (reference.has("pooled")) expect_close(stages.at("pooled"), reference.tensor("pooled"), "pooled");
+  expect_close(stages.at("unet_out_step0"), reference.tensor("unet_out_step0"), "unet_out_step0");
+  for (int64_t k = 0; k < request.sampling.steps; ++k) {
+    const std::string name = "latents_step" + std::to_string(k);
+    expect_close(stages.at(name), reference.tensor(name), name);
+  }
+  expect_close(stages.at("decoded"), reference.tensor("decoded"), "decoded");
+
+  const at::Tensor pictures = reference.integers("picture");
+  ASSERT_EQ(made.pictures.size(), request.seeds.size());
+  for (size_t i = 0; i < made.pictures.size(); ++i) {
+    ASSERT_TRUE(made.pictures[i].picture);
+    const Picture& picture = *made.pictures[i].picture;
+    const at::Tensor ours = at::tensor(at::ArrayRef<uint8_t>(picture.pixels)).to(at::kLong);
+    const at::Tensor wanted = pictures[static_cast<int64_t>(i)].flatten();
+    // A value within 1e-4 of a half may round either way.
+    EXPECT_LE((ours - wanted).abs().max().item<int64_t>(), 1);
+    EXPECT_LE((ours != wanted).sum().item<int64_t>(), wanted.numel() / 1000);
+  }
+}
+
+std::vector<std::string> all_cases() {
+  std::vector<std::string> names;
+  for (const std::string family : {"sd1", "sd2", "sdxl"}) {
+    for (const std::string kind :
+         {"ddim", "ddim_rescale", "ddim_no_guidance", "ddim_clip_skip", "ddim_no_negative", "ddim_eta", "ddpm"}) {
+      names.push_back(family + "_" + kind);
+    }
+  }
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Pipelines, WholePicture, ::testing::ValuesIn(all_cases()),
+                         [](const auto& name) { return name.param; });
+
+TEST(Batches, APictureIsTheSameAloneAndWithOthersToRounding) {
+  const Pipeline pipeline(ModelDirectory(reference_path("sd1")), at::kFloat);
+  Request request;
+  request.prompt = "a red fox";
+  request.width = request.height = 56;
+  request.sampling.steps = 3;
+  request.seeds = {7, 8, 9};
+  Observer unseen;
+  const Generation together = pipeline.generate(request, unseen);
+  request.seeds = {9};
+  const Generation alone = pipeline.generate(request, unseen);
+  expect_close(alone.latents[0], together.latents[2], "latents", 1e-5);
+}
+
+TEST(Repeats, GiveTheSameBytes) {
+  const Pipeline pipeline(ModelDirectory(reference_path("sdxl")), at::kFloat);
+  Request request;
+  request.prompt = "a red fox";
+  request.width = request.height = 72;
+  request.sampling.steps = 3;
+  request.guidance.scale = 5;
+  request.seeds = {7};
+  Observer unseen;
+  const Generation first = pipeline.generate(request, unseen);
+  const Generation second = pipeline.generate(request, unseen);
+  EXPECT_EQ(first.pictures[0].picture->pixels, second.pictures[0].picture->pixels);
+}
+
+}  // namespace
+}  // namespace brume::testing
