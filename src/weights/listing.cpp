@@ -78,7 +78,6 @@ std::string tensors_json(const std::filesystem::path& path) {
   ordered_json root = {{"files", ordered_json::array()}};
   Totals totals;
   for (const SafetensorsFile& file : open_all(path)) {
-    // Arrays of pairs would be simpler, but a reader wants metadata by key; the keys are unique already.
     ordered_json::object_t metadata;
     for (const auto& [key, value] : file.header().metadata)
       metadata.push_back({escape_control(key), shown(value)});
