@@ -120,8 +120,13 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t limit, Ex
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                            Existing existing) {
+  write_parts_atomically(path, std::span(&bytes, 1), existing);
+}
+
+void write_parts_atomically(const std::filesystem::path& path,
+                            std::span<const std::span<const std::byte>> parts, Existing existing) {
   TemporaryFile temporary(path);
-  write_all(temporary.fd(), bytes, path.string());
+  for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, path.string());
   if (::fsync(temporary.fd()) != 0) output_error(path.string(), errno);
   const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), path.c_str())
                                                  : ::rename(temporary.name(), path.c_str());

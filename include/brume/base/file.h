@@ -43,6 +43,11 @@ enum class Existing { kReplace, kKeep };
 /// is an error. Throws kOutputFailed, and leaves no temporary file behind.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                            Existing existing = Existing::kReplace);
+/// As write_file_atomically, for a file whose parts lie in several places: they are written one after the
+/// other.
+void write_parts_atomically(const std::filesystem::path& path,
+                            std::span<const std::span<const std::byte>> parts,
+                            Existing existing = Existing::kReplace);
 
 /// Writes all of `bytes` to an open descriptor (standard output, a pipe). `name` is for the message of the
 /// kOutputFailed.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,10 @@ enum class StoredType {
 };
 std::string_view stored_type_name(StoredType type);
 int stored_type_bits(StoredType type);
+std::optional<StoredType> stored_type_from_name(std::string_view name);
+/// The size in bits of a tensor, or nothing if it overflows 64 bits. Multiplies from the left, as the
+/// reference does: [0, MAX, MAX] is 0, [MAX, 2, 0] overflows.
+std::optional<uint64_t> stored_bits(StoredType type, std::span<const uint64_t> shape);
 
 /// One entry of a header; `begin` and `end` count bytes from the start of the data section.
 struct StoredTensor {
@@ -52,13 +57,14 @@ struct StoredTensor {
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;  // sorted by (begin, end, name)
   std::map<std::string, std::string> metadata;
-  std::vector<std::string> warnings;  // unknown fields of entries
+  std::vector<std::string> warnings;  // unknown fields of entries; one line for all beyond the first 16
 };
 
 /// Checks every rule of the format (github.com/huggingface/safetensors, README "Format") against the JSON
 /// text of a header and the number of data bytes that follow it. Throws kModelInvalid with `where`, the
-/// tensor and the rule broken. Stricter than the reference on purpose: no duplicate keys, no NUL in a name,
-/// at most 65,536 tensors, names of at most 1,024 bytes, at most 8 dimensions.
+/// tensor and the rule broken. Stricter than the reference on purpose: no duplicate keys, no NUL in a string,
+/// JSON nested at most 8 deep, at most 65,536 tensors or metadata entries, names of at most 1,024 bytes, at
+/// most 8 dimensions, at most 16 fields in an entry.
 SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t data_bytes,
                                            const std::string& where);
 
@@ -86,8 +92,12 @@ struct TensorToWrite {
   std::span<const std::byte> data;
 };
 
-/// Writes a file that the reference reader accepts: header padded to 8 bytes, atomically (see
-/// write_file_atomically).
+/// The longest header that the format allows.
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+
+/// Writes a file that the reference reader accepts: header padded to 8 bytes, the tensors of the widest type
+/// first, atomically (see write_file_atomically). Whatever the reader would refuse is refused before anything
+/// is written.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata);
 
