@@ -17,7 +17,8 @@ PROMPT = "a red fox in the snow"
 NEGATIVE = "blurry, text"
 SEED = 1234
 TEXTS = (PROMPT, NEGATIVE, "", "A  Painting,\n of THE old lighthouse; it's 1984!! (detailed:1.3)",
-         "caf\u00e9 na\u00efve \u5c71\u6c34 \U0001f98a", "the castle on the hill " * 30, "cats' eyes<|endoftext|>!! don't")
+         "caf\u00e9 na\u00efve \u5c71\u6c34 \U0001f98a", "the castle on the hill " * 30,
+         "cats' eyes<|endoftext|>!! don't")
 
 ENCODED_TEXTS = 3
 BASE = {"sampler": "DDIMScheduler", "prompt": PROMPT, "negative_prompt": NEGATIVE, "guidance_scale": 5.0,
@@ -170,8 +171,8 @@ def _case_record(pipe: DiffusionPipeline, family: Family, run: dict) -> dict:
 def make_pipeline_cases(models: Path, cases: Path) -> None:
     for family in FAMILIES:
         pipe = load_pipeline(models / family.name)
-        write_case(cases / f"{family.name}_text", {"model": family.name, "texts": list(TEXTS), "encoded_texts": ENCODED_TEXTS},
-                   text_case(pipe))
+        texts = {"model": family.name, "texts": list(TEXTS), "encoded_texts": ENCODED_TEXTS}
+        write_case(cases / f"{family.name}_text", texts, text_case(pipe))
         write_case(cases / f"{family.name}_unet", {"model": family.name}, unet_case(pipe, family.seed))
         write_case(cases / f"{family.name}_vae", {"model": family.name},
                    vae_case(pipe.vae, family.seed, 40, 24, (5, 7)))

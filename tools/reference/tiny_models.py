@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from tiny_tokenizer import CORPUS, END, MERGES, START, train_merges, write_tokenizer
+from tiny_tokenizer import CORPUS, END, MERGES, START, make_vocabulary, train_merges, write_tokenizer
 from tiny_weights import fill, write_json, write_tensors
 
 VAE_BLOCKS = 4
@@ -80,36 +80,43 @@ SDXL = Family(
 FAMILIES = (SD1, SD2, SDXL)
 
 
-def _write_text_encoder(directory: Path, model: torch.nn.Module, vocabulary: dict[str, int], bare: bool) -> None:
-    """Hub files call the weights text_model.*; CLIPTextModel of transformers 5 saves them without that prefix."""
-    tensors = {name: value.detach() for name, value in model.state_dict().items()}
-    if not bare and not any(name.startswith("text_model.") for name in tensors):
-        tensors = {f"text_model.{name}": value for name, value in tensors.items()}
-    write_tensors(directory / "model.safetensors", tensors)
-    config = {key: value for key, value in model.config.to_dict().items() if key in model.config.to_diff_dict()}
-    config |= {"architectures": [type(model).__name__], "bos_token_id": vocabulary[START],
-               "hidden_act": model.config.hidden_act, "layer_norm_eps": 1e-5, "pad_token_id": 1,
-               "projection_dim": model.config.projection_dim, "vocab_size": len(vocabulary)}
+def text_encoder_config(model: torch.nn.Module) -> dict:
+    config = dict(model.config.to_diff_dict())
+    config |= {"architectures": [type(model).__name__], "hidden_act": model.config.hidden_act, "layer_norm_eps": 1e-5,
+               "pad_token_id": 1, "bos_token_id": model.config.bos_token_id,
+               "projection_dim": model.config.projection_dim, "vocab_size": model.config.vocab_size}
     config.pop("transformers_version", None)
-    write_json(directory / "config.json", config)
+    return config
+
+
+def hub_text_name(name: str) -> str:
+    """Hub files call the weights text_model.*; CLIPTextModel of transformers 5 saves them without that prefix."""
+    return name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}"
+
+
+def _write_text_encoder(directory: Path, model: torch.nn.Module, bare: bool) -> None:
+    tensors = {name if bare else hub_text_name(name): value for name, value in model.state_dict().items()}
+    write_tensors(directory / "model.safetensors", tensors)
+    write_json(directory / "config.json", text_encoder_config(model))
 
 
 def _make_text_encoders(family: Family, directory: Path) -> None:
     merges = train_merges(CORPUS, MERGES)
-    vocabulary = write_tokenizer(directory / "tokenizer", merges, family.max_length, family.pad)
+    vocabulary = make_vocabulary(merges)
+    write_tokenizer(directory / "tokenizer", merges, vocabulary, family.max_length, family.pad)
     common = {"vocab_size": len(vocabulary), "max_position_embeddings": family.max_length,
               "bos_token_id": vocabulary[START], "pad_token_id": 1}
     # eos_token_id 2 is what the published configs say: the pooled state is then at the largest id of the row.
     first = CLIPTextModel(CLIPTextConfig(**common, eos_token_id=2, **family.text))
-    _write_text_encoder(directory / "text_encoder", fill(first, family.seed), vocabulary, family.bare_text_names)
+    _write_text_encoder(directory / "text_encoder", fill(first, family.seed), family.bare_text_names)
     if family.text_2 is not None:
-        write_tokenizer(directory / "tokenizer_2", merges, family.max_length, "!")
+        write_tokenizer(directory / "tokenizer_2", merges, vocabulary, family.max_length, "!")
         config = CLIPTextConfig(**common, eos_token_id=vocabulary[END], **family.text_2)
         second = fill(CLIPTextModelWithProjection(config), family.seed + 1)
-        _write_text_encoder(directory / "text_encoder_2", second, vocabulary, bare=False)
+        _write_text_encoder(directory / "text_encoder_2", second, bare=False)
 
 
-def _write_index(family: Family, directory: Path) -> None:
+def write_index(family: Family, directory: Path) -> None:
     transformers_parts = {"text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
     if family.text_2 is not None:
         transformers_parts |= {"text_encoder_2": "CLIPTextModelWithProjection", "tokenizer_2": "CLIPTokenizer"}
@@ -131,4 +138,4 @@ def make_model(family: Family, directory: Path) -> None:
     unet.save_pretrained(directory / "unet", max_shard_size=family.unet_shard_size)
     fill(AutoencoderKL(**family.vae), family.seed + 3).save_pretrained(directory / "vae")
     write_json(directory / "scheduler" / "scheduler_config.json", {"_diffusers_version": "0.42.1", **family.scheduler})
-    _write_index(family, directory)
+    write_index(family, directory)

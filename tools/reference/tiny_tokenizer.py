@@ -46,12 +46,18 @@ def train_merges(corpus: str, count: int) -> list[tuple[str, str]]:
     return merges
 
 
-def write_tokenizer(directory: Path, merges: list[tuple[str, str]], max_length: int, pad: str = END) -> dict[str, int]:
-    """Writes vocab.json, merges.txt and the two configuration files; returns the vocabulary."""
-    directory.mkdir(parents=True, exist_ok=True)
+def make_vocabulary(merges: list[tuple[str, str]], size: int = 0) -> dict[str, int]:
+    """CLIP's order; unused entries fill up to `size`, the markers come last."""
     alphabet = byte_alphabet()
-    symbols = alphabet + [symbol + "</w>" for symbol in alphabet] + ["".join(pair) for pair in merges] + [START, END]
-    vocabulary = {symbol: index for index, symbol in enumerate(symbols)}
+    symbols = alphabet + [symbol + "</w>" for symbol in alphabet] + ["".join(pair) for pair in merges]
+    symbols += [f"<|unused_{index}|>" for index in range(len(symbols), size - 2)]
+    return {symbol: index for index, symbol in enumerate([*symbols, START, END])}
+
+
+def write_tokenizer(directory: Path, merges: list[tuple[str, str]], vocabulary: dict[str, int], max_length: int,
+                    pad: str = END) -> None:
+    """Writes vocab.json, merges.txt and the two configuration files."""
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
     (directory / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -64,4 +70,3 @@ def write_tokenizer(directory: Path, merges: list[tuple[str, str]], max_length: 
               "pad_token": pad}
     for name, value in (("special_tokens_map.json", special), ("tokenizer_config.json", config)):
         (directory / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    return vocabulary

@@ -11,17 +11,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 
-def _fill_parameter(owner: nn.Module, name: str, parameter: torch.Tensor, noise: torch.Tensor) -> None:
+def initial_value(owner: nn.Module, name: str, noise: torch.Tensor) -> torch.Tensor:
     """Norm weights around one, biases well away from zero, matrices that keep the variance."""
     if isinstance(owner, (nn.GroupNorm, nn.LayerNorm)):
-        value = 1.0 + 0.2 * noise if name == "weight" else 0.1 * noise
-    elif isinstance(owner, nn.Embedding):
-        value = 0.5 * noise
-    elif parameter.ndim == 1:
-        value = 0.1 * noise
-    else:
-        value = noise / math.sqrt(parameter[0].numel())
-    parameter.copy_(value)
+        return 1.0 + 0.2 * noise if name == "weight" else 0.1 * noise
+    if isinstance(owner, nn.Embedding):
+        return 0.5 * noise
+    if noise.ndim == 1:
+        return 0.1 * noise
+    return noise / math.sqrt(noise[0].numel())
 
 
 @torch.no_grad()
@@ -32,7 +30,7 @@ def fill(module: nn.Module, seed: int) -> nn.Module:
     for dotted, parameter in sorted(module.named_parameters()):
         owner, _, name = dotted.rpartition(".")
         noise = torch.randn(parameter.shape, generator=generator)
-        _fill_parameter(owners[owner], name, parameter, noise)
+        parameter.copy_(initial_value(owners[owner], name, noise))
     return module.eval()
 
 
