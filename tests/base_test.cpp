@@ -69,6 +69,8 @@ TEST(ConfigFile, RefusesDuplicatesDepthAndRubbish) {
   message_of([] { ConfigFile(std::string(100, '['), "x"); }, ExitCode::kModelInvalid);
   message_of([] { ConfigFile("[1]", "x"); }, ExitCode::kModelInvalid);
   message_of([] { ConfigFile("{} {}", "x"); }, ExitCode::kModelInvalid);
+  message_of([] { ConfigFile(std::string("{}\0rubbish", 10), "x"); }, ExitCode::kModelInvalid);
+  message_of([] { ConfigFile("\xef\xbb\xbf{}", "x"); }, ExitCode::kModelInvalid);
   message_of([] { ConfigFile(R"({"a": 1e999})", "x"); }, ExitCode::kModelInvalid);
 }
 

@@ -10,6 +10,11 @@ namespace brume {
 using nlohmann::json;
 
 json parse_strict_json(std::string_view text, int max_depth, const std::string& where, ExitCode code) {
+  // The parser takes a NUL for the end of its input and skips a byte-order mark: both would hide bytes.
+  if (text.find('\0') != std::string_view::npos)
+    throw Error(code, where, "not valid JSON: it holds a NUL byte");
+  if (text.starts_with("\xef\xbb\xbf"))
+    throw Error(code, where, "not valid JSON: it begins with a byte-order mark");
   std::vector<std::set<std::string>> keys;  // of every object that is open
   auto check = [&](int depth, json::parse_event_t event, json& value) {
     using Event = json::parse_event_t;

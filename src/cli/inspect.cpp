@@ -31,7 +31,7 @@ int inspect(const InspectOptions& options) {
   if (!std::filesystem::is_directory(options.file) && is_picture(options.file)) {
     report = picture_report(options.file, options.json ? ReportFormat::kJson : ReportFormat::kText);
   } else {
-    report = options.json ? tensors_json(options.file) : tensors_text(options.file);
+    report = options.json ? tensors_json(options.file) : tensors_table(options.file);
   }
   if (!report.ends_with('\n')) report += '\n';
   write_all(STDOUT_FILENO, std::as_bytes(std::span(report)), "standard output");

@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
+
 #include <ATen/Version.h>
-#include <ATen/native/DispatchStub.h>
+#include <torch/headeronly/version.h>
 #include <unistd.h>
 
 #include <filesystem>

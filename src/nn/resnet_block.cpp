@@ -5,7 +5,8 @@
 namespace brume::nn {
 
 ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape)
-    : norm1_(weights / "norm1", shape.in, {shape.norm_groups, shape.norm_eps, kernels::Activation::kSilu}),
+    : output_scale_(shape.output_scale),
+      norm1_(weights / "norm1", shape.in, {shape.norm_groups, shape.norm_eps, kernels::Activation::kSilu}),
       conv1_(weights / "conv1", {shape.in, shape.out}),
       norm2_(weights / "norm2", shape.out, {shape.norm_groups, shape.norm_eps, kernels::Activation::kSilu}),
       conv2_(weights / "conv2", {shape.out, shape.out}) {
@@ -20,7 +21,8 @@ at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& time) 
   at::Tensor h = conv1_(norm1_(x));  // [N, out, H, W]
   if (time_projection_) h += (*time_projection_)(time).unsqueeze(-1).unsqueeze(-1);
   h = conv2_(norm2_(h));
-  return h += shortcut_ ? (*shortcut_)(x) : x;
+  h += shortcut_ ? (*shortcut_)(x) : x;
+  return output_scale_ == 1 ? h : h.div_(output_scale_);
 }
 
 }  // namespace brume::nn

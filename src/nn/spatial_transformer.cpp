@@ -22,7 +22,7 @@ SpatialTransformer::SpatialTransformer(const WeightsView& weights, const Spatial
   const WeightsView blocks = weights / "transformer_blocks";
   for (int64_t i = 0; i < shape.depth; ++i) {
     blocks_.emplace_back(blocks / static_cast<size_t>(i),
-                         AttentionShape{shape.channels, shape.context_width, shape.heads});
+                         AttentionShape{shape.channels, shape.context_width, shape.heads}, shape.first);
   }
 }
 

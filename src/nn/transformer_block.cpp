@@ -8,8 +8,8 @@ namespace {
 
 constexpr int64_t kExpansion = 4;
 
-AttentionShape over_itself(AttentionShape shape) {
-  shape.context_width = shape.width;
+AttentionShape first_shape(AttentionShape shape, FirstAttention first) {
+  if (first == FirstAttention::kSelf) shape.context_width = shape.width;
   return shape;
 }
 
@@ -24,18 +24,20 @@ at::Tensor FeedForward::operator()(const at::Tensor& x) const {
   return out_(halves[0] * at::gelu(halves[1]));
 }
 
-TransformerBlock::TransformerBlock(const WeightsView& weights, const AttentionShape& shape)
-    : norm1_(weights / "norm1", shape.width),
-      self_attention_(weights / "attn1", over_itself(shape)),
+TransformerBlock::TransformerBlock(const WeightsView& weights, const AttentionShape& shape,
+                                   FirstAttention first)
+    : first_(first),
+      norm1_(weights / "norm1", shape.width),
+      attention1_(weights / "attn1", first_shape(shape, first)),
       norm2_(weights / "norm2", shape.width),
-      cross_attention_(weights / "attn2", shape),
+      attention2_(weights / "attn2", shape),
       norm3_(weights / "norm3", shape.width),
       feed_forward_(weights / "ff", shape.width) {}
 
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& context) const {
   const at::Tensor normed = norm1_(x);
-  at::Tensor y = x + self_attention_(normed, normed);
-  y += cross_attention_(norm2_(y), context);
+  at::Tensor y = x + attention1_(normed, first_ == FirstAttention::kSelf ? normed : context);
+  y += attention2_(norm2_(y), context);
   y += feed_forward_(norm3_(y));
   return y;
 }

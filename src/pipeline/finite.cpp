@@ -9,7 +9,7 @@ namespace brume {
 std::vector<bool> finite_rows(const at::Tensor& tensor) {
   const at::Tensor rows = at::isfinite(tensor).flatten(1).all(1).contiguous();  // [N]
   const bool* values = rows.const_data_ptr<bool>();
-  return {values, values + rows.numel()};
+  return std::vector<bool>(values, values + rows.numel());
 }
 
 void FiniteCheck::look(const at::Tensor& tensor, const std::string& stage) {

@@ -10,15 +10,29 @@ namespace {
 
 constexpr int64_t kTimeExpansion = 4;
 
+int64_t time_width(const UNetConfig& unet) { return kTimeExpansion * unet.levels.front().channels; }
+
 nn::ResnetBlock resnet(const WeightsView& weights, const UNetConfig& unet, int64_t in, int64_t out) {
-  const int64_t time_width = kTimeExpansion * unet.levels.front().channels;
-  return {weights, {in, out, time_width, unet.norm_groups, unet.norm_eps}};
+  return {weights, {in, out, time_width(unet), unet.norm_groups, unet.norm_eps}};
 }
 
 nn::SpatialTransformer transformer(const WeightsView& weights, const UNetConfig& unet,
                                    const UNetLevel& level) {
   return {weights,
-          {level.channels, level.context_width, level.heads, level.depth, unet.norm_groups, unet.projection}};
+          {level.channels, level.context_width, level.heads, level.depth, unet.norm_groups, unet.projection,
+           level.first_attention}};
+}
+
+nn::ResnetBlock mid_resnet(const WeightsView& weights, const UNetConfig& unet) {
+  const int64_t channels = unet.levels.back().channels;
+  return {weights, {channels, channels, time_width(unet), unet.norm_groups, unet.norm_eps, unet.mid_scale}};
+}
+
+/// The middle has no only_cross_attention.
+nn::SpatialTransformer mid_transformer(const WeightsView& weights, const UNetConfig& unet) {
+  UNetLevel level = unet.levels.back();
+  level.first_attention = nn::FirstAttention::kSelf;
+  return transformer(weights, unet, level);
 }
 
 }  // namespace
@@ -52,10 +66,9 @@ at::Tensor DownBlock::operator()(at::Tensor x, const BlockInput& input,
 }
 
 MidBlock::MidBlock(const WeightsView& weights, const UNetConfig& unet)
-    : resnet0_(resnet(weights / "resnets.0", unet, unet.levels.back().channels, unet.levels.back().channels)),
-      attention_(transformer(weights / "attentions.0", unet, unet.levels.back())),
-      resnet1_(
-          resnet(weights / "resnets.1", unet, unet.levels.back().channels, unet.levels.back().channels)) {}
+    : resnet0_(mid_resnet(weights / "resnets.0", unet)),
+      attention_(mid_transformer(weights / "attentions.0", unet)),
+      resnet1_(mid_resnet(weights / "resnets.1", unet)) {}
 
 at::Tensor MidBlock::operator()(const at::Tensor& x, const BlockInput& input) const {
   return resnet1_(attention_(resnet0_(x, input.time), input.context), input.time);

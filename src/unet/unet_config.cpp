@@ -27,7 +27,7 @@ void refuse_other_arithmetic(const ConfigFile& config) {
   config.expect("encoder_hid_dim", {});
   config.expect("encoder_hid_dim_type", {});
   config.expect("mid_block_only_cross_attention", {"false"});
-  config.expect("mid_block_scale_factor", {"1", "1.0"});
+
   config.expect("mid_block_type", {"UNetMidBlock2DCrossAttn"});
   config.expect("num_class_embeds", {});
   config.expect("resnet_out_scale_factor", {"1", "1.0"});
@@ -82,13 +82,14 @@ std::vector<UNetLevel> read_levels(const ConfigFile& config) {
   const std::vector<int64_t> layers = config.get_ints("layers_per_block", 2, count);
   const std::vector<int64_t> depth = config.get_ints("transformer_layers_per_block", 1, count);
   const std::vector<int64_t> context = config.get_ints("cross_attention_dim", 1280, count);
-  for (const bool only : config.get_bools("only_cross_attention", false, count)) {
-    if (only) config.reject("only_cross_attention", "brume supports false");
-  }
+  const std::vector<bool> only_cross = config.get_bools("only_cross_attention", false, count);
+
   std::vector<UNetLevel> levels;
   for (size_t i = 0; i < count; ++i) {
     if (channels[i] % heads[i] != 0) config.reject(heads_key, "the heads must divide block_out_channels");
-    levels.push_back({channels[i], layers[i], heads[i], depth[i], context[i], down[i], up[i]});
+    levels.push_back({channels[i], layers[i], heads[i], depth[i], context[i],
+                      only_cross[i] ? nn::FirstAttention::kCross : nn::FirstAttention::kSelf, down[i],
+                      up[i]});
   }
   return levels;
 }
@@ -130,6 +131,7 @@ UNetConfig UNetConfig::read(const std::filesystem::path& file, std::vector<std::
   const std::vector<std::string> keys = config.keys();
   unet.mid_block =
       config.has("mid_block_type") || std::find(keys.begin(), keys.end(), "mid_block_type") == keys.end();
+  unet.mid_scale = config.get_number("mid_block_scale_factor", 1);
   unet.projection =
       config.get_bool("use_linear_projection", false) ? nn::Projection::kLinear : nn::Projection::kConv;
   unet.downsample_padding = config.get_int("downsample_padding", 1, 0, 1);

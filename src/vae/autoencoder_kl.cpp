@@ -23,7 +23,9 @@ AutoencoderKL::AutoencoderKL(const WeightsView& weights, const VaeConfig& config
   if (config.post_quant_conv) post_quant_conv_.emplace(weights / "post_quant_conv", pointwise(latent));
 }
 
-LatentDistribution AutoencoderKL::encode(const at::Tensor& pictures) const { return split(moments(pictures)); }
+LatentDistribution AutoencoderKL::encode(const at::Tensor& pictures) const {
+  return split(moments(pictures));
+}
 
 LatentDistribution AutoencoderKL::encode_tiled(const at::Tensor& pictures, int64_t tile) const {
   const int64_t pixels = tile * config_.factor();
@@ -42,8 +44,8 @@ at::Tensor AutoencoderKL::decode(const at::Tensor& latents) const {
 
 at::Tensor AutoencoderKL::decode_tiled(const at::Tensor& latents, int64_t tile) const {
   if (latents.size(2) <= tile && latents.size(3) <= tile) return decode(latents);
-  return decode_by_tiles(latents, {tile, config_.factor()},
-                         [this](const at::Tensor& part) { return decode(part); });
+  return by_tiles(latents, {tile, tile * config_.factor()},
+                  [this](const at::Tensor& part) { return decode(part); });
 }
 
 }  // namespace brume

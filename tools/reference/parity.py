@@ -57,7 +57,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/parity", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a diffusers model directory")
-    parser.add_argument("--prompt", default="a photograph of a red fox in the snow")
+    parser.add_argument("--prompt", default="a red fox in the snow")
     parser.add_argument("--negative-prompt", help="none when not given")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="the model's own when not given")
@@ -148,7 +148,7 @@ def stage_order(request: Request, stages: Tensors) -> list[str]:
 
 
 def print_table(rows: list[Row], tolerance: float) -> None:
-    print(f"{'stage':<16} {'shape':<20} {'largest error':>13} {'magnitude':>10} {'relative':>10}  verdict at {tolerance:g}")
+    print(f"{'stage':<16} {'shape':<20} {'largest error':>13} {'magnitude':>10} {'relative':>10}  at {tolerance:g}")
     for row in rows:
         error, relative = (f"{value:.2e}" if value is not None else "-" for value in (row.error, row.relative))
         shape = "x".join(str(size) for size in row.shape)

@@ -16,11 +16,11 @@ struct ResnetShape {
   std::optional<int64_t> time_width;  // of the time embedding; none in an autoencoder
   int64_t norm_groups;
   double norm_eps;
+  double output_scale = 1;  // the sum is divided by it
 };
 
 /// Two convolutions, each after a group norm and a SiLU, added to the input; the time embedding is added
-/// between them. Mirrors diffusers.models.resnet.ResnetBlock2D with time_embedding_norm="default" and
-/// output_scale_factor=1.
+/// between them. Mirrors diffusers.models.resnet.ResnetBlock2D with time_embedding_norm="default".
 class ResnetBlock {
  public:
   ResnetBlock(const WeightsView& weights, const ResnetShape& shape);
@@ -28,6 +28,7 @@ class ResnetBlock {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& time = {}) const;
 
  private:
+  double output_scale_;
   GroupNorm norm1_;
   Conv2d conv1_;
   std::optional<Linear> time_projection_;

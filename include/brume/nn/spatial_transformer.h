@@ -21,6 +21,7 @@ struct SpatialTransformerShape {
   int64_t depth;  // transformer blocks
   int64_t norm_groups;
   Projection projection;
+  FirstAttention first = FirstAttention::kSelf;
 };
 
 /// Transformer blocks over the pixels of a map, added to the map. Mirrors

@@ -12,10 +12,11 @@ namespace brume {
 /// One resolution of the UNet, as the down path has it; the up path mirrors it.
 struct UNetLevel {
   int64_t channels;
-  int64_t layers;         // residual blocks of the down path; the up path has one more
-  int64_t heads;          // of the transformers
-  int64_t depth;          // transformer blocks in each transformer
-  int64_t context_width;  // cross_attention_dim
+  int64_t layers;                      // residual blocks of the down path; the up path has one more
+  int64_t heads;                       // of the transformers
+  int64_t depth;                       // transformer blocks in each transformer
+  int64_t context_width;               // cross_attention_dim
+  nn::FirstAttention first_attention;  // only_cross_attention
   bool down_attention;
   bool up_attention;
 };
@@ -33,6 +34,8 @@ struct UNetConfig {
   std::optional<int64_t> sample_size;  // default side of the latents
   std::vector<UNetLevel> levels;       // finest first
   bool mid_block;
+  double mid_scale;  // mid_block_scale_factor
+
   nn::Projection projection;
   int64_t downsample_padding;
   int64_t norm_groups;
