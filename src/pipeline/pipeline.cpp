@@ -180,9 +180,7 @@ Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Ob
   const EncodedPrompt positive = prompts_.encode(request.prompt, request.clip_skip, observer);
   std::vector<EncodedPrompt> prompts{positive};
   if (request.guidance.active()) {
-    Observer unseen;  // the stage "ids" is that of the prompt
-    prompts.insert(prompts.begin(),
-                   prompts_.encode_negative(request.negative_prompt, request.clip_skip, unseen));
+    prompts.insert(prompts.begin(), prompts_.encode_negative(request.negative_prompt));
   }
   std::vector<at::Tensor> contexts;
   std::vector<at::Tensor> pooled;

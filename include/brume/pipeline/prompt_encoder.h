@@ -34,9 +34,9 @@ class PromptEncoder {
   /// `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws kUsage where there is no
   /// such layer.
   EncodedPrompt encode(const std::string& prompt, int64_t clip_skip, Observer& observer) const;
-  /// The encoding of no negative prompt: zeros where the model wants them, else that of "".
-  EncodedPrompt encode_negative(const std::optional<std::string>& prompt, int64_t clip_skip,
-                                Observer& observer) const;
+  /// No negative prompt reads as zeros where the model wants them, else as "". Always from the model's own
+  /// choice of layer: the reference skips none here.
+  EncodedPrompt encode_negative(const std::optional<std::string>& prompt) const;
   /// Tokens of `prompt` that do not fit; the largest of all towers.
   int64_t tokens_cut(const std::string& prompt) const;
   int64_t context_width() const;
