@@ -12,8 +12,8 @@ namespace {
 /// A scheduler_config.json with these options.
 NoiseScheduleConfig config_from(nlohmann::json options, const std::string& class_name) {
   options["_class_name"] = class_name;
-  const std::filesystem::path file = std::filesystem::temp_directory_path() /
-                                     ("brume-scheduler-" + std::to_string(::getpid()) + ".json");
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("brume-scheduler-" + std::to_string(::getpid()) + ".json");
   std::ofstream(file) << options;
   std::vector<std::string> ignored;
   NoiseScheduleConfig config = NoiseScheduleConfig::read(file, ignored);
@@ -83,7 +83,8 @@ TEST(NoiseDraws, EqualTorchGenerators) {
     for (const auto& shape : reference.parameters()["sequence"]) {
       const at::Tensor expected = reference.tensor("seed_" + seed + "/sequence_" + std::to_string(k++));
       // A draw is [1, sizes...]: the same numbers as one of [sizes...].
-      EXPECT_TRUE(sequence.normal(shape.get<std::vector<int64_t>>())[0].equal(expected)) << seed << " draw " << k;
+      EXPECT_TRUE(sequence.normal(shape.get<std::vector<int64_t>>())[0].equal(expected))
+          << seed << " draw " << k;
     }
     ASSERT_GT(k, 1U);
   }

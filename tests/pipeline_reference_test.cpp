@@ -28,7 +28,8 @@ Request request_of(const nlohmann::json& parameters) {
   for (int64_t k = 0; k < parameters["batch"].get<int64_t>(); ++k) {
     request.seeds.push_back(parameters["seed"].get<uint64_t>() + static_cast<uint64_t>(k));
   }
-  request.sampling = {sampler_from_name(parameters["sampler"].get<std::string>()), parameters["steps"], parameters["eta"]};
+  request.sampling = {sampler_from_name(parameters["sampler"].get<std::string>()), parameters["steps"],
+                      parameters["eta"]};
   request.guidance = {parameters["guidance_scale"], parameters["guidance_rescale"]};
   // The reference counts layers skipped, we count the layer from the end.
   if (!parameters["clip_skip"].is_null()) request.clip_skip = parameters["clip_skip"].get<int64_t>() + 1;
@@ -71,8 +72,8 @@ TEST_P(WholePicture, AgreesWithDiffusersAtEveryStage) {
 std::vector<std::string> all_cases() {
   std::vector<std::string> names;
   for (const std::string family : {"sd1", "sd2", "sdxl"}) {
-    for (const std::string kind :
-         {"ddim", "ddim_rescale", "ddim_no_guidance", "ddim_clip_skip", "ddim_no_negative", "ddim_eta", "ddpm"}) {
+    for (const std::string kind : {"ddim", "ddim_rescale", "ddim_no_guidance", "ddim_clip_skip",
+                                   "ddim_no_negative", "ddim_eta", "ddpm"}) {
       names.push_back(family + "_" + kind);
     }
   }

@@ -16,7 +16,8 @@ std::filesystem::path reference_path(const std::string& name) {
 
 ReferenceCase::ReferenceCase(const std::string& name)
     : path_(reference_path(name)),
-      parameters_(nlohmann::json::parse(read_text_file(path_ / "case.json", 1 << 22, ExitCode::kInputInvalid))),
+      parameters_(
+          nlohmann::json::parse(read_text_file(path_ / "case.json", 1 << 22, ExitCode::kInputInvalid))),
       weights_(Weights::open_file(path_ / "reference.safetensors")) {}
 
 at::Tensor ReferenceCase::tensor(const std::string& name) const {
@@ -37,7 +38,8 @@ at::Tensor ReferenceCase::integers(const std::string& name) const {
   return {};
 }
 
-void expect_close(const at::Tensor& ours, const at::Tensor& reference, const std::string& what, double tolerance) {
+void expect_close(const at::Tensor& ours, const at::Tensor& reference, const std::string& what,
+                  double tolerance) {
   ASSERT_EQ(ours.sizes(), reference.sizes()) << what;
   const at::Tensor wanted = reference.to(at::kFloat);
   const double error = (ours.to(at::kFloat) - wanted).abs().max().item<double>();

@@ -19,7 +19,8 @@ ClipTextEncoder open_encoder(const std::filesystem::path& directory) {
 
 at::Tensor tokenize(const Tokenizer& tokenizer, const nlohmann::json& texts) {
   std::vector<at::Tensor> rows;
-  for (const auto& text : texts) rows.push_back(at::tensor(tokenizer.encode_padded(text.get<std::string>()).ids));
+  for (const auto& text : texts)
+    rows.push_back(at::tensor(tokenizer.encode_padded(text.get<std::string>()).ids));
   return at::stack(rows);
 }
 
@@ -39,7 +40,8 @@ void expect_tower_agrees(const std::string& family, const std::string& suffix) {
     const bool last = k + 1 == states.hidden.size();
     if (!last || reference.has(name)) expect_close(states.hidden[k], reference.tensor(name), name);
   }
-  expect_close(encoder.final_norm(states.hidden.back()), reference.tensor("last_hidden_state" + suffix), "last state");
+  expect_close(encoder.final_norm(states.hidden.back()), reference.tensor("last_hidden_state" + suffix),
+               "last state");
   if (encoder.config().projection_width) {
     expect_close(states.pooled, reference.tensor("text_embeds" + suffix), "pooled");
   }

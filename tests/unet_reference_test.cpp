@@ -26,7 +26,8 @@ TEST_P(UNetOfFamily, AgreesWithDiffusers) {
   if (reference.has("pooled")) conditioning.pooled = reference.tensor("pooled");
   if (reference.has("time_ids")) conditioning.time_ids = reference.tensor("time_ids");
   const at::Tensor timesteps = reference.integers("timesteps").to(at::kFloat);
-  expect_close(unet(reference.tensor("sample"), timesteps, conditioning), reference.tensor("output"), "output");
+  expect_close(unet(reference.tensor("sample"), timesteps, conditioning), reference.tensor("output"),
+               "output");
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, UNetOfFamily, ::testing::Values("sd1", "sd2", "sdxl"),
@@ -40,11 +41,18 @@ TEST_P(UNetVariant, AgreesWithDiffusers) {
   const Conditioning conditioning{reference.tensor("context"), {}, {}};
   const at::Tensor timesteps = reference.integers("timesteps").to(at::kFloat);
   for (const std::string size : {"9x7", "5x10"}) {
-    expect_close(unet(reference.tensor("sample_" + size), timesteps, conditioning), reference.tensor("output_" + size), size);
+    expect_close(unet(reference.tensor("sample_" + size), timesteps, conditioning),
+                 reference.tensor("output_" + size), size);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, UNetVariant, ::testing::Values("unet_16_channels", "unet_8_channels", "unet_9_channels", "unet_all_cross", "unet_cross_dim_list", "unet_depth_list", "unet_downsample_padding", "unet_flip_and_shift", "unet_layers_list", "unet_mid_scale", "unet_norm_eps", "unet_only_cross_attention", "unet_single_block", "unet_single_plain_block"),
+INSTANTIATE_TEST_SUITE_P(Variants, UNetVariant,
+                         ::testing::Values("unet_16_channels", "unet_8_channels", "unet_9_channels",
+                                           "unet_all_cross", "unet_cross_dim_list", "unet_depth_list",
+                                           "unet_downsample_padding", "unet_flip_and_shift",
+                                           "unet_layers_list", "unet_mid_scale", "unet_norm_eps",
+                                           "unet_only_cross_attention", "unet_single_block",
+                                           "unet_single_plain_block"),
                          [](const auto& name) { return name.param; });
 
 }  // namespace

@@ -30,7 +30,8 @@ void expect_both_ways(const AutoencoderKL& vae, const ReferenceCase& reference) 
 class VaeOfFamily : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(VaeOfFamily, AgreesWithDiffusersBothWays) {
-  expect_both_ways(open_vae(reference_path(GetParam()) / "vae"), ReferenceCase("cases/" + GetParam() + "_vae"));
+  expect_both_ways(open_vae(reference_path(GetParam()) / "vae"),
+                   ReferenceCase("cases/" + GetParam() + "_vae"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, VaeOfFamily, ::testing::Values("sd1", "sd2", "sdxl"),
@@ -43,20 +44,26 @@ TEST_P(VaeVariant, AgreesWithDiffusersBothWays) {
   expect_both_ways(open_vae(reference.path()), reference);
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, VaeVariant, ::testing::Values("vae_16_channels_factor_16", "vae_no_quant_convs", "vae_shift_factor", "vae_single_block", "vae_tiled", "vae_two_layers"), [](const auto& name) { return name.param; });
+INSTANTIATE_TEST_SUITE_P(Variants, VaeVariant,
+                         ::testing::Values("vae_16_channels_factor_16", "vae_no_quant_convs",
+                                           "vae_shift_factor", "vae_single_block", "vae_tiled",
+                                           "vae_two_layers"),
+                         [](const auto& name) { return name.param; });
 
 TEST(VaeTiling, AgreesWithDiffusersBothWays) {
   const ReferenceCase reference("variants/vae_tiled");
   const AutoencoderKL vae = open_vae(reference.path());
   const auto tile = reference.parameters()["tile_latent_min_size"].get<int64_t>();
   ASSERT_EQ(reference.parameters()["tile_overlap_factor"].get<double>(), 0.25);
-  expect_close(vae.decode_tiled(reference.tensor("tiled_z"), tile), reference.tensor("tiled_decoded"), "decoded");
+  expect_close(vae.decode_tiled(reference.tensor("tiled_z"), tile), reference.tensor("tiled_decoded"),
+               "decoded");
   const LatentDistribution encoded = vae.encode_tiled(reference.tensor("tiled_picture"), tile);
   expect_close(encoded.mean, reference.tensor("tiled_moments").chunk(2, 1)[0], "encoded");
 }
 
 TEST(VaeTiling, BlendsAwayTheSeamsOfAConstantOffset) {
-  // Each tile comes out one brighter than the one before: neighbouring pixels must never jump by a whole step.
+  // Each tile comes out one brighter than the one before: neighbouring pixels must never jump by a whole
+  // step.
   float brightness = 0;
   const at::Tensor blended = by_tiles(at::zeros({1, 1, 30, 30}), {8, 16}, [&](const at::Tensor& tile) {
     return at::full({1, 3, 2 * tile.size(2), 2 * tile.size(3)}, brightness += 1);

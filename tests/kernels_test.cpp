@@ -1,0 +1,133 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <stdexcept>
+
+#include "kernels/attention.h"
+#include "kernels/group_norm.h"
+
+// The doors of our operations against plain float64 formulas, on sizes that do not divide evenly.
+namespace brume::kernels {
+namespace {
+
+at::Tensor randn(at::IntArrayRef sizes) { return at::randn(sizes, at::TensorOptions(at::kFloat)); }
+
+/// softmax(q k^T / sqrt(d)) v, written out. q [N, Tq, heads, d], k and v [N, Tk, heads, d].
+at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           AttentionMask mask) {
+  const auto by_head = [](const at::Tensor& x) {
+    return x.to(at::kDouble).transpose(1, 2);
+  };  // [N, heads, T, d]
+  at::Tensor scores =
+      at::matmul(by_head(q), by_head(k).transpose(2, 3)) / std::sqrt(static_cast<double>(q.size(3)));
+  if (mask == AttentionMask::kCausal) {
+    const at::Tensor later = at::ones({q.size(1), k.size(1)}, at::kBool).triu(1);
+    scores = scores.masked_fill(later, -std::numeric_limits<double>::infinity());
+  }
+  return at::matmul(scores.softmax(-1), by_head(v)).transpose(1, 2).flatten(2);
+}
+
+at::Tensor plain_group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const GroupNormSettings& settings) {
+  const at::Tensor groups = x.to(at::kDouble).reshape({x.size(0), settings.groups, -1});
+  const at::Tensor mean = groups.mean(-1, true);
+  const at::Tensor variance = (groups - mean).square().mean(-1, true);
+  const at::Tensor normal = ((groups - mean) / (variance + settings.eps).sqrt()).view(x.sizes());
+  const std::vector<int64_t> channel{1, x.size(1), 1, 1};
+  const at::Tensor y = normal * weight.to(at::kDouble).view(channel) + bias.to(at::kDouble).view(channel);
+  return settings.activation == Activation::kSilu ? y * y.sigmoid() : y;
+}
+
+double largest_error(const at::Tensor& ours, const at::Tensor& wanted) {
+  return (ours.to(at::kDouble) - wanted).abs().max().item<double>();
+}
+
+class AttentionSizes : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(AttentionSizes, AgreeWithTheFormula) {
+  const int64_t head_dim = GetParam();
+  at::manual_seed(static_cast<uint64_t>(head_dim));
+  std::mt19937 random(static_cast<uint32_t>(head_dim));
+  for (int round = 0; round < 8; ++round) {
+    const auto pick = [&](int64_t most) { return std::uniform_int_distribution<int64_t>(1, most)(random); };
+    const int64_t batch = pick(3);
+    const int64_t heads = pick(5);
+    const int64_t queries = pick(150);
+    const int64_t keys = pick(300);
+    const at::Tensor q = randn({batch, queries, heads, head_dim});
+    const at::Tensor k = randn({batch, keys, heads, head_dim});
+    const at::Tensor v = randn({batch, keys, heads, head_dim});
+    EXPECT_LT(largest_error(attention(q, k, v), plain_attention(q, k, v, AttentionMask::kNone)), 1e-5);
+    const at::Tensor causal = attention(q, q, q, AttentionMask::kCausal);
+    EXPECT_LT(largest_error(causal, plain_attention(q, q, q, AttentionMask::kCausal)), 1e-5);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(HeadDims, AttentionSizes, ::testing::Values(1, 5, 12, 40, 64, 80, 128, 160, 512));
+
+TEST(Attention, ReadsAPackedProjectionByItsStrides) {
+  const at::Tensor packed = randn({2, 33, 3, 4, 40});  // [N, T, qkv, heads, head_dim]
+  const std::vector<at::Tensor> qkv = packed.unbind(2);
+  EXPECT_LT(largest_error(attention(qkv[0], qkv[1], qkv[2]),
+                          plain_attention(qkv[0], qkv[1], qkv[2], AttentionMask::kNone)),
+            1e-5);
+}
+
+TEST(Attention, HugeAndEqualScoresStayFinite) {
+  const at::Tensor huge = at::full({1, 7, 2, 40}, 1e4F);
+  const at::Tensor v = randn({1, 7, 2, 40});
+  EXPECT_LT(largest_error(attention(huge, huge, v), plain_attention(huge, huge, v, AttentionMask::kNone)),
+            1e-5);
+}
+
+TEST(Attention, RefusesShapesThatDoNotFit) {
+  const at::Tensor q = randn({2, 5, 3, 8});
+  EXPECT_THROW(attention(q, randn({2, 5, 3, 9}), randn({2, 5, 3, 9})), std::invalid_argument);
+  EXPECT_THROW(attention(q, q, randn({2, 6, 3, 8})), std::invalid_argument);
+  EXPECT_THROW(attention(q, q, q.to(at::kBFloat16)), std::invalid_argument);
+}
+
+TEST(GroupNorm, AgreesWithTheFormulaForEveryWidth) {
+  at::manual_seed(7);
+  for (const int64_t width : {1, 2, 3, 5, 10, 20, 40, 80, 160}) {
+    for (const Activation activation : {Activation::kNone, Activation::kSilu}) {
+      const GroupNormSettings settings{3, 1e-5, activation};
+      const at::Tensor x = randn({2, 3 * width, 7, 5}) * 3 + 1;
+      const at::Tensor weight = randn({3 * width});
+      const at::Tensor bias = randn({3 * width});
+      EXPECT_LT(
+          largest_error(group_norm(x, weight, bias, settings), plain_group_norm(x, weight, bias, settings)),
+          2e-5)
+          << width;
+    }
+  }
+}
+
+TEST(GroupNorm, KeepsPrecisionFarFromZero) {
+  // The naive E[x^2] - E[x]^2 loses everything here.
+  const GroupNormSettings settings{2, 1e-5, Activation::kNone};
+  const at::Tensor x = randn({1, 4, 16, 16}) + 1000;
+  const at::Tensor ones = at::ones({4});
+  EXPECT_LT(largest_error(group_norm(x, ones, at::zeros({4}), settings),
+                          plain_group_norm(x, ones, at::zeros({4}), settings)),
+            1e-2);
+}
+
+TEST(GroupNorm, LeavesItsInputAlone) {
+  const at::Tensor x = randn({1, 4, 3, 3});
+  const at::Tensor before = x.clone();
+  group_norm(x, at::ones({4}), at::zeros({4}), {2, 1e-5, Activation::kSilu});
+  EXPECT_TRUE(x.equal(before));
+}
+
+TEST(GroupNorm, RefusesShapesThatDoNotFit) {
+  const GroupNormSettings settings{3, 1e-5, Activation::kNone};
+  EXPECT_THROW(group_norm(randn({1, 4, 2, 2}), randn({4}), randn({4}), settings), std::invalid_argument);
+  EXPECT_THROW(group_norm(randn({1, 6, 2, 2}), randn({4}), randn({6}), settings), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace brume::kernels
