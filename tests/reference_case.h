@@ -32,8 +32,9 @@ class ReferenceCase {
 /// tests/reference/`name`
 std::filesystem::path reference_path(const std::string& name);
 
-/// Fails the test unless both have one shape and every element differs by at most `tolerance` times the larger of 1 and
-/// the reference's largest magnitude.
-void expect_close(const at::Tensor& ours, const at::Tensor& reference, const std::string& what, double tolerance = 1e-4);
+/// Fails the test unless both have one shape and every element differs by at most `tolerance` times the
+/// larger of 1 and the reference's largest magnitude.
+void expect_close(const at::Tensor& ours, const at::Tensor& reference, const std::string& what,
+                  double tolerance = 1e-4);
 
 }  // namespace brume::testing

@@ -22,7 +22,8 @@ void blend(const at::Tensor& before, at::Tensor& tile, int64_t dim, int64_t exte
 
 }  // namespace
 
-at::Tensor by_tiles(const at::Tensor& x, const Tiling& tiling, const std::function<at::Tensor(const at::Tensor&)>& map) {
+at::Tensor by_tiles(const at::Tensor& x, const Tiling& tiling,
+                    const std::function<at::Tensor(const at::Tensor&)>& map) {
   const int64_t stride = std::max<int64_t>(tiling.from * 3 / 4, 1);
   const int64_t overlap = tiling.to / 4;
   const int64_t kept = tiling.to - overlap;
@@ -36,7 +37,8 @@ at::Tensor by_tiles(const at::Tensor& x, const Tiling& tiling, const std::functi
                                 .narrow(3, left, std::min(tiling.from, x.size(3) - left)));
       if (top > 0) blend(above[row.size()], tile, 2, overlap);
       if (left > 0) blend(row.back(), tile, 3, overlap);
-      cropped.push_back(tile.narrow(2, 0, std::min(kept, tile.size(2))).narrow(3, 0, std::min(kept, tile.size(3))));
+      cropped.push_back(
+          tile.narrow(2, 0, std::min(kept, tile.size(2))).narrow(3, 0, std::min(kept, tile.size(3))));
       row.push_back(std::move(tile));
     }
     rows.push_back(at::cat(cropped, 3));
