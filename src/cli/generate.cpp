@@ -73,6 +73,16 @@ at::ScalarType chosen_dtype(const std::string& name) {
   return name == "auto" ? at::kFloat : dtype_from_name(name);
 }
 
+/// Handing a small network's work from thread to thread takes longer than the work: the embedded model's step
+/// is a millisecond or two on one thread, and many times that on two of a busy machine.
+int threads_for(const GenerateOptions& options, const Request& request, const Pipeline& pipeline) {
+  constexpr double kWorthSharing = 1e9;  // multiply-adds in a step
+  if (options.run.threads > 0) return static_cast<int>(options.run.threads);
+  const double work =
+      pipeline.step_work(request.width, request.height) * static_cast<double>(options.run.batch_size);
+  return work < kWorthSharing ? 1 : at::get_num_threads();
+}
+
 void print_remarks(const Pipeline& pipeline, bool all) {
   const std::vector<std::string>& remarks = pipeline.remarks();
   const size_t shown = all ? remarks.size() : std::min(remarks.size(), kRemarksShown);
@@ -234,7 +244,7 @@ int generate(const GenerateOptions& options) {
   check_options(options);
   output_names(options.run.output,
                options.run.batch_count);  // a place that cannot be written to is known at once
-  if (options.run.threads > 0) at::set_num_threads(static_cast<int>(options.run.threads));
+
   const auto start = std::chrono::steady_clock::now();
   const std::string model = options.run.model.empty() ? embedded_model() : options.run.model;
   if (options.run.verbose) say("loading " + model);
@@ -243,6 +253,7 @@ int generate(const GenerateOptions& options) {
 
   Request request = resolve(options, pipeline);
   if (options.run.init_latents) request.init_latents = read_latents(*options.run.init_latents);
+  at::set_num_threads(threads_for(options, request, pipeline));
   print_notes(request, options, pipeline);
   Tally tally = draw_all(request, options, pipeline);
   tally.load_seconds = load_seconds;

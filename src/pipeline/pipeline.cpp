@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
+#include <iomanip>
 #include <sstream>
 #include <utility>
 
@@ -12,11 +14,14 @@
 #include "brume/base/noise.h"
 #include "brume/weights/weights.h"
 #include "finite.h"
+#include "memory.h"
 #include "remarks.h"
 
 namespace brume {
 
 namespace {
+
+constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
 
 /// Adds the seconds since the last call to one phase at a time.
 class Stopwatch {
@@ -122,6 +127,10 @@ int64_t Pipeline::default_height() const {
   return model_.defaults().height.value_or(unet_.config().sample_size.value_or(64) * factor());
 }
 
+double Pipeline::step_work(int64_t width, int64_t height) const {
+  return unet_.config().convolution_work(height / factor(), width / factor());
+}
+
 void Pipeline::check_request(const Request& request) const {
   const auto check_side = [&](const char* option, int64_t pixels) {
     if (pixels > 0 && pixels % factor() == 0) return;
@@ -133,6 +142,7 @@ void Pipeline::check_request(const Request& request) const {
   check_side("--width", request.width);
   check_side("--height", request.height);
   schedule_.timesteps(request.sampling.steps);  // throws where they do not fit
+  check_memory(request);
   if (!request.init_latents) return;
   const std::vector<int64_t> wanted{static_cast<int64_t>(request.seeds.size()), latent_channels(),
                                     request.height / factor(), request.width / factor()};
@@ -142,6 +152,25 @@ void Pipeline::check_request(const Request& request) const {
   std::ostringstream remedy;
   remedy << "this run needs " << at::IntArrayRef(wanted);
   throw Error(ExitCode::kInputInvalid, "--init-latents", text.str(), remedy.str());
+}
+
+void Pipeline::check_memory(const Request& request) const {
+  // The decoder's last level holds about four maps of its widest part at the size of the picture; a tile
+  // needs far less.
+  const VaeConfig& vae = vae_.config();
+  const auto widest = static_cast<double>(vae.channels[std::min<size_t>(1, vae.channels.size() - 1)]);
+  const double pixels = static_cast<double>(request.width) * static_cast<double>(request.height);
+  const auto bytes_each = static_cast<double>(c10::elementSize(vae_dtype_));
+  const double maps = request.decode == DecodeMode::kTiled ? vae.picture_channels : widest;
+  const double needed = 4 * maps * pixels * bytes_each;
+  const std::optional<double> free = available_memory();
+  if (!free || needed < *free) return;
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << "decoding needs about " << needed / kGibibyte << " GiB, "
+       << *free / kGibibyte << " GiB are free";
+  throw Error(
+      ExitCode::kOutOfMemory, "--width, --height", text.str(),
+      request.decode == DecodeMode::kTiled ? "use a smaller size" : "use --vae-tiling or a smaller size");
 }
 
 Generation Pipeline::generate(const Request& request, Observer& observer) const {

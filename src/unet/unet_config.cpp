@@ -86,7 +86,10 @@ std::vector<UNetLevel> read_levels(const ConfigFile& config) {
 
   std::vector<UNetLevel> levels;
   for (size_t i = 0; i < count; ++i) {
-    if (channels[i] % heads[i] != 0) config.reject(heads_key, "the heads must divide block_out_channels");
+    const bool attends = down[i] || up[i] || i + 1 == count;  // the middle follows the last level
+    if (attends && channels[i] % heads[i] != 0) {
+      config.reject(heads_key, "the heads must divide block_out_channels");
+    }
     levels.push_back({channels[i], layers[i], heads[i], depth[i], context[i],
                       only_cross[i] ? nn::FirstAttention::kCross : nn::FirstAttention::kSelf, down[i],
                       up[i]});
@@ -144,6 +147,20 @@ UNetConfig UNetConfig::read(const std::filesystem::path& file, std::vector<std::
   mark_without_effect(config);
   for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
   return unet;
+}
+
+double UNetConfig::convolution_work(int64_t height, int64_t width) const {
+  constexpr double kKernel = 9;
+  double area = static_cast<double>(height) * static_cast<double>(width);
+  double work = 0;
+  for (const UNetLevel& level : levels) {
+    const auto channels = static_cast<double>(level.channels);
+    const auto convolutions =
+        static_cast<double>(2 * (2 * level.layers + 1));  // two a residual block, down and up
+    work += convolutions * kKernel * channels * channels * area;
+    area /= 4;
+  }
+  return work;
 }
 
 }  // namespace brume

@@ -36,6 +36,8 @@ class Pipeline {
   /// The size the model was trained at.
   int64_t default_width() const;
   int64_t default_height() const;
+  /// About how many multiply-adds one denoising step of one picture of this size takes.
+  double step_work(int64_t width, int64_t height) const;
   const NoiseSchedule& schedule() const { return schedule_; }
   /// Tokens of a prompt that do not fit the model and are not seen by it.
   int64_t tokens_cut(const std::string& prompt) const { return prompts_.tokens_cut(prompt); }
@@ -45,6 +47,7 @@ class Pipeline {
  private:
   void check_components() const;
   void check_request(const Request& request) const;
+  void check_memory(const Request& request) const;
   Conditioning condition(const Request& request, FiniteCheck& finite, Observer& observer) const;
   at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
   Denoiser denoiser(const Request& request, const Conditioning& conditioning, Observer& observer) const;

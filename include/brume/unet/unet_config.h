@@ -44,6 +44,10 @@ struct UNetConfig {
   double freq_shift;
   std::optional<AddedCondition> added;
 
+  /// About how many multiply-adds the convolutions of one call take for one picture of latents [height,
+  /// width].
+  double convolution_work(int64_t height, int64_t width) const;
+
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
   /// Keys that nothing reads are appended to `ignored` as "file: key".
   static UNetConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
