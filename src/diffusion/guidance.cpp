@@ -5,7 +5,7 @@
 namespace brume {
 
 at::Tensor guide(const at::Tensor& negative, const at::Tensor& positive, const GuidanceSettings& settings) {
-  const at::Tensor guided = negative + settings.scale * (positive - negative);
+  at::Tensor guided = negative + settings.scale * (positive - negative);
   if (settings.rescale <= 0) return guided;
   // Give the result the contrast of the unguided prediction, then mix both: full rescaling looks plain.
   const at::Tensor wanted = positive.std({1, 2, 3}, /*unbiased=*/true, /*keepdim=*/true);  // [N, 1, 1, 1]

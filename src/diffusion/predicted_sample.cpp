@@ -39,7 +39,7 @@ at::Tensor unlimited(const NoiseSchedule& schedule, const at::Tensor& prediction
 at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                             const at::Tensor& latents) {
   const SampleLimits& limits = schedule.config().limits;
-  const at::Tensor sample = unlimited(schedule, prediction, t, latents);
+  at::Tensor sample = unlimited(schedule, prediction, t, latents);
   if (limits.dynamic_threshold) return threshold(sample, limits);
   if (limits.clip) return sample.clamp(-limits.clip_range, limits.clip_range);
   return sample;

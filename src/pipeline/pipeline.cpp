@@ -245,7 +245,7 @@ Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditio
         const bool guided = request.guidance.active();
         const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype_);
         const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
-        const at::Tensor prediction = unet_(input, timesteps, conditioning).to(at::kFloat);
+        at::Tensor prediction = unet_(input, timesteps, conditioning).to(at::kFloat);
         if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
         if (!guided) return prediction;
         const std::vector<at::Tensor> halves = prediction.chunk(2);

@@ -53,8 +53,10 @@ std::vector<bool> attention_of(const ConfigFile& config, const std::string& key,
   std::vector<std::string> names = config.get_strings(key);
   if (names.empty()) names = std::move(fallback);
   std::vector<bool> attention;
+  const std::string known = "brume supports " + plain + " and " + cross;
+
   for (const std::string& name : names) {
-    if (name != plain && name != cross) config.reject(key, "brume supports " + plain + " and " + cross);
+    if (name != plain && name != cross) config.reject(key, known);
     attention.push_back(name == cross);
   }
   return attention;
