@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <system_error>
 
 #include "brume/base/file.h"
 #include "brume/image/inspect.h"
@@ -28,7 +29,8 @@ bool is_picture(const std::filesystem::path& path) {
 
 int inspect(const InspectOptions& options) {
   std::string report;
-  if (!std::filesystem::is_directory(options.file) && is_picture(options.file)) {
+  std::error_code unreadable;  // is_picture says why
+  if (!std::filesystem::is_directory(options.file, unreadable) && is_picture(options.file)) {
     report = picture_report(options.file, options.json ? ReportFormat::kJson : ReportFormat::kText);
   } else {
     report = options.json ? tensors_json(options.file) : tensors_table(options.file);
