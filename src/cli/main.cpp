@@ -1,13 +1,18 @@
 #include <c10/util/Exception.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <new>
+#include <span>
+#include <sstream>
 #include <string>
 
 #include "arguments.h"
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
+#include "brume/base/file.h"
 #include "commands.h"
 #include "signals.h"
 
@@ -32,7 +37,7 @@ std::string first_line(const std::string& text) {
 /// Reads the arguments and runs the command they name.
 int run(int argc, char** argv) {
   namespace cli = brume::cli;
-  cli::ignore_broken_pipes();
+  cli::make_write_failures_errors();
   CLI::App program{"Turns words into pictures by latent diffusion.", "brume"};
   program.require_subcommand(1);
   program.set_version_flag("--version,-V", cli::version_text);
@@ -46,7 +51,11 @@ int run(int argc, char** argv) {
   try {
     program.parse(arguments);
   } catch (const CLI::Success& success) {
-    return program.exit(success, std::cout, std::cerr);
+    std::ostringstream out;
+    const int code = program.exit(success, out, out);
+    const std::string text = out.str();
+    brume::write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    return code;
   } catch (const CLI::ParseError& error) {
     return fail(ExitCode::kUsage, first_line(error.what()) + "; see brume --help or brume COMMAND --help");
   }
