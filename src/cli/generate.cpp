@@ -230,10 +230,28 @@ void print_times(const Tally& tally) {
                tally.times.decode_seconds);
 }
 
+/// A place that cannot be written to is known at once, not after minutes of drawing.
+void check_places(const RunOptions& run) {
+  output_names(run.output, run.batch_count);
+  if (run.save_latents) check_writable(*run.save_latents);
+  if (run.dump_stages) check_writable(*run.dump_stages);
+}
+
+/// The latents that all pictures of the run start from, one row a picture.
+at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) {
+  at::Tensor latents = read_latents(path);
+  if (latents.size(0) != pictures) {
+    throw Error(
+        ExitCode::kInputInvalid, path.string(),
+        "holds latents for " + std::to_string(latents.size(0)) + " pictures, not " + std::to_string(pictures),
+        "use -b " + std::to_string(latents.size(0)));
+  }
+  return latents;
+}
+
 int generate(const GenerateOptions& options) {
   check_options(options);
-  output_names(options.run.output,
-               options.run.batch_count);  // a place that cannot be written to is known at once
+  check_places(options.run);
   if (options.run.threads > 0) at::set_num_threads(static_cast<int>(options.run.threads));
   const auto start = std::chrono::steady_clock::now();
   const std::string model = options.run.model.empty() ? embedded_model() : options.run.model;
@@ -242,7 +260,8 @@ int generate(const GenerateOptions& options) {
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   Request request = resolve(options, pipeline);
-  if (options.run.init_latents) request.init_latents = read_latents(*options.run.init_latents);
+  if (options.run.init_latents)
+    request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   print_notes(request, options, pipeline);
   Tally tally = draw_all(request, options, pipeline);
   tally.load_seconds = load_seconds;
