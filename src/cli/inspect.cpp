@@ -9,6 +9,7 @@
 #include "brume/image/inspect.h"
 #include "brume/weights/listing.h"
 #include "commands.h"
+#include "values.h"
 
 namespace brume::cli {
 
@@ -47,7 +48,8 @@ void add_inspect(CLI::App& program, Action& chosen) {
   CLI::App* command =
       program.add_subcommand("inspect", "Show the recipe inside a picture, or the tensors of a weights file");
   command->add_option("file", options->file, "A .png, a .safetensors or its index, or a model directory")
-      ->required();
+      ->required()
+      ->check(not_empty());
   command->add_flag("--json", options->json, "JSON instead of text");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }

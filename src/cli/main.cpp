@@ -15,6 +15,7 @@
 #include "brume/base/file.h"
 #include "commands.h"
 #include "signals.h"
+#include "usage_line.h"
 
 namespace {
 
@@ -46,7 +47,7 @@ int run(int argc, char** argv) {
   cli::add_generate(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);
-  std::vector<std::string> arguments = cli::normalise(argc, argv);
+  std::vector<std::string> arguments = cli::normalise(argc, argv, program);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     program.parse(arguments);
@@ -57,7 +58,7 @@ int run(int argc, char** argv) {
     brume::write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
     return code;
   } catch (const CLI::ParseError& error) {
-    return fail(ExitCode::kUsage, first_line(error.what()) + "; see brume --help or brume COMMAND --help");
+    return fail(ExitCode::kUsage, cli::usage_line(program, error));
   }
   return action();
 }
