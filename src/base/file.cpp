@@ -17,8 +17,10 @@ namespace {
 std::string reason(int error_number) { return std::generic_category().message(error_number); }
 
 [[noreturn]] void output_error(const std::string& where, int error_number) {
-  const char* remedy =
-      error_number == ENOSPC ? "free some space or choose another disk" : "choose a place you may write to";
+  const char* remedy = "choose a place you may write to";
+  if (error_number == ENOSPC || error_number == EDQUOT) remedy = "free some space or choose another disk";
+  if (error_number == EFBIG) remedy = "raise the limit on file sizes (ulimit -f)";
+  if (error_number == EPIPE) remedy = "the reader of the pipe is gone";
   throw Error(ExitCode::kOutputFailed, where, "cannot write: " + reason(error_number), remedy);
 }
 
@@ -59,6 +61,32 @@ void sync_directory(const std::filesystem::path& target) {
   const int failed = ::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
   ::close(fd);
   if (failed != 0) output_error(directory.string(), failed);
+}
+
+/// A device, a pipe or a socket.
+bool is_special(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_other(std::filesystem::status(path, ignored));
+}
+
+void write_into(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) output_error(path.string(), errno);
+  try {
+    for (const std::span<const std::byte> part : parts) write_all(fd, part, path.string());
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+  ::close(fd);
+}
+
+/// Where a link leads, so that the link itself is not replaced (/dev/stdout is one).
+std::filesystem::path link_target(const std::filesystem::path& path) {
+  std::error_code failed;
+  if (!std::filesystem::is_symlink(path, failed)) return path;
+  std::filesystem::path target = std::filesystem::canonical(path, failed);
+  return failed ? path : target;
 }
 
 int rename_keeping(const char* from, const char* to) {
@@ -125,14 +153,16 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 
 void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts, Existing existing) {
-  TemporaryFile temporary(path);
+  if (existing == Existing::kReplace && is_special(path)) return write_into(path, parts);
+  const std::filesystem::path target = existing == Existing::kReplace ? link_target(path) : path;
+  TemporaryFile temporary(target);
   for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, path.string());
   if (::fsync(temporary.fd()) != 0) output_error(path.string(), errno);
-  const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), path.c_str())
-                                                 : ::rename(temporary.name(), path.c_str());
+  const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), target.c_str())
+                                                 : ::rename(temporary.name(), target.c_str());
   if (failed != 0) output_error(path.string(), errno);
   temporary.renamed();
-  sync_directory(path);
+  sync_directory(target);
 }
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
@@ -77,7 +78,11 @@ at::ScalarType chosen_dtype(const std::string& name) {
 /// is a millisecond or two on one thread, and many times that on two of a busy machine.
 int threads_for(const GenerateOptions& options, const Request& request, const Pipeline& pipeline) {
   constexpr double kWorthSharing = 1e9;  // multiply-adds in a step
-  if (options.run.threads > 0) return static_cast<int>(options.run.threads);
+  // More threads than the machine runs only wait for each other, and a pool of a thousand may never start.
+  const int64_t most = std::max(1U, std::thread::hardware_concurrency());
+  if (options.run.threads > most)
+    say("note: this machine runs " + std::to_string(most) + " threads at a time; using these");
+  if (options.run.threads > 0) return static_cast<int>(std::min(options.run.threads, most));
   const double work =
       pipeline.step_work(request.width, request.height) * static_cast<double>(options.run.batch_size);
   return work < kWorthSharing ? 1 : at::get_num_threads();
@@ -240,11 +245,28 @@ void print_times(const Tally& tally) {
                tally.times.decode_seconds);
 }
 
+/// A place that cannot be written to is known at once, not after minutes of drawing.
+void check_places(const RunOptions& run) {
+  output_names(run.output, run.batch_count);
+  if (run.save_latents) check_writable(*run.save_latents);
+  if (run.dump_stages) check_writable(*run.dump_stages);
+}
+
+/// The latents that all pictures of the run start from, one row a picture.
+at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) {
+  at::Tensor latents = read_latents(path);
+  if (latents.size(0) != pictures) {
+    throw Error(
+        ExitCode::kInputInvalid, path.string(),
+        "holds latents for " + std::to_string(latents.size(0)) + " pictures, not " + std::to_string(pictures),
+        "use -b " + std::to_string(latents.size(0)));
+  }
+  return latents;
+}
+
 int generate(const GenerateOptions& options) {
   check_options(options);
-  output_names(options.run.output,
-               options.run.batch_count);  // a place that cannot be written to is known at once
-
+  check_places(options.run);
   const auto start = std::chrono::steady_clock::now();
   const std::string model = options.run.model.empty() ? embedded_model() : options.run.model;
   if (options.run.verbose) say("loading " + model);
@@ -252,7 +274,8 @@ int generate(const GenerateOptions& options) {
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   Request request = resolve(options, pipeline);
-  if (options.run.init_latents) request.init_latents = read_latents(*options.run.init_latents);
+  if (options.run.init_latents)
+    request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   at::set_num_threads(threads_for(options, request, pipeline));
   print_notes(request, options, pipeline);
   Tally tally = draw_all(request, options, pipeline);

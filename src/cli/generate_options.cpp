@@ -1,9 +1,10 @@
 #include "generate_options.h"
 
+#include <limits>
 #include <random>
-#include <sstream>
 
 #include "brume/base/error.h"
+#include "values.h"
 
 namespace brume::cli {
 
@@ -15,15 +16,6 @@ constexpr int64_t kMostPictures = 1'000'000;
 
 [[noreturn]] void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
   throw Error(ExitCode::kUsage, option, problem, remedy);
-}
-
-void check_range(const char* option, double value, double least, double most) {
-  if (value >= least && value <= most) return;
-  std::ostringstream given;
-  given << option << ' ' << value;
-  std::ostringstream range;
-  range << "give a number from " << least << " to " << static_cast<long long>(most);
-  refuse(given.str(), "out of range", range.str());
 }
 
 Sampler choose_sampler(const PictureOptions& options, const Pipeline& pipeline) {
@@ -47,38 +39,61 @@ std::vector<uint64_t> seeds_of(const GenerateOptions& options) {
 void add_picture_options(CLI::App& command, PictureOptions& options) {
   command.add_option("-p,--prompt", options.prompt, "What to draw")->required();
   command.add_option("-n,--negative-prompt", options.negative_prompt, "What to keep out of the picture");
-  command.add_option("-W,--width", options.width, "Pixels (default: the model's own)");
-  command.add_option("-H,--height", options.height, "Pixels (default: the model's own)");
-  command.add_option("--steps,--num-inference-steps,--sampling-steps", options.steps,
-                     "Denoising steps (default: the model's own, or 20)");
-  command.add_option("--cfg-scale,--guidance-scale", options.cfg_scale,
-                     "How closely to follow the prompt; 1: no guidance (default: the model's own, or 7)");
-  command.add_option("--cfg-rescale,--guidance-rescale", options.cfg_rescale,
-                     "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)");
+  command.add_option("-W,--width", options.width, "Pixels (default: the model's own)")
+      ->transform(whole_number(1, kMostSide));
+  command.add_option("-H,--height", options.height, "Pixels (default: the model's own)")
+      ->transform(whole_number(1, kMostSide));
+  command
+      .add_option("--steps,--num-inference-steps,--sampling-steps", options.steps,
+                  "Denoising steps (default: the model's own, or 20)")
+      ->transform(whole_number(1, 1000));
+  command
+      .add_option("--cfg-scale,--guidance-scale", options.cfg_scale,
+                  "How closely to follow the prompt; 1: no guidance (default: the model's own, or 7)")
+      ->transform(real_number(0, 1000));
+  command
+      .add_option("--cfg-rescale,--guidance-rescale", options.cfg_rescale,
+                  "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)")
+      ->transform(real_number(0, 1));
   command.add_option("--sampling-method,--sampler,--sampler-name", options.sampler,
                      "ddim or ddpm (default: ddim, or the model's own ddpm)");
-  command.add_option("--eta", options.eta, "ddim: fresh noise in each step, 0 to 1 (default 0)");
-  command.add_option("-s,--seed", options.seed,
-                     "Of the first picture, the next has the next number; -1: any (default 42)");
-  command.add_option("--clip-skip", options.clip_skip,
-                     "1: the text encoder's last layer; 2: the one before (default 1)");
+  command.add_option("--eta", options.eta, "ddim: fresh noise in each step, 0 to 1 (default 0)")
+      ->transform(real_number(0, 1));
+  command
+      .add_option("-s,--seed", options.seed,
+                  "Of the first picture, the next has the next number; -1: any (default 42)")
+      ->transform(whole_number(-1, std::numeric_limits<int64_t>::max()));
+  command
+      .add_option("--clip-skip", options.clip_skip,
+                  "1: the text encoder's last layer; 2: the one before (default 1)")
+      ->transform(whole_number(1, 100));
   command.add_flag("--vae-tiling", options.vae_tiling, "Decode large pictures by tiles, in less memory");
 }
 
 void add_run_options(CLI::App& command, RunOptions& options) {
-  command.add_option("-m,--model", options.model,
-                     "Model directory in diffusers layout (default: the embedded model)");
-  command.add_option("-b,--batch-count,--num-images-per-prompt", options.batch_count,
-                     "Pictures to make (default 1)");
-  command.add_option("--batch-size", options.batch_size, "Pictures in one call of the UNet (default 1)");
-  command.add_option(
-      "-o,--output", options.output,
-      "File, pattern such as x_%03d.png, directory, or - for standard output (default: output.png, "
-      "numbered so that no file is replaced)");
-  command.add_option("--init-latents", options.init_latents,
-                     "Start from the tensor \"latents\" of this .safetensors file");
-  command.add_option("--save-latents", options.save_latents,
-                     "Write the final latents to this .safetensors file");
+  command
+      .add_option("-m,--model", options.model,
+                  "Model directory in diffusers layout (default: the embedded model)")
+      ->check(not_empty());
+  command
+      .add_option("-b,--batch-count,--num-images-per-prompt", options.batch_count,
+                  "Pictures to make (default 1)")
+      ->transform(whole_number(1, kMostPictures));
+  command.add_option("--batch-size", options.batch_size, "Pictures in one call of the UNet (default 1)")
+      ->transform(whole_number(1, 1024));
+  command
+      .add_option(
+          "-o,--output", options.output,
+          "File, pattern such as x_%03d.png, directory, or - for standard output (default: output.png, "
+          "numbered so that no file is replaced)")
+      ->check(not_empty());
+  command
+      .add_option("--init-latents", options.init_latents,
+                  "Start from the tensor \"latents\" of this .safetensors file")
+      ->check(not_empty());
+  command
+      .add_option("--save-latents", options.save_latents, "Write the final latents to this .safetensors file")
+      ->check(not_empty());
   // For comparing every stage with another engine (tools/parity).
   command.add_option("--dump-stages", options.dump_stages)->group("");
   command.add_option("--rng", "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
@@ -86,7 +101,8 @@ void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_option("--device", options.device, "auto or cpu")->check(CLI::IsMember({"auto", "cpu"}));
   command.add_option("--dtype", options.dtype, "auto, fp32 or bf16 (default auto: fp32)")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
-  command.add_option("-t,--threads", options.threads, "CPU threads (default: one a core)");
+  command.add_option("-t,--threads", options.threads, "CPU threads (default: one a core)")
+      ->transform(whole_number(0, 1024));
   command.add_flag("-v,--verbose", options.verbose, "Say what is being done, with times");
   command.add_flag("--json", options.json, "One JSON object on standard output instead of paths");
 }
@@ -94,20 +110,8 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 void check_options(const GenerateOptions& options) {
   const PictureOptions& picture = options.picture;
   const RunOptions& run = options.run;
-  const auto width = static_cast<double>(picture.width.value_or(1));
-  const auto height = static_cast<double>(picture.height.value_or(1));
-  check_range("--width", width, 1, kMostSide);
-  check_range("--height", height, 1, kMostSide);
-  if (width * height > kMostPixels)
+  if (picture.width.value_or(1) * picture.height.value_or(1) > kMostPixels)
     refuse("--width, --height", "more than 100 million pixels", "use a smaller size");
-  check_range("--steps", static_cast<double>(picture.steps.value_or(1)), 1, 1000);
-  check_range("--cfg-scale", picture.cfg_scale.value_or(1), 0, 1000);
-  check_range("--cfg-rescale", picture.cfg_rescale, 0, 1);
-  check_range("--eta", picture.eta, 0, 1);
-  check_range("--clip-skip", static_cast<double>(picture.clip_skip), 1, 100);
-  check_range("--batch-count", static_cast<double>(run.batch_count), 1, kMostPictures);
-  check_range("--batch-size", static_cast<double>(run.batch_size), 1, 1024);
-  check_range("--threads", static_cast<double>(run.threads), 0, 4096);
   if (picture.sampler && sampler_from_name(*picture.sampler) != Sampler::kDdim && picture.eta != 0) {
     refuse("--eta", "only ddim has it", "leave it out");
   }

@@ -3,11 +3,13 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <system_error>
 
 #include "brume/base/file.h"
 #include "brume/image/inspect.h"
 #include "brume/weights/listing.h"
 #include "commands.h"
+#include "values.h"
 
 namespace brume::cli {
 
@@ -28,7 +30,8 @@ bool is_picture(const std::filesystem::path& path) {
 
 int inspect(const InspectOptions& options) {
   std::string report;
-  if (!std::filesystem::is_directory(options.file) && is_picture(options.file)) {
+  std::error_code unreadable;  // is_picture says why
+  if (!std::filesystem::is_directory(options.file, unreadable) && is_picture(options.file)) {
     report = picture_report(options.file, options.json ? ReportFormat::kJson : ReportFormat::kText);
   } else {
     report = options.json ? tensors_json(options.file) : tensors_table(options.file);
@@ -45,7 +48,8 @@ void add_inspect(CLI::App& program, Action& chosen) {
   CLI::App* command =
       program.add_subcommand("inspect", "Show the recipe inside a picture, or the tensors of a weights file");
   command->add_option("file", options->file, "A .png, a .safetensors or its index, or a model directory")
-      ->required();
+      ->required()
+      ->check(not_empty());
   command->add_flag("--json", options->json, "JSON instead of text");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }

@@ -15,6 +15,10 @@ at::Tensor read_latents(const std::filesystem::path& path) {
   try {
     const Weights file = Weights::open_file(path);
     const WeightsView view = file.view(at::kFloat);
+    if (!view.contains("latents")) {
+      throw Error(ExitCode::kInputInvalid, path.string(), "has no tensor \"latents\"",
+                  "name a file that --save-latents wrote");
+    }
     const std::vector<int64_t> shape = view.shape("latents");
     constexpr size_t kRank = 4;
     if (shape.size() != kRank) {

@@ -1,15 +1,21 @@
 #include <c10/util/Exception.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <new>
+#include <span>
+#include <sstream>
 #include <string>
 
 #include "arguments.h"
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
+#include "brume/base/file.h"
 #include "commands.h"
 #include "signals.h"
+#include "usage_line.h"
 
 namespace {
 
@@ -32,7 +38,7 @@ std::string first_line(const std::string& text) {
 /// Reads the arguments and runs the command they name.
 int run(int argc, char** argv) {
   namespace cli = brume::cli;
-  cli::ignore_broken_pipes();
+  cli::make_write_failures_errors();
   CLI::App program{"Turns words into pictures by latent diffusion.", "brume"};
   program.require_subcommand(1);
   program.set_version_flag("--version,-V", cli::version_text);
@@ -41,14 +47,18 @@ int run(int argc, char** argv) {
   cli::add_generate(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);
-  std::vector<std::string> arguments = cli::normalise(argc, argv);
+  std::vector<std::string> arguments = cli::normalise(argc, argv, program);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     program.parse(arguments);
   } catch (const CLI::Success& success) {
-    return program.exit(success, std::cout, std::cerr);
+    std::ostringstream out;
+    const int code = program.exit(success, out, out);
+    const std::string text = out.str();
+    brume::write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    return code;
   } catch (const CLI::ParseError& error) {
-    return fail(ExitCode::kUsage, first_line(error.what()) + "; see brume --help or brume COMMAND --help");
+    return fail(ExitCode::kUsage, cli::usage_line(program, error));
   }
   return action();
 }

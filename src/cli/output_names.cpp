@@ -44,7 +44,7 @@ std::string padded(int64_t number, int digits) {
   return text;
 }
 
-void check_writable(const fs::path& directory) {
+void check_directory(const fs::path& directory) {
   const fs::path named = directory.empty() ? "." : directory;
   std::error_code failed;
   if (!fs::is_directory(named, failed)) {
@@ -52,8 +52,7 @@ void check_writable(const fs::path& directory) {
                 "make it first: mkdir -p " + named.string());
   }
   if (::access(named.c_str(), W_OK | X_OK) != 0) {
-    throw Error(ExitCode::kOutputFailed, named.string(), "may not be written to",
-                "choose another place with -o");
+    throw Error(ExitCode::kOutputFailed, named.string(), "may not be written to", "choose another place");
   }
 }
 
@@ -68,16 +67,24 @@ std::vector<fs::path> free_names(int64_t count) {
   std::vector<fs::path> names;
   for (int64_t number = 1; static_cast<int64_t>(names.size()) < count; ++number) {
     fs::path name = number == 1 ? fs::path("output.png") : numbered("output.png", number);
-    if (!fs::exists(fs::symlink_status(name))) names.push_back(std::move(name));
+    std::error_code ignored;
+    if (!fs::exists(fs::symlink_status(name, ignored))) names.push_back(std::move(name));
   }
   return names;
 }
 
 }  // namespace
 
+void check_writable(const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::is_other(fs::status(file, ignored))) return check_directory(file.parent_path());
+  if (::access(file.c_str(), W_OK) == 0) return;
+  throw Error(ExitCode::kOutputFailed, file.string(), "may not be written to", "choose another place");
+}
+
 std::vector<fs::path> output_names(const std::optional<std::string>& option, int64_t count) {
   if (!option) {
-    check_writable("");
+    check_directory("");
     return free_names(count);
   }
   if (*option == "-") return {};
@@ -85,7 +92,7 @@ std::vector<fs::path> output_names(const std::optional<std::string>& option, int
   fs::path pattern = *option;
   if (fs::is_directory(pattern, ignored) || !pattern.has_filename())
     pattern /= count == 1 ? "output.png" : "output_%04d.png";
-  check_writable(pattern.parent_path());
+  check_writable(pattern);
   const std::string name = pattern.filename().string();
   const std::optional<NumberField> field = find_number_field(name);
   std::vector<fs::path> names;

@@ -14,4 +14,7 @@ namespace brume::cli {
 /// written to.
 std::vector<std::filesystem::path> output_names(const std::optional<std::string>& option, int64_t count);
 
+/// Throws kOutputFailed if no file can be made at `file`: its directory is missing or may not be written to.
+void check_writable(const std::filesystem::path& file);
+
 }  // namespace brume::cli

@@ -23,12 +23,12 @@ void ProgressBar::advance(int64_t done) {
   if (!terminal_ || (!due && done < total_)) return;
   last_drawn_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  const double rate = static_cast<double>(done) / seconds;
+  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+  const std::string left = rate > 0 ? duration_text(static_cast<double>(total_ - done) / rate) : "?";
   const auto filled = static_cast<size_t>(kWidth * done / total_);
   const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
   std::fprintf(stderr, "\r[%s] %lld/%lld  %.2f steps/s  %s left\x1b[K", bar.c_str(),
-               static_cast<long long>(done), static_cast<long long>(total_), rate,
-               duration_text(static_cast<double>(total_ - done) / rate).c_str());
+               static_cast<long long>(done), static_cast<long long>(total_), rate, left.c_str());
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -39,6 +39,9 @@ PoliteStop::~PoliteStop() { handle(SIG_DFL); }
 
 int stop_signal() { return caught; }
 
-void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void make_write_failures_errors() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
 
 }  // namespace brume::cli

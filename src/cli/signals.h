@@ -16,7 +16,7 @@ class PoliteStop {
 /// The signal that asked for a stop, or 0.
 int stop_signal();
 
-/// Makes a closed pipe an ordinary write error.
-void ignore_broken_pipes();
+/// Makes a closed pipe and a file beyond the size limit ordinary write errors.
+void make_write_failures_errors();
 
 }  // namespace brume::cli

@@ -7,6 +7,7 @@
 #include "brume/text/tokenize_report.h"
 #include "brume/text/tokenizer.h"
 #include "commands.h"
+#include "values.h"
 
 namespace brume::cli {
 
@@ -32,7 +33,8 @@ void add_tokenize(CLI::App& program, Action& chosen) {
   CLI::App* command =
       program.add_subcommand("tokenize", "Show how a model reads a text: tokens, ids, what is cut (JSON)");
   command->add_option("text", options->text, "The text")->required();
-  command->add_option("-m,--model", options->model, "Model directory (default: the embedded model)");
+  command->add_option("-m,--model", options->model, "Model directory (default: the embedded model)")
+      ->check(not_empty());
   command->callback([options, &chosen] { chosen = [options] { return tokenize(*options); }; });
 }
 

@@ -41,9 +41,9 @@ std::string embedded_model() {
   std::error_code failed;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
   const std::filesystem::path installed = program.parent_path().parent_path() / "share/brume/models/default";
-  if (!failed && std::filesystem::is_directory(installed)) return installed.string();
+  if (!failed && std::filesystem::is_directory(installed, failed)) return installed.string();
   const std::filesystem::path source = std::filesystem::path(BRUME_SOURCE_MODELS) / "default";
-  if (std::filesystem::is_directory(source)) return source.string();
+  if (std::filesystem::is_directory(source, failed)) return source.string();
   throw Error(ExitCode::kModelInvalid, source.string(), "the embedded model is not there",
               "name a model directory with -m");
 }

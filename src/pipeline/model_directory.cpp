@@ -37,9 +37,10 @@ void expect_component(const ConfigFile& index, const char* key,
 }  // namespace
 
 ModelDirectory::ModelDirectory(std::filesystem::path path) : path_(std::move(path)) {
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(path_, ignored)) {
-    throw Error(ExitCode::kModelInvalid, path_.string(), "is not a model directory",
+  std::error_code failed;
+  if (!std::filesystem::is_directory(path_, failed)) {
+    throw Error(ExitCode::kModelInvalid, path_.string(),
+                "is not a model directory" + (failed ? ": " + failed.message() : ""),
                 "name a directory in diffusers layout, with a model_index.json");
   }
   const ConfigFile index(path_ / "model_index.json");
@@ -58,13 +59,15 @@ ModelDirectory::ModelDirectory(std::filesystem::path path) : path_(std::move(pat
 }
 
 std::string ModelDirectory::name() const {
-  const std::filesystem::path full = std::filesystem::weakly_canonical(path_);
-  return full.filename().string();
+  std::error_code failed;
+  const std::filesystem::path full = std::filesystem::weakly_canonical(path_, failed);
+  return (failed ? path_ : full).filename().string();
 }
 
 void ModelDirectory::read_defaults() {
   const std::filesystem::path file = path_ / "brume.json";
-  if (!std::filesystem::exists(file)) return;
+  std::error_code failed;
+  if (!std::filesystem::exists(file, failed) && !failed) return;
   const ConfigFile config(file);
   defaults_.steps = config.get_int("num_inference_steps", defaults_.steps, 1, 1000);
   defaults_.cfg_scale = config.get_number("guidance_scale", defaults_.cfg_scale);

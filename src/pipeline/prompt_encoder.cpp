@@ -53,7 +53,14 @@ PromptEncoder::PromptEncoder(const ModelDirectory& model, at::ScalarType dtype,
                              std::vector<std::string>& remarks)
     : family_(model.family()), zero_empty_negative_(model.zero_empty_negative()) {
   towers_.push_back(open_tower(model, "", dtype, remarks));
-  if (family_ == ModelFamily::kStableDiffusionXl) towers_.push_back(open_tower(model, "_2", dtype, remarks));
+  if (family_ != ModelFamily::kStableDiffusionXl) return;
+  towers_.push_back(open_tower(model, "_2", dtype, remarks));
+  const int64_t first = towers_.front().tokenizer.max_length();
+  const int64_t second = towers_.back().tokenizer.max_length();
+  if (first == second) return;
+  throw Error(ExitCode::kModelInvalid, model.component("tokenizer_2").string(),
+              "reads " + std::to_string(second) + " tokens, but tokenizer reads " + std::to_string(first),
+              "both encoders must read as many");
 }
 
 EncodedPrompt PromptEncoder::encode(const std::string& prompt, int64_t clip_skip, Observer& observer) const {
@@ -71,12 +78,6 @@ EncodedPrompt PromptEncoder::encode(const std::string& prompt, int64_t clip_skip
       contexts.push_back(tower.encoder.final_norm(layer_from_end(states, clip_skip)));
     }
     result.pooled = states.pooled;  // SDXL's is that of its second tower
-  }
-  const int64_t tokens = contexts.front().size(1);
-  for (const at::Tensor& context : contexts) {
-    if (context.size(1) != tokens) {
-      throw Error(ExitCode::kModelInvalid, "tokenizer_2", "its length differs from that of tokenizer");
-    }
   }
   result.context = at::cat(contexts, -1);
   return result;

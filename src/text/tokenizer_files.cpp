@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "brume/base/error.h"
@@ -43,7 +44,8 @@ struct Document {
 /// An absent file reads as an empty object.
 Document read_object(const std::filesystem::path& path) {
   Document document{path.string(), json::object()};
-  if (!std::filesystem::exists(path)) return document;
+  std::error_code failed;  // then reading it says why
+  if (!std::filesystem::exists(path, failed) && !failed) return document;
   document.root = parse_strict_json(read_text_file(path, kMaxFile, ExitCode::kModelInvalid), 16,
                                     document.name, ExitCode::kModelInvalid);
   if (!document.root.is_object()) fail(document.name, "not a JSON object");
@@ -330,7 +332,8 @@ TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory) {
     read_merges_json(model->value("merges", json()), where + ".merges", files);
   } else {
     const std::filesystem::path path = directory / "vocab.json";
-    if (!std::filesystem::exists(path)) {
+    std::error_code failed;
+    if (!std::filesystem::exists(path, failed) && !failed) {
       throw Error(ExitCode::kModelInvalid, directory.string(),
                   "neither tokenizer.json nor vocab.json is here", kRemedy);
     }

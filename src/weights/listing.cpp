@@ -18,13 +18,13 @@ constexpr size_t kMaxShown = 200;  // characters of a metadata value
 
 std::vector<SafetensorsFile> open_all(const std::filesystem::path& path) {
   std::vector<SafetensorsFile> files;
-  if (!std::filesystem::is_directory(path)) {
+  std::error_code failed;
+  if (!std::filesystem::is_directory(path, failed)) {
     if (path.extension() == ".json") return open_shards(path);
     files.emplace_back(path);
     return files;
   }
   std::vector<std::filesystem::path> names;
-  std::error_code failed;
   std::filesystem::recursive_directory_iterator walk(path, failed);
   for (; !failed && walk != std::filesystem::recursive_directory_iterator(); walk.increment(failed)) {
     if (walk.depth() + 1 >= kMaxLevels) walk.disable_recursion_pending();

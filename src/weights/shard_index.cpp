@@ -32,7 +32,8 @@ std::filesystem::path shard_path(const std::filesystem::path& index, const std::
   std::error_code failed;
   const std::filesystem::path real = std::filesystem::canonical(path, failed);
   if (failed) reject(index, "the shard \"" + shard + "\" cannot be opened: " + failed.message());
-  if (real.parent_path() != std::filesystem::canonical(directory))
+  const bool inside = real.parent_path() == std::filesystem::canonical(directory, failed);
+  if (failed || !inside)
     reject(index, "the shard \"" + shard + "\" is a link out of the directory",
            "put the file itself beside the index");
   return path;

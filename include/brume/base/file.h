@@ -40,7 +40,8 @@ enum class Existing { kReplace, kKeep };
 
 /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part: a
 /// temporary file in the same directory, fsync, rename, fsync of the directory. With kKeep an existing `path`
-/// is an error. Throws kOutputFailed, and leaves no temporary file behind.
+/// is an error. Throws kOutputFailed, and leaves no temporary file behind. A link is followed; a device or a
+/// pipe is written into and never replaced.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                            Existing existing = Existing::kReplace);
 /// As write_file_atomically, for a file whose parts lie in several places: they are written one after the

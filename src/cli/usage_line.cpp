@@ -1,0 +1,49 @@
+#include "usage_line.h"
+
+#include <vector>
+
+#include "brume/base/escape.h"
+
+namespace brume::cli {
+
+namespace {
+
+std::string commands_of(const CLI::App& program) {
+  std::string names;
+  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  return names;
+}
+
+/// CLI11's own words name the option, but not what to do.
+std::string problem(const CLI::App& program, const CLI::ParseError& error) {
+  const std::string text = error.what();
+  const std::vector<std::string> unknown = program.remaining(true);
+  if (program.get_subcommands().empty()) {
+    if (unknown.empty()) return "no command given; name one of " + commands_of(program);
+    return unknown.front() + ": unknown command; name one of " + commands_of(program);
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
+    const std::string& first = unknown.front();
+    return first.starts_with('-') ? first + ": unknown option"
+                                  : first + ": not expected here; quote a text that has spaces";
+  }
+  const std::string option = text.substr(0, text.find(':'));
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    const bool repeated = text.find("At Most") != std::string::npos;
+    return option + (repeated ? ": given more than once; give it once" : ": its value is missing");
+  }
+  constexpr std::string_view kConversion = "Could not convert: ";
+  if (text.starts_with(kConversion)) return text.substr(kConversion.size()) + ": cannot be read";
+  return text;
+}
+
+}  // namespace
+
+std::string usage_line(const CLI::App& program, const CLI::ParseError& error) {
+  const std::vector<CLI::App*> chosen = program.get_subcommands();
+  const std::string command = chosen.empty() ? "" : " " + chosen.front()->get_name();
+  return escape_control(problem(program, error)) + "; see brume" + command + " --help";
+}
+
+}  // namespace brume::cli

@@ -1,0 +1,52 @@
+#include "values.h"
+
+#include <charconv>
+#include <sstream>
+#include <string>
+#include <system_error>
+
+namespace brume::cli {
+
+namespace {
+
+/// The whole of `text` as a number within the range, or an explanation for CLI11.
+template <class Number>
+std::string check_number(const std::string& text, Number least, Number most, const char* kind) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto [stop, failed] = std::from_chars(text.data(), end, value);
+  if (failed == std::errc{} && stop == end && value >= least && value <= most) return {};
+  constexpr size_t kMostShown = 60;
+  std::ostringstream message;
+  message << '"' << text.substr(0, kMostShown) << (text.size() > kMostShown ? "..." : "") << "\" is not a "
+          << kind << " from " << least << " to " << most;
+  return message.str();
+}
+
+}  // namespace
+
+CLI::Validator whole_number(int64_t least, int64_t most) {
+  const auto check = [least, most](std::string& text) {
+    std::string problem = check_number(text, least, most, "whole number");
+    const bool negative = text.starts_with('-');
+    const size_t digit = text.find_first_not_of('0', negative ? 1 : 0);
+    // CLI11 would read a leading zero as octal.
+    if (problem.empty()) text = digit == std::string::npos ? "0" : (negative ? "-" : "") + text.substr(digit);
+    return problem;
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator real_number(double least, double most) {
+  const auto check = [least, most](std::string& text) { return check_number(text, least, most, "number"); };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator not_empty() {
+  const auto check = [](std::string& text) {
+    return text.empty() ? std::string("is empty; give it a value or leave it out") : std::string();
+  };
+  return CLI::Validator(check, "");
+}
+
+}  // namespace brume::cli
