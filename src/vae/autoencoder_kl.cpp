@@ -48,4 +48,12 @@ at::Tensor AutoencoderKL::decode_tiled(const at::Tensor& latents, int64_t tile) 
                   [this](const at::Tensor& part) { return decode(part); });
 }
 
+at::Tensor AutoencoderKL::to_unet(const at::Tensor& latents) const {
+  return (latents - config_.shift_factor) * config_.scaling_factor;
+}
+
+at::Tensor AutoencoderKL::from_unet(const at::Tensor& latents) const {
+  return latents / config_.scaling_factor + config_.shift_factor;
+}
+
 }  // namespace brume

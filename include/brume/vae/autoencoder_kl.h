@@ -36,12 +36,8 @@ class AutoencoderKL {
   /// The tile that decode_tiled takes where nobody chooses: the side the model was trained at.
   int64_t default_tile() const { return std::max<int64_t>(config_.sample_size / config_.factor(), 4); }
 
-  at::Tensor to_unet(const at::Tensor& latents) const {
-    return (latents - config_.shift_factor) * config_.scaling_factor;
-  }
-  at::Tensor from_unet(const at::Tensor& latents) const {
-    return latents / config_.scaling_factor + config_.shift_factor;
-  }
+  at::Tensor to_unet(const at::Tensor& latents) const;
+  at::Tensor from_unet(const at::Tensor& latents) const;
   const VaeConfig& config() const { return config_; }
 
  private:
