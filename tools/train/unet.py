@@ -18,7 +18,7 @@ CONFIG = dict(
 SCHEDULER = dict(
     num_train_timesteps=1000, beta_start=0.00085, beta_end=0.02, beta_schedule="scaled_linear",
     prediction_type="v_prediction", timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=False,
-    steps_offset=0)
+    steps_offset=1)
 EMPTY = 0.1
 # Noise levels trained per caption: the text encoder's work is shared between them.
 LEVELS = 2
