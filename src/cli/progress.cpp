@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cmath>
+
 #include <cstdio>
 
 namespace brume::cli {
@@ -41,7 +43,7 @@ void ProgressBar::clear() {
 }
 
 std::string duration_text(double seconds) {
-  const auto whole = static_cast<long long>(seconds + 0.5);
+  const auto whole = std::llround(seconds);
   constexpr long long kMinute = 60;
   constexpr long long kHour = 3600;
   if (whole < kMinute) return std::to_string(whole) + " s";
