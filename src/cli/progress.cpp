@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cmath>
-
 #include <cstdio>
 
 namespace brume::cli {
