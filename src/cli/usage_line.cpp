@@ -17,7 +17,7 @@ std::string commands_of(const CLI::App& program) {
 
 /// CLI11's own words name the option, but not what to do.
 std::string problem(const CLI::App& program, const CLI::ParseError& error) {
-  const std::string text = error.what();
+  std::string text = error.what();
   const std::vector<std::string> unknown = program.remaining(true);
   if (program.get_subcommands().empty()) {
     if (unknown.empty()) return "no command given; name one of " + commands_of(program);
