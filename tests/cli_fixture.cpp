@@ -45,7 +45,7 @@ Words CommandLine::generate_words(const Words& more, const fs::path& from) {
 }
 
 fs::path CommandLine::copy_of(const std::string& name) const {
-  const fs::path copy = directory_ / "models" / name;
+  fs::path copy = directory_ / "models" / name;
   fs::create_directories(copy.parent_path());
   fs::copy(model(name), copy, fs::copy_options::recursive);
   return copy;

@@ -28,6 +28,7 @@ TEST(SanitizerDeathTest, Leak) {
       {
         int* volatile lost = new int(1);
         lost = nullptr;
+        static_cast<void>(lost);
         __lsan_do_leak_check();
       },
       "LeakSanitizer: detected memory leaks");

@@ -85,7 +85,7 @@ EncodedPrompt PromptEncoder::encode(const std::string& prompt, int64_t clip_skip
 
 EncodedPrompt PromptEncoder::encode_negative(const std::optional<std::string>& prompt) const {
   Observer unseen;  // the stage "ids" is that of the prompt
-  const EncodedPrompt encoded = encode(prompt.value_or(""), /*clip_skip=*/1, unseen);
+  EncodedPrompt encoded = encode(prompt.value_or(""), /*clip_skip=*/1, unseen);
   if (prompt || !zero_empty_negative_) return encoded;
   return {at::zeros_like(encoded.context), at::zeros_like(encoded.pooled)};
 }

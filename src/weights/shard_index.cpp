@@ -28,7 +28,7 @@ std::filesystem::path shard_path(const std::filesystem::path& index, const std::
                      shard.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (!plain) reject(index, "the shard \"" + shard + "\" is not a plain .safetensors file name");
   const std::filesystem::path directory = index.has_parent_path() ? index.parent_path() : ".";
-  const std::filesystem::path path = directory / shard;
+  std::filesystem::path path = directory / shard;
   std::error_code failed;
   const std::filesystem::path real = std::filesystem::canonical(path, failed);
   if (failed) reject(index, "the shard \"" + shard + "\" cannot be opened: " + failed.message());
