@@ -445,7 +445,7 @@ class Report : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
   std::filesystem::path save(const Bytes& bytes) {
-    const auto path = directory_ / "p.png";
+    auto path = directory_ / "p.png";
     std::ofstream(path, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     return path;

@@ -136,7 +136,21 @@ Recipe recipe_of(const Request& request, const PictureResult& result, const Pipe
   return recipe;
 }
 
-/// Writes one picture; its entry in the report.
+/// Writes a file under the first name of ours that is free: another run may have taken one since this run
+/// began.
+std::filesystem::path write_under_free_name(const std::vector<std::byte>& png) {
+  while (true) {
+    std::filesystem::path path = output_names(std::nullopt, 1).front();
+    try {
+      write_file_atomically(path, png, Existing::kKeep);
+      return path;
+    } catch (const Error&) {
+      if (!std::filesystem::exists(std::filesystem::symlink_status(path))) throw;
+    }
+  }
+}
+
+/// Writes one picture, to `path` or under a free name; its entry in the report.
 json deliver(const Request& request, const PictureResult& result, const Pipeline& pipeline,
              const std::optional<std::filesystem::path>& path) {
   json entry = {{"seed", result.seed}};
@@ -147,11 +161,13 @@ json deliver(const Request& request, const PictureResult& result, const Pipeline
   }
   const std::vector<std::byte> png =
       encode_png(*result.picture, recipe_texts(recipe_of(request, result, pipeline)));
-  if (path) {
+  if (path == "-") {
+    write_all(STDOUT_FILENO, png, "standard output");
+  } else if (path) {
     write_file_atomically(*path, png);
     entry["path"] = path->string();
   } else {
-    write_all(STDOUT_FILENO, png, "standard output");
+    entry["path"] = write_under_free_name(png).string();
   }
   entry["notes"] = result.notes;
   return entry;
@@ -183,6 +199,10 @@ void print_path(const std::filesystem::path& path) {
 /// Batch after batch, each picture written as soon as it is done.
 Tally draw_all(const Request& all, const GenerateOptions& options, const Pipeline& pipeline) {
   const auto names = output_names(options.run.output, options.run.batch_count);
+  const auto place_of = [&](size_t index) -> std::optional<std::filesystem::path> {
+    if (!options.run.output) return std::nullopt;
+    return names.empty() ? std::filesystem::path("-") : names[index];
+  };
   RunObserver observer(options.run.batch_count, all.sampling.steps, options.run.dump_stages.has_value());
   Tally tally;
   std::vector<at::Tensor> latents;
@@ -195,23 +215,22 @@ Tally draw_all(const Request& all, const GenerateOptions& options, const Pipelin
     if (made.stopped) break;
     observer.bar().clear();
     add_times(tally.times, made.times);
-    latents.push_back(made.latents);
+    if (options.run.save_latents) latents.push_back(made.latents);
     for (size_t i = 0; i < count; ++i) {
       const PictureResult& result = made.pictures[i];
-      const auto path = names.empty() ? std::nullopt : std::make_optional(names[first + i]);
-      tally.pictures.push_back(deliver(batch, result, pipeline, path));
+      tally.pictures.push_back(deliver(batch, result, pipeline, place_of(first + i)));
+      const json path = tally.pictures.back().value("path", json());
       if (!result.picture) {
         ++tally.failed;
         say("the picture of seed " + std::to_string(result.seed) + " has numbers that are not finite (" +
             result.failed_stage + "); it is not saved");
-      } else if (path && !options.run.json) {
-        print_path(*path);
+      } else if (path.is_string() && !options.run.json) {
+        print_path(path.get<std::string>());
       }
     }
     first += count;
   }
-  if (options.run.save_latents && !latents.empty())
-    write_tensors(*options.run.save_latents, {{"latents", at::cat(latents)}});
+  if (!latents.empty()) write_tensors(*options.run.save_latents, {{"latents", at::cat(latents)}});
   if (options.run.dump_stages) write_tensors(*options.run.dump_stages, observer.stages());
   return tally;
 }
