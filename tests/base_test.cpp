@@ -9,21 +9,10 @@
 #include "brume/base/escape.h"
 #include "brume/base/file.h"
 #include "brume/base/noise.h"
+#include "message_of.h"
 
 namespace brume {
 namespace {
-
-template <class Action>
-std::string message_of(Action action, ExitCode code) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 TEST(Escape, ControlBytesAndBrokenUtf8AreShownAsHex) {
   EXPECT_EQ(escape_control("a\x1b[2J\n\x7f"), "a\\x1b[2J\\x0a\\x7f");

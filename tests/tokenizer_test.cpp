@@ -12,6 +12,7 @@
 #include "brume/base/file.h"
 #include "brume/text/tokenize_report.h"
 #include "brume/text/unicode.h"
+#include "message_of.h"
 
 namespace brume {
 namespace {
@@ -22,18 +23,6 @@ using nlohmann::json;
 const fs::path kCases = fs::path(BRUME_TEST_DATA) / "cases" / "tokenizer";
 
 std::string read(const fs::path& path) { return read_text_file(path, 1 << 26, ExitCode::kInputInvalid); }
-
-template <class Action>
-std::string message_of(Action action, ExitCode code) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 class TokenizerTest : public testing::Test {
  protected:
