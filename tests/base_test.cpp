@@ -10,6 +10,7 @@
 #include "brume/base/file.h"
 #include "brume/base/noise.h"
 #include "message_of.h"
+#include "temporary_directory.h"
 
 namespace brume {
 namespace {
@@ -50,7 +51,9 @@ TEST(ConfigFile, NamesFileKeyAndValue) {
 TEST(ConfigFile, ListsKeysNobodyRead) {
   const ConfigFile config(R"({"a": 1, "b": 2, "_c": 3})", "x");
   config.has("a");
-  EXPECT_EQ(config.unread_keys(), std::vector<std::string>{"b"});
+  std::vector<std::string> remarks;
+  config.note_unread(remarks);
+  EXPECT_EQ(remarks, std::vector<std::string>{"x: not used: b"});
 }
 
 TEST(ConfigFile, RefusesDuplicatesDepthAndRubbish) {
@@ -63,18 +66,11 @@ TEST(ConfigFile, RefusesDuplicatesDepthAndRubbish) {
   message_of([] { ConfigFile(R"({"a": 1e999})", "x"); }, ExitCode::kModelInvalid);
 }
 
-class Files : public testing::Test {
+class Files : public TemporaryDirectory {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "brume-test-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
   size_t entries() const {
     return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(directory_), {}));
   }
-  std::filesystem::path directory_;
 };
 
 TEST_F(Files, AtomicWriteLeavesOnlyTheFile) {

@@ -42,13 +42,18 @@ TEST_F(CommandLine, WrongUsage) {
       {generate_words({"-b", "0"}), {"--batch-count"}},
       {generate_words({"--batch-size", "0"}), {"--batch-size"}},
       {generate_words({"--dtype", "fp8"}), {"--dtype", "fp8", "bf16"}},
-      {generate_words({"--device", "tpu"}), {"--device", "tpu"}},
+      {generate_words({"--device", "tpu"}), {"--device", "\"tpu\" is unknown; use auto, cpu"}},
       {generate_words({"-t", "many"}), {"--threads", "many"}},
       {generate_words({"-o", ""}), {"--output", "is empty"}},
       {generate_words({"-m", ""}), {"--model", "is empty"}},
       {generate_words({"-o", "x_%s.png"}), {"x_%s.png", "%03d"}},
       {generate_words({"-o", "-", "-b", "2"}), {"-o -", "one picture"}},
       {generate_words({"-o", "-", "--json"}), {"--json"}},
+      {generate_words({"-o", "/dev/null", "-b", "2"}), {"-o /dev/null", "one picture"}},
+      {generate_words({"-o", "x.jpg"}), {"-o x.jpg", "writes PNG", "x.png"}},
+      {generate_words({"-o", "x.png", "--save-latents", "./x.png"}), {"--save-latents", "same file", "-o"}},
+      {generate_words({"--init-latents", "l", "--save-latents", "l"}),
+       {"--save-latents l", "--init-latents"}},
       {generate_words({"--steps", "a\nb\x1b"}), {"a\\x0ab\\x1b"}},
       {{"tokenize"}, {"text is required", "brume tokenize --help"}},
       {{"inspect"}, {"file is required"}},
@@ -82,7 +87,7 @@ TEST_F(CommandLine, BrokenInput) {
   expect_error(brume({"inspect", "/dev/null"}), 4, {"/dev/null", "regular file"});
   expect_error(brume({"inspect", std::string(5000, 'x')}), 4, {"xxx"});
   expect_error(brume({"inspect", "a\n\x1b[2J.png"}), 4, {"a\\x0a\\x1b[2J.png"});
-  expect_error(brume({"inspect", "text"}), 3, {"text"});
+  expect_error(brume({"inspect", "text"}), 4, {"text: is neither a PNG", "name a .png"});
   fs::create_directory(directory_ / "empty");
   expect_error(brume({"inspect", "empty"}), 3, {"0 .safetensors files"});
   EXPECT_EQ(names(), (Words{"cut.png", "empty", "one.safetensors", "text"}));
@@ -98,9 +103,23 @@ TEST_F(CommandLine, UnwritablePlaces) {
   expect_error(bound({"-o", "x.png", "--save-latents", "locked/l"}), 5, {"locked: may not be written to"});
   expect_error(generate({"-o", "none/x.png"}), 5, {"none: no such directory", "mkdir -p none"});
   expect_error(generate({"-o", "x.png", "--save-latents", "none/l"}), 5, {"none: no such directory"});
+  fs::create_directory(directory_ / "x_2.png");
+  expect_error(generate({"-o", "x.png", "--save-latents", "locked"}), 5, {"locked: is a directory"});
+  expect_error(generate({"-o", "x.png", "-b", "2"}), 5, {"x_2.png: is a directory", "name a file"});
   expect_error(generate({"-o", std::string(300, 'x') + ".png"}), 5, {"File name too long"});
   expect_error(generate({"-o", "no\x1b[2J/x.png"}), 5, {"no\\x1b[2J: no such directory"});
-  EXPECT_EQ(names(), Words{"locked"});
+  EXPECT_EQ(names(), (Words{"locked", "x_2.png"}));
+}
+
+TEST_F(CommandLine, WhatIsDoneIsReportedBeforeAFailure) {
+  fs::create_symlink("/dev/full", directory_ / "x_2.png");
+  const Outcome outcome = generate({"-o", "x.png", "-b", "3", "--json", "--save-latents", "l.safetensors"});
+  expect_error(outcome, 5, {"x_2.png", "No space left"});
+  const auto report = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(report["complete"], false);
+  EXPECT_EQ(report["pictures"].size(), 1U);
+  EXPECT_EQ(report["pictures"][0]["path"], "x_1.png");
+  EXPECT_EQ(names(), (Words{"l.safetensors", "x_1.png", "x_2.png"}));
 }
 
 TEST_F(CommandLine, AFullDiskLeavesNothing) {

@@ -11,17 +11,11 @@ namespace brume::testing {
 
 namespace fs = std::filesystem;
 
-void CommandLine::SetUp() {
-  std::string pattern = (fs::temp_directory_path() / "brume-cli-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  directory_ = fs::canonical(pattern);
-}
-
 void CommandLine::TearDown() {
   for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
     if (entry.is_directory()) fs::permissions(entry.path(), fs::perms::owner_all, fs::perm_options::add);
   }
-  fs::remove_all(directory_);
+  TemporaryDirectory::TearDown();
 }
 
 Outcome CommandLine::brume(Words words) const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "program.h"
+#include "temporary_directory.h"
 
 namespace brume::testing {
 
@@ -21,9 +22,8 @@ struct EditedTensor {
 using EditedTensors = std::map<std::string, EditedTensor>;
 
 /// Runs the program in an empty directory of its own, with the small random models of tests/reference.
-class CommandLine : public ::testing::Test {
+class CommandLine : public TemporaryDirectory {
  protected:
-  void SetUp() override;
   void TearDown() override;
 
   /// brume WORDS, in the directory.
@@ -44,8 +44,6 @@ class CommandLine : public ::testing::Test {
   Words names() const;
   /// The recipe that brume inspect finds in a picture of the directory.
   nlohmann::json recipe_of(const std::string& name) const;
-
-  std::filesystem::path directory_;
 };
 
 /// The exit code, and exactly one line that begins with "brume: " and holds all of `parts`.

@@ -62,6 +62,10 @@ TEST_F(BrokenModel, DecodingIsTriedAgainInFp32) {
   const Outcome outcome = draw({"--dtype", "bf16"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(recipe_of("x.png")["notes"], nlohmann::json{"vae_fallback fp32"});
+  edit_json(model_ / "vae/config.json", [](nlohmann::json& values) { values["force_upcast"] = false; });
+  EXPECT_EQ(draw({"--dtype", "fp16"}).code, 0);
+  EXPECT_EQ(recipe_of("x.png")["notes"], nlohmann::json{"vae_fallback fp32"});
+  EXPECT_EQ(recipe_of("x.png")["dtype"], "fp16");
 }
 
 TEST_F(BrokenModel, UnsupportedValuesNameFileKeyAndValue) {
@@ -83,17 +87,31 @@ TEST_F(BrokenModel, UnsupportedValuesNameFileKeyAndValue) {
       {"unet/config.json", "down_block_types", Json{"AttnDownBlock2D", "DownBlock2D"}},
       {"unet/config.json", "norm_num_groups", 7},
       {"unet/config.json", "layers_per_block", "two"},
+      {"unet/config.json", "sample_size", 100'000'000},
+      {"unet/config.json", "norm_eps", -1},
+      {"unet/config.json", "mid_block_scale_factor", 0},
+      {"unet/config.json", "freq_shift", 2},
       {"vae/config.json", "_class_name", "VQModel"},
       {"vae/config.json", "act_fn", "relu"},
       {"vae/config.json", "latents_mean", Json{1.0}},
       {"vae/config.json", "scaling_factor", -1},
+      {"vae/config.json", "shift_factor", 1e300},
+      {"text_encoder/config.json", "layer_norm_eps", 7},
       {"text_encoder/config.json", "hidden_act", "relu"},
       {"text_encoder/config.json", "model_type", "t5"},
       {"text_encoder/config.json", "num_attention_heads", 7},
       {"scheduler/scheduler_config.json", "_class_name", "FlowMatchEulerDiscreteScheduler"},
       {"scheduler/scheduler_config.json", "beta_schedule", "sigmoid"},
       {"scheduler/scheduler_config.json", "prediction_type", "flow"},
+      {"scheduler/scheduler_config.json", "clip_sample_range", -1},
+      {"scheduler/scheduler_config.json", "sample_max_value", 0},
+      {"scheduler/scheduler_config.json", "beta_end", 1},
+      {"brume.json", "guidance_scale", -1},
+      {"brume.json", "num_inference_steps", 0},
+      {"brume.json", "width", 100},
+      {"brume.json", "height", 99},
   };
+  std::ofstream(model_ / "brume.json") << "{\"guidance_scale\": 3}";
   for (const Row& row : rows) {
     Json before;
     edit_json(model_ / row.file, [&](Json& values) {

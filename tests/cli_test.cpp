@@ -52,7 +52,8 @@ TEST_F(CommandLine, ABatchIsNumberedAndAPictureDoesNotDependOnIt) {
   EXPECT_EQ(bytes_of("x_2.png"), bytes_of("one.png"));
   EXPECT_EQ(generate({"-o", "p_%03d.png", "-b", "2", "--batch-size", "2"}).out, "p_001.png\np_002.png\n");
   fs::create_directory(directory_ / "d");
-  EXPECT_EQ(generate({"-o", "d", "-b", "2"}).out, "d/output_0001.png\nd/output_0002.png\n");
+  EXPECT_EQ(generate({"-o", "d", "-b", "2"}).out, "d/output.png\nd/output_2.png\n");
+  EXPECT_EQ(generate({"-o", "d/"}).out, "d/output_3.png\n");
 }
 
 TEST_F(CommandLine, WithoutANameNothingIsReplaced) {
@@ -78,6 +79,7 @@ TEST_F(CommandLine, TheReportHasEveryField) {
         "version", "steps_per_second", "load_ms", "text_encode_ms", "denoise_ms", "vae_decode_ms"}) {
     EXPECT_TRUE(report.contains(key)) << key;
   }
+  EXPECT_EQ(report["complete"], true);
   EXPECT_EQ(report["pictures"].size(), 2U);
   EXPECT_EQ(report["pictures"][1]["path"], "x_2.png");
   EXPECT_EQ(report["pictures"][1]["seed"], 43);

@@ -13,6 +13,7 @@
 #include "brume/image/inspect.h"
 #include "brume/image/png.h"
 #include "brume/image/recipe.h"
+#include "temporary_directory.h"
 
 namespace brume {
 namespace {
@@ -136,14 +137,14 @@ Recipe example() {
   recipe.prompt = "a red apple";
   recipe.width = 512;
   recipe.height = 768;
-  recipe.steps = 20;
-  recipe.cfg_scale = 7;
-  recipe.sampler = "ddim";
+  recipe.sampling.steps = 20;
+  recipe.sampling.cfg_scale = 7;
+  recipe.sampling.sampler = "ddim";
   recipe.seed = 1;
-  recipe.model = "emoji";
-  recipe.dtype = "fp32";
-  recipe.device = "cpu";
-  recipe.version = "brume 0.1.0";
+  recipe.engine.model = "emoji";
+  recipe.engine.dtype = "fp32";
+  recipe.engine.device = "cpu";
+  recipe.engine.version = "brume 0.1.0";
   return recipe;
 }
 
@@ -312,13 +313,13 @@ TEST(Infotext, AsA1111WritesIt) {
       "brume 0.1.0");
   recipe.prompt = "line one\nline two, with: marks";
   recipe.negative_prompt = "blur, noise";
-  recipe.sampler = "ddpm";
-  recipe.cfg_scale = 7.5;
-  recipe.cfg_rescale = 0.7;
-  recipe.eta = 0.1;
+  recipe.sampling.sampler = "ddpm";
+  recipe.sampling.cfg_scale = 7.5;
+  recipe.sampling.cfg_rescale = 0.7;
+  recipe.sampling.eta = 0.1;
   recipe.seed = UINT64_MAX;
-  recipe.clip_skip = 2;
-  recipe.model = "a, \"b\": c\nd \xc3\xa9";
+  recipe.sampling.clip_skip = 2;
+  recipe.engine.model = "a, \"b\": c\nd \xc3\xa9";
   recipe.notes = {"vae_fallback fp32", "init_latents x.safetensors"};
   EXPECT_EQ(infotext(recipe),
             "line one\nline two, with: marks\nNegative prompt: blur, noise\n"
@@ -333,7 +334,7 @@ TEST(Infotext, AsA1111WritesIt) {
 TEST(Infotext, JsonIsExactAndOrdered) {
   Recipe recipe = example();
   recipe.seed = UINT64_MAX;
-  recipe.cfg_scale = 7.1;
+  recipe.sampling.cfg_scale = 7.1;
   recipe.prompt = "\xff\xf0\x9f\x8d\x8e";
   EXPECT_EQ(
       recipe_json(recipe),
@@ -396,15 +397,15 @@ TEST(Infotext, HostilePromptsComeBack) {
       Recipe recipe = example();
       recipe.prompt = prompt;
       recipe.negative_prompt = negative;
-      recipe.model = prompt.empty() ? "m" : "m " + prompt;
+      recipe.engine.model = prompt.empty() ? "m" : "m " + prompt;
       const auto fields = parse_infotext(infotext(recipe));
       EXPECT_EQ(field(fields, "Prompt"), prompt);
       EXPECT_EQ(field(fields, "Negative prompt"), negative.value_or("(none)"));
       EXPECT_EQ(field(fields, "Steps"), "20");
       EXPECT_EQ(field(fields, "Size"), "512x768");
       EXPECT_EQ(field(fields, "Version"), "brume 0.1.0");
-      if (recipe.model.find_first_of(",:\n") != std::string::npos) {
-        EXPECT_EQ(field(fields, "Model"), recipe.model);
+      if (recipe.engine.model.find_first_of(",:\n") != std::string::npos) {
+        EXPECT_EQ(field(fields, "Model"), recipe.engine.model);
       }
       EXPECT_EQ(read_png_texts(encode_png(pattern(1, 1), recipe_texts(recipe)), "x.png").at(0).text,
                 infotext(recipe));
@@ -435,15 +436,8 @@ TEST(Infotext, OtherPrograms) {
   EXPECT_LE(parse_infotext(many).size(), 1002U);
 }
 
-class Report : public testing::Test {
+class Report : public TemporaryDirectory {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "brume-image-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::filesystem::path save(const Bytes& bytes) {
     auto path = directory_ / "p.png";
     std::ofstream(path, std::ios::binary)
@@ -453,8 +447,6 @@ class Report : public testing::Test {
   nlohmann::json json_of(const std::vector<PngText>& texts) {
     return nlohmann::json::parse(picture_report(save(encode_png(pattern(3, 2), texts)), ReportFormat::kJson));
   }
-
-  std::filesystem::path directory_;
 };
 
 TEST_F(Report, OursOthersAndNone) {

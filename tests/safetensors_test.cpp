@@ -11,6 +11,7 @@
 
 #include "brume/weights/listing.h"
 #include "brume/weights/shard_index.h"
+#include "temporary_directory.h"
 #include "weights/corpus.h"
 
 namespace brume {
@@ -25,15 +26,8 @@ const std::vector<Case>& safetensors_corpus() {
   return corpus;
 }
 
-class Safetensors : public testing::Test {
+class Safetensors : public TemporaryDirectory {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "brume-weights-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   std::filesystem::path write(const std::string& name, std::string_view bytes) const {
     std::ofstream(directory_ / name, std::ios::binary) << bytes;
     return directory_ / name;
@@ -73,8 +67,6 @@ class Safetensors : public testing::Test {
     }
     EXPECT_GT(count, 0U);
   }
-
-  std::filesystem::path directory_;
 };
 
 TEST_F(Safetensors, S01_AtLeastEightBytes) { check_row("S01"); }

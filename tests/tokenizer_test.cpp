@@ -13,6 +13,7 @@
 #include "brume/text/tokenize_report.h"
 #include "brume/text/unicode.h"
 #include "message_of.h"
+#include "temporary_directory.h"
 
 namespace brume {
 namespace {
@@ -81,19 +82,15 @@ TEST(NormalizePrompt, ComposesFoldsSpaceAndLowersCase) {
 }
 
 /// A directory of small files to spoil.
-class TokenizerFilesTest : public testing::Test {
+class TokenizerFilesTest : public TemporaryDirectory {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "brume-test-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
+    TemporaryDirectory::SetUp();
     for (const char* name :
          {"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}) {
       fs::copy_file(kCases / "directory" / name, directory_ / name);
     }
   }
-  void TearDown() override { fs::remove_all(directory_); }
-
   void write(const std::string& name, const std::string& text) { std::ofstream(directory_ / name) << text; }
   void change(const std::string& name, const json& patch) {
     json root = json::parse(read(directory_ / name));
@@ -107,8 +104,6 @@ class TokenizerFilesTest : public testing::Test {
     if (text.starts_with(prefix)) text.erase(0, prefix.size());
     return text.substr(0, text.rfind("; "));
   }
-
-  fs::path directory_;
 };
 
 TEST_F(TokenizerFilesTest, NamesTheLineOfABadMerge) {

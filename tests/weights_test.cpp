@@ -8,19 +8,13 @@
 
 #include "brume/base/error.h"
 #include "brume/weights/safetensors.h"
+#include "temporary_directory.h"
 
 namespace brume {
 namespace {
 
-class WeightsTest : public testing::Test {
+class WeightsTest : public TemporaryDirectory {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "brume-weights-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
   /// A file of F32 tensors of shape [2, 1], each 1 and -2.
   void write(const std::string& file, const std::vector<std::string>& names) const {
     std::vector<TensorToWrite> tensors;
@@ -45,7 +39,6 @@ class WeightsTest : public testing::Test {
   }
 
   static constexpr std::array<float, 2> kValues{1, -2};
-  std::filesystem::path directory_;
 };
 
 at::Tensor expected() { return at::tensor({1.0F, -2.0F}).reshape({2, 1}); }

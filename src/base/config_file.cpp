@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <utility>
 
 #include "brume/base/error.h"
@@ -78,11 +79,16 @@ int64_t ConfigFile::require_int(std::string_view key, int64_t least, int64_t mos
   return number;
 }
 
-double ConfigFile::get_number(std::string_view key, double fallback) const {
+double ConfigFile::get_number(std::string_view key, double fallback, double least, double most) const {
   const json* value = impl_->find(key);
   if (value == nullptr) return fallback;
-  if (!value->is_number()) reject(key, "it must be a number");
-  return value->get<double>();
+  if (value->is_number()) {
+    const auto number = value->get<double>();
+    if (number >= least && number <= most) return number;
+  }
+  std::ostringstream range;
+  range << "it must be a number from " << least << " to " << most;
+  reject(key, range.str());
 }
 
 std::string ConfigFile::get_string(std::string_view key, std::string_view fallback) const {
@@ -172,12 +178,12 @@ void ConfigFile::expect(std::string_view key, std::initializer_list<std::string_
   reject(key, allowed.size() == 0 ? "brume has no such part; leave it out or null" : remedy);
 }
 
-std::vector<std::string> ConfigFile::unread_keys() const {
-  std::vector<std::string> names;
+void ConfigFile::note_unread(std::vector<std::string>& remarks) const {
+  std::string names;
   for (const auto& [key, value] : impl_->values.items()) {
-    if (!key.starts_with('_') && !impl_->read.contains(key)) names.push_back(key);
+    if (!key.starts_with('_') && !impl_->read.contains(key)) names += (names.empty() ? "" : ", ") + key;
   }
-  return names;
+  if (!names.empty()) remarks.push_back(name_ + ": not used: " + names);
 }
 
 void ConfigFile::reject(std::string_view key, std::string_view remedy) const {

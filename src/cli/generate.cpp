@@ -1,75 +1,26 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <iostream>
-#include <nlohmann/json.hpp>
+#include <exception>
+#include <map>
 #include <thread>
 
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
-#include "brume/base/escape.h"
-#include "brume/base/file.h"
-#include "brume/image/png.h"
-#include "brume/image/recipe.h"
 #include "commands.h"
 #include "generate_options.h"
+#include "generate_run.h"
 #include "latents_file.h"
-#include "output_names.h"
-#include "progress.h"
+#include "notes.h"
+#include "picture_files.h"
+#include "report.h"
 #include "signals.h"
 
 namespace brume::cli {
 
 namespace {
-
-using nlohmann::json;
-
-constexpr size_t kRemarksShown = 10;
-
-/// Draws the bar, passes signals on, and keeps the stages where they are asked for.
-class RunObserver : public Observer {
- public:
-  RunObserver(int64_t pictures, int64_t steps, bool keep_stages)
-      : bar_(pictures * steps), keep_stages_(keep_stages) {}
-
-  void on_stage(std::string_view name, const at::Tensor& tensor) override {
-    if (keep_stages_) stages_.insert_or_assign(std::string(name), tensor);
-  }
-  void on_step(int64_t done, int64_t total) override {
-    bar_.advance(before_ + batch_ * done);
-    last_total_ = total;
-  }
-  bool stop_requested() override { return stop_signal() != 0; }
-
-  void begin_batch(int64_t pictures) {
-    before_ += batch_ * last_total_;
-    batch_ = pictures;
-  }
-  ProgressBar& bar() { return bar_; }
-  const std::map<std::string, at::Tensor>& stages() const { return stages_; }
-
- private:
-  ProgressBar bar_;
-  bool keep_stages_;
-  int64_t before_ = 0;      // steps of finished batches
-  int64_t batch_ = 0;       // pictures in this one
-  int64_t last_total_ = 0;  // steps of each picture
-  std::map<std::string, at::Tensor> stages_;
-};
-
-/// What a run has done, for the report and the exit code.
-struct Tally {
-  json pictures = json::array();
-  int64_t failed = 0;
-  PhaseTimes times;
-  double load_seconds = 0;
-};
-
-void say(const std::string& line) { std::cerr << "brume: " << escape_control(line) << '\n'; }
 
 at::ScalarType chosen_dtype(const std::string& name) {
   return name == "auto" ? at::kFloat : dtype_from_name(name);
@@ -89,187 +40,29 @@ int threads_for(const GenerateOptions& options, const Request& request, const Pi
   return work < kWorthSharing ? 1 : at::get_num_threads();
 }
 
-void print_remarks(const Pipeline& pipeline, bool all) {
-  const std::vector<std::string>& remarks = pipeline.remarks();
-  const size_t shown = all ? remarks.size() : std::min(remarks.size(), kRemarksShown);
-  for (size_t i = 0; i < shown; ++i) say("note: " + remarks[i]);
-  if (shown < remarks.size()) say("note: " + std::to_string(remarks.size() - shown) + " more (-v lists all)");
-}
-
-void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
-  print_remarks(pipeline, options.run.verbose);
-  if (const int64_t cut = pipeline.tokens_cut(request.prompt); cut > 0) {
-    say("note: the prompt is too long for this model; its last " + std::to_string(cut) +
-        " tokens are not seen");
-  }
-  if (request.negative_prompt && pipeline.tokens_cut(*request.negative_prompt) > 0) {
-    say("note: the negative prompt is too long for this model; its end is not seen");
-  }
-  if (request.negative_prompt && !request.guidance.active())
-    say("note: without guidance the negative prompt does nothing");
-  const std::string& author_choice = pipeline.schedule().config().class_name;
-  if (!options.picture.sampler && author_choice != "DDIMScheduler" && author_choice != "DDPMScheduler") {
-    say("note: the model names " + author_choice + ", which brume does not have; sampling with ddim");
-  }
-}
-
-Recipe recipe_of(const Request& request, const PictureResult& result, const Pipeline& pipeline) {
-  Recipe recipe;
-  recipe.prompt = request.prompt;
-  recipe.negative_prompt = request.negative_prompt;
-  recipe.width = static_cast<int>(request.width);
-  recipe.height = static_cast<int>(request.height);
-  recipe.steps = static_cast<int>(request.sampling.steps);
-  recipe.cfg_scale = request.guidance.scale;
-  recipe.cfg_rescale = request.guidance.rescale;
-  recipe.sampler = sampler_name(request.sampling.sampler);
-  recipe.eta = request.sampling.eta;
-  recipe.seed = result.seed;
-  recipe.clip_skip = static_cast<int>(request.clip_skip);
-  recipe.model = pipeline.model().name();
-  recipe.dtype = dtype_name(pipeline.dtype());
-  recipe.device = "cpu";
-  recipe.version = version_name();
-  recipe.notes = result.notes;
-  if (request.init_latents) recipe.notes.emplace_back("init_latents");
-  if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");
-  return recipe;
-}
-
-/// Writes a file under the first name of ours that is free: another run may have taken one since this run
-/// began.
-std::filesystem::path write_under_free_name(const std::vector<std::byte>& png) {
-  while (true) {
-    std::filesystem::path path = output_names(std::nullopt, 1).front();
-    try {
-      write_file_atomically(path, png, Existing::kKeep);
-      return path;
-    } catch (const Error&) {
-      if (!std::filesystem::exists(std::filesystem::symlink_status(path))) throw;
-    }
-  }
-}
-
-/// Writes one picture, to `path` or under a free name; its entry in the report.
-json deliver(const Request& request, const PictureResult& result, const Pipeline& pipeline,
-             const std::optional<std::filesystem::path>& path) {
-  json entry = {{"seed", result.seed}};
-  if (!result.picture) {
-    entry["path"] = nullptr;
-    entry["failed"] = result.failed_stage;
-    return entry;
-  }
-  const std::vector<std::byte> png =
-      encode_png(*result.picture, recipe_texts(recipe_of(request, result, pipeline)));
-  if (path == "-") {
-    write_all(STDOUT_FILENO, png, "standard output");
-  } else if (path) {
-    write_file_atomically(*path, png);
-    entry["path"] = path->string();
-  } else {
-    entry["path"] = write_under_free_name(png).string();
-  }
-  entry["notes"] = result.notes;
-  return entry;
-}
-
-void add_times(PhaseTimes& sum, const PhaseTimes& more) {
-  sum.text_seconds += more.text_seconds;
-  sum.denoise_seconds += more.denoise_seconds;
-  sum.decode_seconds += more.decode_seconds;
-}
-
-/// The part of a run's request that one call of the pipeline does.
-Request batch_of(const Request& all, size_t first, size_t count) {
-  Request batch = all;
-  batch.seeds.assign(all.seeds.begin() + static_cast<std::ptrdiff_t>(first),
-                     all.seeds.begin() + static_cast<std::ptrdiff_t>(first + count));
-  if (all.init_latents) {
-    batch.init_latents =
-        all.init_latents->narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(count));
-  }
-  return batch;
-}
-
-void print_path(const std::filesystem::path& path) {
-  const std::string line = path.string() + "\n";
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
-}
-
-/// Batch after batch, each picture written as soon as it is done.
-Tally draw_all(const Request& all, const GenerateOptions& options, const Pipeline& pipeline) {
-  const auto names = output_names(options.run.output, options.run.batch_count);
-  const auto place_of = [&](size_t index) -> std::optional<std::filesystem::path> {
-    if (!options.run.output) return std::nullopt;
-    return names.empty() ? std::filesystem::path("-") : names[index];
+/// A place that cannot be written to, or that is named twice, is known at once, not after minutes of drawing.
+void check_places(const RunOptions& run, const PictureFiles& files) {
+  std::map<std::filesystem::path, std::string> taken;  // where it really is -> the option
+  const auto take = [&](const std::filesystem::path& file, const std::string& option) {
+    std::error_code failed;
+    if (std::filesystem::is_other(std::filesystem::status(file, failed))) return;  // devices take anything
+    const std::filesystem::path real =
+        std::filesystem::weakly_canonical(std::filesystem::absolute(file), failed);
+    const auto [other, added] = taken.emplace(failed ? file : real, option);
+    if (added) return;
+    throw Error(ExitCode::kUsage, option + " " + file.string(), "is the same file as " + other->second + "'s",
+                "give each a name of its own");
   };
-  RunObserver observer(options.run.batch_count, all.sampling.steps, options.run.dump_stages.has_value());
-  Tally tally;
-  std::vector<at::Tensor> latents;
-  const PoliteStop polite;
-  for (size_t first = 0; first < all.seeds.size() && stop_signal() == 0;) {
-    const size_t count = std::min(static_cast<size_t>(options.run.batch_size), all.seeds.size() - first);
-    const Request batch = batch_of(all, first, count);
-    observer.begin_batch(static_cast<int64_t>(count));
-    const Generation made = pipeline.generate(batch, observer);
-    if (made.stopped) break;
-    observer.bar().clear();
-    add_times(tally.times, made.times);
-    if (options.run.save_latents) latents.push_back(made.latents);
-    for (size_t i = 0; i < count; ++i) {
-      const PictureResult& result = made.pictures[i];
-      tally.pictures.push_back(deliver(batch, result, pipeline, place_of(first + i)));
-      const json path = tally.pictures.back().value("path", json());
-      if (!result.picture) {
-        ++tally.failed;
-        say("the picture of seed " + std::to_string(result.seed) + " has numbers that are not finite (" +
-            result.failed_stage + "); it is not saved");
-      } else if (path.is_string() && !options.run.json) {
-        print_path(path.get<std::string>());
-      }
-    }
-    first += count;
+  for (const std::filesystem::path& file : files.named()) take(file, "-o");
+  if (run.init_latents) take(*run.init_latents, "--init-latents");
+  if (run.save_latents) {
+    check_writable(*run.save_latents);
+    take(*run.save_latents, "--save-latents");
   }
-  if (!latents.empty()) write_tensors(*options.run.save_latents, {{"latents", at::cat(latents)}});
-  if (options.run.dump_stages) write_tensors(*options.run.dump_stages, observer.stages());
-  return tally;
-}
-
-void print_report(const Request& request, const Tally& tally, const Pipeline& pipeline) {
-  const auto steps = static_cast<double>(request.sampling.steps) * static_cast<double>(tally.pictures.size());
-  const json report = {
-      {"pictures", tally.pictures},
-      {"model", pipeline.model().name()},
-      {"prompt", request.prompt},
-      {"width", request.width},
-      {"height", request.height},
-      {"steps", request.sampling.steps},
-      {"cfg_scale", request.guidance.scale},
-      {"sampler", sampler_name(request.sampling.sampler)},
-      {"device", "cpu"},
-      {"dtype", dtype_name(pipeline.dtype())},
-      {"version", version_name()},
-      {"steps_per_second", tally.times.denoise_seconds > 0 ? steps / tally.times.denoise_seconds : 0},
-      {"load_ms", tally.load_seconds * 1e3},
-      {"text_encode_ms", tally.times.text_seconds * 1e3},
-      {"denoise_ms", tally.times.denoise_seconds * 1e3},
-      {"vae_decode_ms", tally.times.decode_seconds * 1e3},
-  };
-  const std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
-}
-
-void print_times(const Tally& tally) {
-  std::fprintf(stderr, "brume: loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s\n",
-               tally.load_seconds, tally.times.text_seconds, tally.times.denoise_seconds,
-               tally.times.decode_seconds);
-}
-
-/// A place that cannot be written to is known at once, not after minutes of drawing.
-void check_places(const RunOptions& run) {
-  output_names(run.output, run.batch_count);
-  if (run.save_latents) check_writable(*run.save_latents);
-  if (run.dump_stages) check_writable(*run.dump_stages);
+  if (run.dump_stages) {
+    check_writable(*run.dump_stages);
+    take(*run.dump_stages, "--dump-stages");
+  }
 }
 
 /// The latents that all pictures of the run start from, one row a picture.
@@ -286,7 +79,8 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
 
 int generate(const GenerateOptions& options) {
   check_options(options);
-  check_places(options.run);
+  PictureFiles files(options.run.output, options.run.batch_count);
+  check_places(options.run, files);
   const auto start = std::chrono::steady_clock::now();
   const std::string model = options.run.model.empty() ? embedded_model() : options.run.model;
   if (options.run.verbose) say("loading " + model);
@@ -298,19 +92,27 @@ int generate(const GenerateOptions& options) {
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   at::set_num_threads(threads_for(options, request, pipeline));
   print_notes(request, options, pipeline);
-  Tally tally = draw_all(request, options, pipeline);
-  tally.load_seconds = load_seconds;
-  if (options.run.verbose) print_times(tally);
-  if (options.run.json) print_report(request, tally, pipeline);
+  GenerateRun run(pipeline, request, options.run, std::move(files));
+  std::exception_ptr failure;
+  try {
+    run.draw_all();
+  } catch (...) {
+    failure = std::current_exception();  // what is done is still kept and told
+  }
+  if (!failure || !run.tally().pictures.empty()) {
+    run.save_tensors();
+    if (options.run.json) print_report(request, run.tally(), load_seconds, pipeline);
+  }
+  if (failure) std::rethrow_exception(failure);
+  if (options.run.verbose) print_times(run.tally(), load_seconds);
 
   constexpr int kSignalled = 128;
-  const auto written = static_cast<int64_t>(tally.pictures.size()) - tally.failed;
-  if (stop_signal() != 0 && static_cast<int64_t>(tally.pictures.size()) < options.run.batch_count) {
-    say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(written) + " of " +
-        std::to_string(options.run.batch_count) + " pictures are written");
+  if (stop_signal() != 0 && run.tally().pictures.size() < request.seeds.size()) {
+    say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +
+        " of " + std::to_string(options.run.batch_count) + " pictures are written");
     return kSignalled + stop_signal();
   }
-  return static_cast<int>(tally.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+  return static_cast<int>(run.tally().failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 
 }  // namespace

@@ -20,18 +20,27 @@ struct InspectOptions {
   bool json = false;
 };
 
-bool is_picture(const std::filesystem::path& path) {
+enum class Kind { kPicture, kTensors };
+
+/// By what the file begins with; by its name where that says nothing, so that a broken file is told as such.
+Kind kind_of(const std::filesystem::path& path) {
+  std::error_code unreadable;  // opening it says why
+  if (std::filesystem::is_directory(path, unreadable)) return Kind::kTensors;
   constexpr std::string_view kPngSignature = "\x89PNG";
+  constexpr size_t kLengthBytes = 8;  // of a safetensors header, which is JSON
   const InputFile file(path, ExitCode::kInputInvalid);
-  std::string start(std::min<uint64_t>(file.size(), kPngSignature.size()), '\0');
+  std::string start(std::min<uint64_t>(file.size(), kLengthBytes + 1), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(start)));
-  return start == kPngSignature || path.extension() == ".png";
+  if (start.starts_with(kPngSignature) || path.extension() == ".png") return Kind::kPicture;
+  const bool header = start.size() > kLengthBytes && start.back() == '{';
+  if (header || path.extension() == ".safetensors" || path.extension() == ".json") return Kind::kTensors;
+  throw Error(ExitCode::kInputInvalid, path.string(), "is neither a PNG picture nor a safetensors file",
+              "name a .png, a .safetensors, its .index.json or a model directory");
 }
 
 int inspect(const InspectOptions& options) {
   std::string report;
-  std::error_code unreadable;  // is_picture says why
-  if (!std::filesystem::is_directory(options.file, unreadable) && is_picture(options.file)) {
+  if (kind_of(options.file) == Kind::kPicture) {
     report = picture_report(options.file, options.json ? ReportFormat::kJson : ReportFormat::kText);
   } else {
     report = options.json ? tensors_json(options.file) : tensors_table(options.file);

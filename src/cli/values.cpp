@@ -1,5 +1,6 @@
 #include "values.h"
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 #include <string>
@@ -9,6 +10,11 @@ namespace brume::cli {
 
 namespace {
 
+std::string shortened(const std::string& text) {
+  constexpr size_t kMostShown = 60;
+  return text.substr(0, kMostShown) + (text.size() > kMostShown ? "..." : "");
+}
+
 /// The whole of `text` as a number within the range, or an explanation for CLI11.
 template <class Number>
 std::string check_number(const std::string& text, Number least, Number most, const char* kind) {
@@ -16,10 +22,8 @@ std::string check_number(const std::string& text, Number least, Number most, con
   const char* end = text.data() + text.size();
   const auto [stop, failed] = std::from_chars(text.data(), end, value);
   if (failed == std::errc{} && stop == end && value >= least && value <= most) return {};
-  constexpr size_t kMostShown = 60;
   std::ostringstream message;
-  message << '"' << text.substr(0, kMostShown) << (text.size() > kMostShown ? "..." : "") << "\" is not a "
-          << kind << " from " << least << " to " << most;
+  message << '"' << shortened(text) << "\" is not a " << kind << " from " << least << " to " << most;
   return message.str();
 }
 
@@ -39,6 +43,16 @@ CLI::Validator whole_number(int64_t least, int64_t most) {
 
 CLI::Validator real_number(double least, double most) {
   const auto check = [least, most](std::string& text) { return check_number(text, least, most, "number"); };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator one_of(const std::vector<std::string>& values) {
+  const auto check = [values](std::string& text) {
+    if (std::find(values.begin(), values.end(), text) != values.end()) return std::string();
+    std::string known;
+    for (const std::string& value : values) known += (known.empty() ? "" : ", ") + value;
+    return '"' + shortened(text) + "\" is unknown; use " + known;
+  };
   return CLI::Validator(check, "");
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace brume::cli {
 
@@ -9,6 +11,9 @@ namespace brume::cli {
 /// transform().
 CLI::Validator whole_number(int64_t least, int64_t most);
 CLI::Validator real_number(double least, double most);
+
+/// Refuses what is not one of `values`.
+CLI::Validator one_of(const std::vector<std::string>& values);
 
 /// Refuses "": most often a shell variable that is not set.
 CLI::Validator not_empty();

@@ -11,6 +11,9 @@ namespace brume {
 namespace {
 
 constexpr int64_t kMostTimesteps = 1'000'000;
+constexpr double kMostBeta = 0.9999;
+constexpr double kLeastRange = 1e-3;  // of values that the sample is clamped to
+constexpr double kMostRange = 1e6;
 
 /// Schedulers whose betas and timesteps mean what DDIM's do; any of them can be sampled by any other.
 constexpr std::array<std::string_view, 17> kDiscrete = {
@@ -58,29 +61,24 @@ Variance read_variance(const ConfigFile& config, const std::string& class_name) 
 SampleLimits read_limits(const ConfigFile& config) {
   SampleLimits limits;
   limits.clip = config.get_bool("clip_sample", true);
-  limits.clip_range = config.get_number("clip_sample_range", 1);
+  limits.clip_range = config.get_number("clip_sample_range", 1, kLeastRange, kMostRange);
   limits.dynamic_threshold = config.get_bool("thresholding", false);
-  limits.threshold_quantile = config.get_number("dynamic_thresholding_ratio", 0.995);
-  limits.threshold_most = config.get_number("sample_max_value", 1);
-  if (!(limits.threshold_quantile >= 0 && limits.threshold_quantile <= 1)) {
-    config.reject("dynamic_thresholding_ratio", "it must be from 0 to 1");
-  }
+  limits.threshold_quantile = config.get_number("dynamic_thresholding_ratio", 0.995, 0, 1);
+  limits.threshold_most = config.get_number("sample_max_value", 1, kLeastRange, kMostRange);
   return limits;
 }
 
 void read_betas(const ConfigFile& config, NoiseScheduleConfig& schedule) {
-  schedule.beta_start = config.get_number("beta_start", 0.0001);
-  schedule.beta_end = config.get_number("beta_end", 0.02);
+  schedule.beta_start = config.get_number("beta_start", 0.0001, 0, kMostBeta);
+  schedule.beta_end = config.get_number("beta_end", 0.02, 0, kMostBeta);
   schedule.beta_schedule = choose<BetaSchedule, 3>(config, "beta_schedule",
                                                    {{{"linear", BetaSchedule::kLinear},
                                                      {"scaled_linear", BetaSchedule::kScaledLinear},
                                                      {"squaredcos_cap_v2", BetaSchedule::kSquaredCosCapV2}}});
   schedule.trained_betas = config.get_numbers("trained_betas");
-  const auto valid = [](double beta) { return beta >= 0 && beta < 1; };
-  if (!valid(schedule.beta_start)) config.reject("beta_start", "it must be from 0 to below 1");
-  if (!valid(schedule.beta_end)) config.reject("beta_end", "it must be from 0 to below 1");
+  const auto valid = [](double beta) { return beta >= 0 && beta <= kMostBeta; };
   if (!std::all_of(schedule.trained_betas.begin(), schedule.trained_betas.end(), valid)) {
-    config.reject("trained_betas", "each must be from 0 to below 1");
+    config.reject("trained_betas", "each must be from 0 to 0.9999");
   }
 }
 
@@ -111,12 +109,11 @@ NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
                                                 {"sample", Prediction::kSample}}});
   schedule.variance = read_variance(config, schedule.class_name);
   schedule.limits = read_limits(config);
-  // The other keys belong to samplers of other classes.
+  config.has("skip_prk_steps");  // PNDM's, and left over from it in many files
+  config.note_unread(ignored);
   const bool ours = schedule.class_name == "DDIMScheduler" || schedule.class_name == "DDPMScheduler";
-  if (ours) {
-    config.has("skip_prk_steps");  // left over in many files from PNDM
-    for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
-  }
+  if (!ours && schedule.limits.clip && !config.has("clip_sample"))
+    ignored.push_back(config.name() + ": clip_sample is missing; ddim and ddpm clip then, as diffusers' do");
   return schedule;
 }
 

@@ -86,17 +86,17 @@ std::string parameter_line(const Recipe& recipe) {
   auto add = [&](const std::string& key, const std::string& value) {
     if (!value.empty()) parts.push_back(key + ": " + quote(clean(value)));
   };
-  add("Steps", std::to_string(recipe.steps));
-  add("Sampler", sampler_display_name(recipe.sampler));
-  add("CFG scale", number(recipe.cfg_scale));
+  add("Steps", std::to_string(recipe.sampling.steps));
+  add("Sampler", sampler_display_name(recipe.sampling.sampler));
+  add("CFG scale", number(recipe.sampling.cfg_scale));
   add("Seed", std::to_string(recipe.seed));
   add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
-  add("Model", recipe.model);
-  if (recipe.clip_skip > 1) add("Clip skip", std::to_string(recipe.clip_skip));
-  if (recipe.eta != 0) add("Eta", number(recipe.eta));
-  if (recipe.cfg_rescale != 0) add("CFG Rescale", number(recipe.cfg_rescale));
+  add("Model", recipe.engine.model);
+  if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
+  if (recipe.sampling.eta != 0) add("Eta", number(recipe.sampling.eta));
+  if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
   add("Notes", joined(recipe.notes, "; "));
-  add("Version", recipe.version);
+  add("Version", recipe.engine.version);
   return joined(parts, ", ");
 }
 
@@ -181,17 +181,17 @@ std::string recipe_json(const Recipe& recipe) {
       recipe.negative_prompt ? ordered_json(*recipe.negative_prompt) : ordered_json(nullptr);
   out["width"] = recipe.width;
   out["height"] = recipe.height;
-  out["steps"] = recipe.steps;
-  out["cfg_scale"] = recipe.cfg_scale;
-  out["cfg_rescale"] = recipe.cfg_rescale;
-  out["sampler"] = recipe.sampler;
-  out["eta"] = recipe.eta;
+  out["steps"] = recipe.sampling.steps;
+  out["cfg_scale"] = recipe.sampling.cfg_scale;
+  out["cfg_rescale"] = recipe.sampling.cfg_rescale;
+  out["sampler"] = recipe.sampling.sampler;
+  out["eta"] = recipe.sampling.eta;
   out["seed"] = recipe.seed;
-  out["clip_skip"] = recipe.clip_skip;
-  out["model"] = recipe.model;
-  out["dtype"] = recipe.dtype;
-  out["device"] = recipe.device;
-  out["version"] = recipe.version;
+  out["clip_skip"] = recipe.sampling.clip_skip;
+  out["model"] = recipe.engine.model;
+  out["dtype"] = recipe.engine.dtype;
+  out["device"] = recipe.engine.device;
+  out["version"] = recipe.engine.version;
   out["notes"] = recipe.notes;
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

@@ -1,11 +1,23 @@
 #include "memory.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
 namespace brume {
 
-std::optional<double> available_memory() {
+namespace {
+
+/// The number that a file begins with; nothing for a missing file or the word "max".
+std::optional<double> number_in(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  double number = 0;
+  if (file >> number) return number;
+  return {};
+}
+
+std::optional<double> machine_memory() {
   std::ifstream file("/proc/meminfo");
   std::string name;
   double kibibytes = 0;
@@ -14,6 +26,32 @@ std::optional<double> available_memory() {
     if (name == "MemAvailable:") return kibibytes * kKibibyte;
   }
   return {};
+}
+
+/// The least that any group of ours, from the innermost to the root, has left (version 2 of control groups).
+std::optional<double> group_memory() {
+  std::ifstream file("/proc/self/cgroup");
+  std::optional<double> least;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("0::/")) continue;
+    const std::filesystem::path root = "/sys/fs/cgroup";
+    for (std::filesystem::path group = line.substr(4);; group = group.parent_path()) {
+      const std::optional<double> most = number_in(root / group / "memory.max");
+      const std::optional<double> used = number_in(root / group / "memory.current");
+      if (most && used) least = std::min(least.value_or(*most), std::max(*most - *used, 0.0));
+      if (group.empty()) break;
+    }
+  }
+  return least;
+}
+
+}  // namespace
+
+std::optional<double> available_memory() {
+  const std::optional<double> machine = machine_memory();
+  const std::optional<double> group = group_memory();
+  if (machine && group) return std::min(*machine, *group);
+  return machine ? machine : group;
 }
 
 }  // namespace brume

@@ -3,8 +3,8 @@
 
 namespace brume {
 
-/// Bytes that the machine can give without swapping (Linux: MemAvailable); nothing where the system does not
-/// say.
+/// Bytes that this process can still have without swapping: Linux's MemAvailable, or what its control group
+/// (a container, a batch system's job) leaves it, if that is less; nothing where the system does not say.
 std::optional<double> available_memory();
 
 }  // namespace brume

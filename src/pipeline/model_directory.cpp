@@ -65,14 +65,15 @@ std::string ModelDirectory::name() const {
 }
 
 void ModelDirectory::read_defaults() {
-  const std::filesystem::path file = path_ / "brume.json";
+  const std::filesystem::path file = defaults_file();
   std::error_code failed;
   if (!std::filesystem::exists(file, failed) && !failed) return;
   const ConfigFile config(file);
   defaults_.steps = config.get_int("num_inference_steps", defaults_.steps, 1, 1000);
-  defaults_.cfg_scale = config.get_number("guidance_scale", defaults_.cfg_scale);
+  defaults_.cfg_scale = config.get_number("guidance_scale", defaults_.cfg_scale, 0, 1000);
   if (config.has("width")) defaults_.width = config.require_int("width", 1, kMostPixels);
   if (config.has("height")) defaults_.height = config.require_int("height", 1, kMostPixels);
+  config.note_unread(remarks_);
 }
 
 }  // namespace brume

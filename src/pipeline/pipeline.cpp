@@ -22,6 +22,8 @@ namespace brume {
 namespace {
 
 constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
+constexpr int64_t kMostSide = int64_t{1} << 24;  // so that the next product cannot overflow
+constexpr int64_t kMostPixels = 100'000'000;
 
 /// Adds the seconds since the last call to one phase at a time.
 class Stopwatch {
@@ -35,29 +37,27 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+/// A network of the model with its weights as `dtype`.
+template <class Network, class Config>
+Network open_network(const ModelDirectory& model, const char* component, const Config& config,
+                     at::ScalarType dtype, std::vector<std::string>& remarks) {
+  const c10::InferenceMode guard;
+  const Weights weights = Weights::open(model.component(component), "diffusion_pytorch_model");
+  Network network(weights.view(dtype), config);
+  append_unused(weights, component, remarks);
+  return network;
+}
+
 UNet open_unet(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks) {
-  const c10::InferenceMode guard;
   const UNetConfig config = UNetConfig::read(model.component("unet") / "config.json", remarks);
-  const Weights weights = Weights::open(model.component("unet"), "diffusion_pytorch_model");
-  UNet unet(weights.view(dtype), config);
-  append_unused(weights, "unet", remarks);
-  return unet;
+  return open_network<UNet>(model, "unet", config, dtype, remarks);
 }
 
+/// In fp32 where the model's author says that it overflows fp16.
 AutoencoderKL open_vae(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks) {
-  const c10::InferenceMode guard;
   const VaeConfig config = VaeConfig::read(model.component("vae") / "config.json", remarks);
-  const Weights weights = Weights::open(model.component("vae"), "diffusion_pytorch_model");
-  AutoencoderKL vae(weights.view(dtype), config);
-  append_unused(weights, "vae", remarks);
-  return vae;
-}
-
-at::ScalarType choose_vae_dtype(const ModelDirectory& model, at::ScalarType dtype) {
-  if (dtype != at::kHalf) return dtype;
-  std::vector<std::string> said_later;
-  const VaeConfig config = VaeConfig::read(model.component("vae") / "config.json", said_later);
-  return config.force_fp32 ? at::kFloat : dtype;
+  const bool overflows = dtype == at::kHalf && config.force_fp32;
+  return open_network<AutoencoderKL>(model, "vae", config, overflows ? at::kFloat : dtype, remarks);
 }
 
 /// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds.
@@ -77,10 +77,10 @@ at::Tensor rows(const at::Tensor& one, int64_t count) { return one.repeat_interl
 Pipeline::Pipeline(ModelDirectory model, at::ScalarType dtype)
     : model_(std::move(model)),
       dtype_(dtype),
+      remarks_(model_.remarks()),
       prompts_(model_, dtype, remarks_),
       unet_(open_unet(model_, dtype, remarks_)),
-      vae_dtype_(choose_vae_dtype(model_, dtype)),
-      vae_(open_vae(model_, vae_dtype_, remarks_)),
+      vae_(open_vae(model_, dtype, remarks_)),
       schedule_(
           NoiseScheduleConfig::read(model_.component("scheduler") / "scheduler_config.json", remarks_)) {
   check_components();
@@ -107,6 +107,7 @@ void Pipeline::check_components() const {
                "the text encoder's width of " + std::to_string(prompts_.context_width()));
     }
   }
+  check_defaults();
   const bool xl = model_.family() == ModelFamily::kStableDiffusionXl;
   if (unet.added.has_value() != xl) {
     throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
@@ -117,6 +118,17 @@ void Pipeline::check_components() const {
     disagree("projection_class_embeddings_input_dim", unet.added->input_width,
              "six time ids and the pooled words");
   }
+}
+
+void Pipeline::check_defaults() const {
+  const auto check = [this](const char* key, const std::optional<int64_t>& pixels) {
+    if (!pixels || *pixels % factor() == 0) return;
+    throw Error(ExitCode::kModelInvalid, model_.defaults_file().string(),
+                std::string(key) + ": " + std::to_string(*pixels) + " is not supported",
+                "it must be a multiple of the autoencoder's " + std::to_string(factor()));
+  };
+  check("width", model_.defaults().width);
+  check("height", model_.defaults().height);
 }
 
 int64_t Pipeline::default_width() const {
@@ -139,6 +151,8 @@ void Pipeline::check_request(const Request& request) const {
                 "not a multiple of this model's " + std::to_string(factor()),
                 "use " + std::to_string(lower) + " or " + std::to_string(lower + factor()));
   };
+  if (request.width > kMostSide || request.height > kMostSide || request.width * request.height > kMostPixels)
+    throw Error(ExitCode::kUsage, "--width, --height", "more than 100 million pixels", "use a smaller size");
   check_side("--width", request.width);
   check_side("--height", request.height);
   schedule_.timesteps(request.sampling.steps);  // throws where they do not fit
@@ -155,22 +169,28 @@ void Pipeline::check_request(const Request& request) const {
 }
 
 void Pipeline::check_memory(const Request& request) const {
-  // The decoder's last level holds about four maps of its widest part at the size of the picture; a tile
-  // needs far less.
+  // A step holds the UNet's maps of every picture, guided ones twice. Pictures are decoded one at a time: the
+  // decoder's last level holds about four maps of its widest part at the size of the picture, a tile far
+  // less.
   const VaeConfig& vae = vae_.config();
   const auto widest = static_cast<double>(vae.channels[std::min<size_t>(1, vae.channels.size() - 1)]);
   const double pixels = static_cast<double>(request.width) * static_cast<double>(request.height);
-  const auto bytes_each = static_cast<double>(c10::elementSize(vae_dtype_));
+  const auto pictures = static_cast<double>(request.seeds.size());
+  const double guided = request.guidance.active() ? 2 : 1;
+  const double step = guided * pictures * static_cast<double>(c10::elementSize(dtype_)) *
+                      unet_.config().activation_values(request.height / factor(), request.width / factor());
   const double maps = request.decode == DecodeMode::kTiled ? vae.picture_channels : widest;
-  const double needed = 4 * maps * pixels * bytes_each;
+  const double decoding = 4 * maps * pixels * static_cast<double>(c10::elementSize(vae_.dtype())) +
+                          pictures * vae.picture_channels * pixels * sizeof(float);
   const std::optional<double> free = available_memory();
-  if (!free || needed < *free) return;
+  if (!free || std::max(step, decoding) < *free) return;
   std::ostringstream text;
-  text << std::fixed << std::setprecision(1) << "decoding needs about " << needed / kGibibyte << " GiB, "
-       << *free / kGibibyte << " GiB are free";
-  throw Error(
-      ExitCode::kOutOfMemory, "--width, --height", text.str(),
-      request.decode == DecodeMode::kTiled ? "use a smaller size" : "use --vae-tiling or a smaller size");
+  text << std::fixed << std::setprecision(1) << (step > decoding ? "a step" : "decoding") << " needs about "
+       << std::max(step, decoding) / kGibibyte << " GiB, " << *free / kGibibyte << " GiB are free";
+  const bool tiling_helps = decoding > step && request.decode == DecodeMode::kWhole;
+  const std::string smaller = pictures > 1 ? "a smaller size or --batch-size" : "a smaller size";
+  throw Error(ExitCode::kOutOfMemory, "--width, --height", text.str(),
+              (tiling_helps ? "use --vae-tiling or " : "use ") + smaller);
 }
 
 Generation Pipeline::generate(const Request& request, Observer& observer) const {
@@ -263,7 +283,7 @@ std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Te
     PictureResult result;
     result.seed = request.seeds[i];
     const auto row = static_cast<int64_t>(i);
-    if (!sound[i] && finite.failed_stage(i).empty() && vae_dtype_ != at::kFloat) {
+    if (!sound[i] && finite.failed_stage(i).empty() && vae_.dtype() != at::kFloat) {
       std::vector<std::string> said_before;
       if (!exact) exact.emplace(open_vae(model_, at::kFloat, said_before));
       decoded.narrow(0, row, 1).copy_(decode_with(*exact, request, latents.narrow(0, row, 1)));
@@ -282,8 +302,7 @@ std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Te
 
 at::Tensor Pipeline::decode_with(const AutoencoderKL& vae, const Request& request,
                                  const at::Tensor& latents) const {
-  const at::ScalarType dtype = &vae == &vae_ ? vae_dtype_ : at::kFloat;
-  const at::Tensor scaled = vae.from_unet(latents).to(dtype);
+  const at::Tensor scaled = vae.from_unet(latents).to(vae.dtype());
   std::vector<at::Tensor> pictures;  // one at a time: the autoencoder needs far more memory than the UNet
   for (int64_t i = 0; i < scaled.size(0); ++i) {
     const at::Tensor one = scaled.narrow(0, i, 1);

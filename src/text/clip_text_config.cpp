@@ -51,12 +51,12 @@ ClipTextConfig ClipTextConfig::read(const std::filesystem::path& file, std::vect
   sizes.end_token = config.get_int("eos_token_id", 49407, 0, kMost);
   sizes.activation = config.get_string("hidden_act", "quick_gelu") == "gelu" ? TextActivation::kGelu
                                                                              : TextActivation::kQuickGelu;
-  sizes.norm_eps = config.get_number("layer_norm_eps", 1e-5);
+  sizes.norm_eps = config.get_number("layer_norm_eps", 1e-5, 0, 1);
   const int64_t projection = config.get_int("projection_dim", 512, 1, kMost);
   if (has_projection(config)) sizes.projection_width = projection;
   if (sizes.width % sizes.heads != 0) config.reject("num_attention_heads", "it must divide hidden_size");
   for (const char* key : kWithoutEffect) config.has(key);
-  for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
+  config.note_unread(ignored);
   return sizes;
 }
 

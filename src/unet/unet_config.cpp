@@ -10,6 +10,7 @@ namespace brume {
 namespace {
 
 constexpr int64_t kMostChannels = 1 << 16;
+constexpr int64_t kMostSide = 1 << 14;  // of the latents
 
 /// Settings whose other values change the arithmetic in ways that brume does not have.
 void refuse_other_arithmetic(const ConfigFile& config) {
@@ -106,7 +107,7 @@ std::optional<AddedCondition> read_added(const ConfigFile& config) {
     config.expect("addition_time_embed_dim", {});
     return {};
   }
-  return AddedCondition{config.require_int("addition_time_embed_dim", 2, kMostChannels),
+  return AddedCondition{config.require_int("addition_time_embed_dim", 4, kMostChannels),
                         config.require_int("projection_class_embeddings_input_dim", 1, kMostChannels)};
 }
 
@@ -119,7 +120,9 @@ void check_groups(const ConfigFile& config, const UNetConfig& unet) {
 
 std::optional<int64_t> read_sample_size(const ConfigFile& config) {
   if (!config.has("sample_size")) return {};
-  return config.get_ints("sample_size", 0, 1).front();
+  const int64_t size = config.get_ints("sample_size", 0, 1).front();
+  if (size > kMostSide) config.reject("sample_size", "it must be at most " + std::to_string(kMostSide));
+  return size;
 }
 
 }  // namespace
@@ -136,18 +139,21 @@ UNetConfig UNetConfig::read(const std::filesystem::path& file, std::vector<std::
   const std::vector<std::string> keys = config.keys();
   unet.mid_block =
       config.has("mid_block_type") || std::find(keys.begin(), keys.end(), "mid_block_type") == keys.end();
-  unet.mid_scale = config.get_number("mid_block_scale_factor", 1);
+  unet.mid_scale = config.get_number("mid_block_scale_factor", 1, 1e-3, 1e3);
   unet.projection =
       config.get_bool("use_linear_projection", false) ? nn::Projection::kLinear : nn::Projection::kConv;
   unet.downsample_padding = config.get_int("downsample_padding", 1, 0, 1);
   unet.norm_groups = config.get_int("norm_num_groups", 32, 1, kMostChannels);
-  unet.norm_eps = config.get_number("norm_eps", 1e-5);
+  unet.norm_eps = config.get_number("norm_eps", 1e-5, 0, 1);
   unet.cosine_first = config.get_bool("flip_sin_to_cos", true);
-  unet.freq_shift = config.get_number("freq_shift", 0);
+  unet.freq_shift = config.get_number("freq_shift", 0, 0, 1);
+  const int64_t waves = unet.levels.front().channels / 2;
+  if (static_cast<double>(waves) <= unet.freq_shift)
+    config.reject("freq_shift", "it must be less than half of the first of block_out_channels");
   unet.added = read_added(config);
   check_groups(config, unet);
   mark_without_effect(config);
-  for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
+  config.note_unread(ignored);
   return unet;
 }
 
@@ -163,6 +169,17 @@ double UNetConfig::convolution_work(int64_t height, int64_t width) const {
     area /= 4;
   }
   return work;
+}
+
+double UNetConfig::activation_values(int64_t height, int64_t width) const {
+  constexpr double kMapsAtWork = 12;  // GEGLU's inner maps are eight times as wide
+  double area = static_cast<double>(height) * static_cast<double>(width);
+  double values = kMapsAtWork * static_cast<double>(levels.front().channels) * area;
+  for (const UNetLevel& level : levels) {
+    values += static_cast<double>((level.layers + 1) * level.channels) * area;
+    area /= 4;
+  }
+  return values;
 }
 
 }  // namespace brume

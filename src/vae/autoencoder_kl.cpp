@@ -16,7 +16,10 @@ LatentDistribution split(const at::Tensor& moments) {
 }  // namespace
 
 AutoencoderKL::AutoencoderKL(const WeightsView& weights, const VaeConfig& config)
-    : config_(config), encoder_(weights / "encoder", config), decoder_(weights / "decoder", config) {
+    : config_(config),
+      dtype_(weights.dtype()),
+      encoder_(weights / "encoder", config),
+      decoder_(weights / "decoder", config) {
   const int64_t latent = config.latent_channels;
   const auto pointwise = [](int64_t channels) { return nn::ConvShape{channels, channels, 1, 1, 0}; };
   if (config.quant_conv) quant_conv_.emplace(weights / "quant_conv", pointwise(2 * latent));

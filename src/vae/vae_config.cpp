@@ -38,18 +38,17 @@ VaeConfig VaeConfig::read(const std::filesystem::path& file, std::vector<std::st
   vae.layers = config.get_int("layers_per_block", 1, 1, 64);
   vae.norm_groups = config.get_int("norm_num_groups", 32, 1, kMost);
   vae.sample_size = config.get_ints("sample_size", 32, 1).front();
-  vae.scaling_factor = config.get_number("scaling_factor", 0.18215);
-  vae.shift_factor = config.get_number("shift_factor", 0);
+  vae.scaling_factor = config.get_number("scaling_factor", 0.18215, 1e-6, 1e6);
+  vae.shift_factor = config.get_number("shift_factor", 0, -1e6, 1e6);
   vae.quant_conv = config.get_bool("use_quant_conv", true);
   vae.post_quant_conv = config.get_bool("use_post_quant_conv", true);
   vae.mid_attention = config.get_bool("mid_block_add_attention", true);
   vae.force_fp32 = config.get_bool("force_upcast", true);
-  if (!(vae.scaling_factor > 0)) config.reject("scaling_factor", "it must be a positive number");
   for (const int64_t channels : vae.channels) {
     if (channels % vae.norm_groups != 0)
       config.reject("norm_num_groups", "it must divide block_out_channels");
   }
-  for (const std::string& key : config.unread_keys()) ignored.push_back(config.name() + ": " + key);
+  config.note_unread(ignored);
   return vae;
 }
 

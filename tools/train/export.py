@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import data
 import unet
 
-GUIDANCE, STEPS = 2.0, 20
+GUIDANCE, STEPS = 1.25, 20
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
     "_diffusers_version": "0.42.1",

@@ -29,7 +29,7 @@ class ConfigFile {
   bool get_bool(std::string_view key, bool fallback) const;
   int64_t get_int(std::string_view key, int64_t fallback, int64_t least, int64_t most) const;
   int64_t require_int(std::string_view key, int64_t least, int64_t most) const;
-  double get_number(std::string_view key, double fallback) const;
+  double get_number(std::string_view key, double fallback, double least, double most) const;
   std::string get_string(std::string_view key, std::string_view fallback) const;
   std::string require_string(std::string_view key) const;
   /// A list of integers, or one integer that stands for `count` equal ones. A list of another length is an
@@ -48,8 +48,9 @@ class ConfigFile {
   /// JSON): how a setting that changes the arithmetic and that brume does not have is refused.
   void expect(std::string_view key, std::initializer_list<std::string_view> allowed) const;
 
-  /// Keys that nobody asked for, without those that start with an underscore.
-  std::vector<std::string> unread_keys() const;
+  /// Appends "file: not used: a, b" where there are keys that nobody asked for; those that start with an
+  /// underscore are left out.
+  void note_unread(std::vector<std::string>& remarks) const;
 
   /// Throws the error "file: key: value is not supported; `remedy`".
   [[noreturn]] void reject(std::string_view key, std::string_view remedy) const;

@@ -40,7 +40,7 @@ struct NoiseScheduleConfig {
   std::string class_name = "DDIMScheduler";  // the sampler the model's author chose
 
   /// Any diffusers scheduler over discrete timesteps. Throws kModelInvalid, naming file, key and value, for
-  /// what brume does not have. Keys that nothing reads are appended to `ignored` as "file: key".
+  /// what brume does not have. Keys that nothing reads are appended to `ignored`, a line a file.
   static NoiseScheduleConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
 };
 

@@ -9,32 +9,41 @@
 
 namespace brume {
 
+/// How the latents were denoised.
+struct RecipeSampling {
+  std::string sampler;  // our name: "ddim"
+  int steps = 0;
+  double eta = 0;
+  double cfg_scale = 1;
+  double cfg_rescale = 0;
+  int clip_skip = 1;
+};
+
+/// What denoised them.
+struct RecipeEngine {
+  std::string model;    // the model directory's name
+  std::string dtype;    // "fp32"
+  std::string device;   // "cpu"
+  std::string version;  // "brume 0.1.0"
+};
+
 /// Everything that one picture was made from, as it is written into the picture.
 struct Recipe {
   std::string prompt;
   std::optional<std::string> negative_prompt;
   int width = 0;
   int height = 0;
-  int steps = 0;
-  double cfg_scale = 1;
-  double cfg_rescale = 0;
-  std::string sampler;  // our name: "ddim"
-  double eta = 0;
   uint64_t seed = 0;
-  int clip_skip = 1;
-  std::string model;    // the model directory's name
-  std::string dtype;    // "fp32"
-  std::string device;   // "cpu"
-  std::string version;  // "brume 0.1.0"
-  std::vector<std::string>
-      notes;  // what happened on the way: "vae_fallback fp32", "init_latents x.safetensors"
+  RecipeSampling sampling;
+  RecipeEngine engine;
+  std::vector<std::string> notes;  // what happened on the way: "vae_fallback fp32", "init_latents"
 };
 
 /// The recipe as A1111 writes it (the text of the PNG chunk "parameters"): prompt, "Negative prompt: ...",
 /// then "Steps: 20, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 512x512, ..., Version: ...". Bytes that are
 /// not UTF-8 and zero bytes become U+FFFD, so that it always fits a text chunk.
 std::string infotext(const Recipe& recipe);
-/// One JSON object with the field names of the struct; the text of the PNG chunk "brume".
+/// One flat JSON object with the field names of the structs; the text of the PNG chunk "brume".
 std::string recipe_json(const Recipe& recipe);
 /// Both chunks, ready for encode_png.
 std::vector<PngText> recipe_texts(const Recipe& recipe);

@@ -31,6 +31,10 @@ class ModelDirectory {
   std::filesystem::path component(const char* name) const { return path_ / name; }
   ModelFamily family() const { return family_; }
   const ModelDefaults& defaults() const { return defaults_; }
+  /// The file that the defaults come from.
+  std::filesystem::path defaults_file() const { return path_ / "brume.json"; }
+  /// Settings of that file that nothing reads, a line each.
+  const std::vector<std::string>& remarks() const { return remarks_; }
   /// SDXL: no negative prompt at all means zeros, not the words "".
   bool zero_empty_negative() const { return zero_empty_negative_; }
 
@@ -41,6 +45,7 @@ class ModelDirectory {
   ModelFamily family_ = ModelFamily::kStableDiffusion;
   ModelDefaults defaults_;
   bool zero_empty_negative_ = false;
+  std::vector<std::string> remarks_;
 };
 
 }  // namespace brume

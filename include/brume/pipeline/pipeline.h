@@ -46,6 +46,7 @@ class Pipeline {
 
  private:
   void check_components() const;
+  void check_defaults() const;
   void check_request(const Request& request) const;
   void check_memory(const Request& request) const;
   Conditioning condition(const Request& request, FiniteCheck& finite, Observer& observer) const;
@@ -60,7 +61,6 @@ class Pipeline {
   std::vector<std::string> remarks_;
   PromptEncoder prompts_;
   UNet unet_;
-  at::ScalarType vae_dtype_;
   AutoencoderKL vae_;
   NoiseSchedule schedule_;
 };

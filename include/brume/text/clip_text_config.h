@@ -23,7 +23,7 @@ struct ClipTextConfig {
   std::optional<int64_t> projection_width;  // of CLIPTextModelWithProjection
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
-  /// Keys that nothing reads are appended to `ignored` as "file: key".
+  /// Keys that nothing reads are appended to `ignored`, a line a file.
   static ClipTextConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
 };
 

@@ -48,8 +48,12 @@ struct UNetConfig {
   /// width].
   double convolution_work(int64_t height, int64_t width) const;
 
+  /// About how many values one call holds at its height for one picture of latents [height, width]: the maps
+  /// kept for the way up, and a transformer block at work on the finest level.
+  double activation_values(int64_t height, int64_t width) const;
+
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
-  /// Keys that nothing reads are appended to `ignored` as "file: key".
+  /// Keys that nothing reads are appended to `ignored`, a line a file.
   static UNetConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
 };
 

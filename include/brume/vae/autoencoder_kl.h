@@ -39,11 +39,14 @@ class AutoencoderKL {
   at::Tensor to_unet(const at::Tensor& latents) const;
   at::Tensor from_unet(const at::Tensor& latents) const;
   const VaeConfig& config() const { return config_; }
+  /// Of the weights, and of the latents that decode takes.
+  at::ScalarType dtype() const { return dtype_; }
 
  private:
   at::Tensor moments(const at::Tensor& pictures) const;
 
   VaeConfig config_;
+  at::ScalarType dtype_;
   VaeEncoder encoder_;
   VaeDecoder decoder_;
   std::optional<nn::Conv2d> quant_conv_;

@@ -26,7 +26,7 @@ struct VaeConfig {
   int64_t factor() const { return int64_t{1} << (channels.size() - 1); }
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
-  /// Keys that nothing reads are appended to `ignored` as "file: key".
+  /// Keys that nothing reads are appended to `ignored`, a line a file.
   static VaeConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
 };
 

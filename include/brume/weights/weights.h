@@ -58,6 +58,8 @@ class WeightsView {
   /// The shape stored under `name`; throws if it is missing.
   std::vector<int64_t> shape(std::string_view name) const;
   std::string full_name(std::string_view name) const;
+  /// Of the tensors it gives.
+  at::ScalarType dtype() const { return dtype_; }
 
  private:
   friend class Weights;

@@ -1,0 +1,138 @@
+#include "generate_run.h"
+
+#include <ATen/ATen.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "brume/base/dtype.h"
+#include "brume/base/file.h"
+#include "brume/image/png.h"
+#include "brume/image/recipe.h"
+#include "commands.h"
+#include "latents_file.h"
+#include "notes.h"
+#include "signals.h"
+
+namespace brume::cli {
+
+namespace {
+
+using nlohmann::json;
+
+Recipe recipe_of(const Request& request, const PictureResult& result, const Pipeline& pipeline) {
+  Recipe recipe;
+  recipe.prompt = request.prompt;
+  recipe.negative_prompt = request.negative_prompt;
+  recipe.width = static_cast<int>(request.width);
+  recipe.height = static_cast<int>(request.height);
+  recipe.seed = result.seed;
+  recipe.sampling = {.sampler = std::string(sampler_name(request.sampling.sampler)),
+                     .steps = static_cast<int>(request.sampling.steps),
+                     .eta = request.sampling.eta,
+                     .cfg_scale = request.guidance.scale,
+                     .cfg_rescale = request.guidance.rescale,
+                     .clip_skip = static_cast<int>(request.clip_skip)};
+  recipe.engine = {.model = pipeline.model().name(),
+                   .dtype = std::string(dtype_name(pipeline.dtype())),
+                   .device = "cpu",
+                   .version = version_name()};
+  recipe.notes = result.notes;
+  if (request.init_latents) recipe.notes.emplace_back("init_latents");
+  if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");
+  return recipe;
+}
+
+void add_times(PhaseTimes& sum, const PhaseTimes& more) {
+  sum.text_seconds += more.text_seconds;
+  sum.denoise_seconds += more.denoise_seconds;
+  sum.decode_seconds += more.decode_seconds;
+}
+
+/// The part of a run's request that one call of the pipeline does.
+Request batch_of(const Request& all, size_t first, size_t count) {
+  Request batch = all;
+  batch.seeds.assign(all.seeds.begin() + static_cast<std::ptrdiff_t>(first),
+                     all.seeds.begin() + static_cast<std::ptrdiff_t>(first + count));
+  if (all.init_latents) {
+    batch.init_latents =
+        all.init_latents->narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(count));
+  }
+  return batch;
+}
+
+void print_path(const std::filesystem::path& path) {
+  const std::string line = path.string() + "\n";
+  write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
+}
+
+}  // namespace
+
+void RunObserver::on_stage(std::string_view name, const at::Tensor& tensor) {
+  if (keep_stages_) stages_.insert_or_assign(std::string(name), tensor);
+}
+
+void RunObserver::on_step(int64_t done, int64_t total) {
+  bar_.advance(before_ + batch_ * done);
+  last_total_ = total;
+}
+
+bool RunObserver::stop_requested() { return stop_signal() != 0; }
+
+void RunObserver::begin_batch(int64_t pictures) {
+  before_ += batch_ * last_total_;
+  batch_ = pictures;
+}
+
+GenerateRun::GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options,
+                         PictureFiles files)
+    : pipeline_(pipeline),
+      all_(all),
+      options_(options),
+      files_(std::move(files)),
+      observer_(options.batch_count, all.sampling.steps, options.dump_stages.has_value()) {}
+
+void GenerateRun::draw_all() {
+  const PoliteStop polite;
+  for (size_t first = 0; first < all_.seeds.size() && stop_signal() == 0;) {
+    const size_t count = std::min(static_cast<size_t>(options_.batch_size), all_.seeds.size() - first);
+    const Request batch = batch_of(all_, first, count);
+    observer_.begin_batch(static_cast<int64_t>(count));
+    const Generation made = pipeline_.generate(batch, observer_);
+    if (made.stopped) return;
+    observer_.bar().clear();
+    add_times(tally_.times, made.times);
+    if (options_.save_latents) latents_.push_back(made.latents);
+    for (size_t i = 0; i < count; ++i) deliver(batch, made.pictures[i], first + i);
+    first += count;
+  }
+}
+
+void GenerateRun::save_tensors() const {
+  if (!latents_.empty()) write_tensors(*options_.save_latents, {{"latents", at::cat(latents_)}});
+  if (options_.dump_stages) write_tensors(*options_.dump_stages, observer_.stages());
+}
+
+void GenerateRun::deliver(const Request& batch, const PictureResult& result, size_t index) {
+  json entry = {{"seed", result.seed}};
+  if (!result.picture) {
+    entry["path"] = nullptr;
+    entry["failed"] = result.failed_stage;
+    tally_.pictures.push_back(std::move(entry));
+    ++tally_.failed;
+    say("the picture of seed " + std::to_string(result.seed) + " has numbers that are not finite (" +
+        result.failed_stage + "); it is not saved");
+    return;
+  }
+  const std::optional<std::filesystem::path> path =
+      files_.write(index, encode_png(*result.picture, recipe_texts(recipe_of(batch, result, pipeline_))));
+  if (path) entry["path"] = path->string();
+  entry["notes"] = result.notes;
+  tally_.pictures.push_back(std::move(entry));
+  if (path && !options_.json) print_path(*path);
+}
+
+}  // namespace brume::cli

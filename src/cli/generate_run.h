@@ -1,0 +1,65 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "brume/pipeline/pipeline.h"
+#include "brume/pipeline/request.h"
+#include "generate_options.h"
+#include "picture_files.h"
+#include "progress.h"
+#include "report.h"
+
+namespace brume::cli {
+
+/// Draws the bar, passes signals on, and keeps the stages where they are asked for.
+class RunObserver : public Observer {
+ public:
+  RunObserver(int64_t pictures, int64_t steps, bool keep_stages)
+      : bar_(pictures * steps), keep_stages_(keep_stages) {}
+
+  void on_stage(std::string_view name, const at::Tensor& tensor) override;
+  void on_step(int64_t done, int64_t total) override;
+  bool stop_requested() override;
+
+  void begin_batch(int64_t pictures);
+  ProgressBar& bar() { return bar_; }
+  const std::map<std::string, at::Tensor>& stages() const { return stages_; }
+
+ private:
+  ProgressBar bar_;
+  bool keep_stages_;
+  int64_t before_ = 0;      // steps of finished batches
+  int64_t batch_ = 0;       // pictures in this one
+  int64_t last_total_ = 0;  // steps of each picture
+  std::map<std::string, at::Tensor> stages_;
+};
+
+/// One run of brume generate: batch after batch, each picture written as soon as it is done.
+class GenerateRun {
+ public:
+  /// `all` is the request for all pictures. What is passed by reference must outlive the run.
+  GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options, PictureFiles files);
+
+  /// Returns early where a signal asks for it.
+  void draw_all();
+  /// Writes the tensors that were asked for, of what has been drawn.
+  void save_tensors() const;
+  const Tally& tally() const { return tally_; }
+
+ private:
+  void deliver(const Request& batch, const PictureResult& result, size_t index);
+
+  const Pipeline& pipeline_;
+  const Request& all_;
+  const RunOptions& options_;
+  PictureFiles files_;
+  RunObserver observer_;
+  Tally tally_;
+  std::vector<at::Tensor> latents_;
+};
+
+}  // namespace brume::cli

@@ -1,0 +1,43 @@
+#include "notes.h"
+
+#include <algorithm>
+#include <iostream>
+#include <vector>
+
+#include "brume/base/escape.h"
+
+namespace brume::cli {
+
+namespace {
+
+constexpr size_t kRemarksShown = 10;
+
+void print_remarks(const Pipeline& pipeline, bool all) {
+  const std::vector<std::string>& remarks = pipeline.remarks();
+  const size_t shown = all ? remarks.size() : std::min(remarks.size(), kRemarksShown);
+  for (size_t i = 0; i < shown; ++i) say("note: " + remarks[i]);
+  if (shown < remarks.size()) say("note: " + std::to_string(remarks.size() - shown) + " more (-v lists all)");
+}
+
+}  // namespace
+
+void say(const std::string& line) { std::cerr << "brume: " << escape_control(line) << '\n'; }
+
+void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
+  print_remarks(pipeline, options.run.verbose);
+  if (const int64_t cut = pipeline.tokens_cut(request.prompt); cut > 0) {
+    say("note: the prompt is too long for this model; its last " + std::to_string(cut) +
+        " tokens are not seen");
+  }
+  if (request.negative_prompt && pipeline.tokens_cut(*request.negative_prompt) > 0) {
+    say("note: the negative prompt is too long for this model; its end is not seen");
+  }
+  if (request.negative_prompt && !request.guidance.active())
+    say("note: without guidance the negative prompt does nothing");
+  const std::string& author_choice = pipeline.schedule().config().class_name;
+  if (!options.picture.sampler && author_choice != "DDIMScheduler" && author_choice != "DDPMScheduler") {
+    say("note: the model names " + author_choice + ", which brume does not have; sampling with ddim");
+  }
+}
+
+}  // namespace brume::cli

@@ -1,0 +1,17 @@
+#pragma once
+#include <string>
+
+#include "brume/pipeline/pipeline.h"
+#include "brume/pipeline/request.h"
+#include "generate_options.h"
+
+namespace brume::cli {
+
+/// "brume: LINE" on standard error, control bytes escaped.
+void say(const std::string& line);
+
+/// What a user should know before the pictures come: what of the model is ignored, what of the prompt is cut,
+/// what has no effect.
+void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline);
+
+}  // namespace brume::cli

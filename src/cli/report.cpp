@@ -1,0 +1,48 @@
+#include "report.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <span>
+#include <string>
+
+#include "brume/base/dtype.h"
+#include "brume/base/file.h"
+#include "commands.h"
+
+namespace brume::cli {
+
+using nlohmann::json;
+
+void print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline) {
+  const auto steps = static_cast<double>(request.sampling.steps) * static_cast<double>(tally.pictures.size());
+  const json report = {
+      {"pictures", tally.pictures},
+      {"complete", tally.pictures.size() == request.seeds.size()},
+      {"model", pipeline.model().name()},
+      {"prompt", request.prompt},
+      {"width", request.width},
+      {"height", request.height},
+      {"steps", request.sampling.steps},
+      {"cfg_scale", request.guidance.scale},
+      {"sampler", sampler_name(request.sampling.sampler)},
+      {"device", "cpu"},
+      {"dtype", dtype_name(pipeline.dtype())},
+      {"version", version_name()},
+      {"steps_per_second", tally.times.denoise_seconds > 0 ? steps / tally.times.denoise_seconds : 0},
+      {"load_ms", load_seconds * 1e3},
+      {"text_encode_ms", tally.times.text_seconds * 1e3},
+      {"denoise_ms", tally.times.denoise_seconds * 1e3},
+      {"vae_decode_ms", tally.times.decode_seconds * 1e3},
+  };
+  const std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+}
+
+void print_times(const Tally& tally, double load_seconds) {
+  std::fprintf(stderr, "brume: loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s\n",
+               load_seconds, tally.times.text_seconds, tally.times.denoise_seconds,
+               tally.times.decode_seconds);
+}
+
+}  // namespace brume::cli

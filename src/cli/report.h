@@ -1,0 +1,25 @@
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "brume/pipeline/pipeline.h"
+#include "brume/pipeline/request.h"
+
+namespace brume::cli {
+
+/// What a run has done so far, for the report and the exit code.
+struct Tally {
+  std::vector<nlohmann::json> pictures;  // an entry of the report for each, in order
+  int64_t failed = 0;                    // of these, those with numbers that are not finite
+  PhaseTimes times;
+
+  int64_t written() const { return static_cast<int64_t>(pictures.size()) - failed; }
+};
+
+/// One JSON object on standard output; its "complete" is false where the run did not come to all pictures.
+void print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline);
+/// The times of the phases, a line on standard error.
+void print_times(const Tally& tally, double load_seconds);
+
+}  // namespace brume::cli
