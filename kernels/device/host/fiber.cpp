@@ -1,0 +1,82 @@
+#include "kernels/device/host/fiber.h"
+
+#include <boost/context/detail/fcontext.hpp>
+#include <utility>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace brume::kernels::device::host {
+
+namespace context = boost::context::detail;
+
+namespace {
+
+constexpr size_t kStackBytes = size_t{64} << 10;
+constexpr size_t kSanitizedStackBytes = size_t{256} << 10;
+
+// Without these calls the address sanitizer takes a jump between stacks for an overflow.
+void announce_leaving([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* to,
+                      [[maybe_unused]] size_t size) {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(fake_stack, to, size);
+#endif
+}
+
+void announce_arrival([[maybe_unused]] void* fake_stack, [[maybe_unused]] const void** from,
+                      [[maybe_unused]] size_t* size) {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(fake_stack, from, size);
+#endif
+}
+
+size_t stack_bytes() {
+#if defined(__SANITIZE_ADDRESS__)
+  return kSanitizedStackBytes;
+#else
+  return kStackBytes;
+#endif
+}
+
+/// Runs on the fiber's stack from its first resume on.
+void start(context::transfer_t from);
+
+}  // namespace
+
+Fiber::Fiber(std::function<void()> body) : body_(std::move(body)), stack_(stack_bytes()) {
+  inside_ = context::make_fcontext(stack_.data() + stack_.size(), stack_.size(), start);
+}
+
+Fiber::~Fiber() = default;
+
+void Fiber::resume() {
+  announce_leaving(&outside_fake_stack_, stack_.data(), stack_.size());
+  const context::transfer_t back = context::jump_fcontext(inside_, this);
+  inside_ = back.fctx;
+  announce_arrival(outside_fake_stack_, nullptr, nullptr);
+}
+
+void Fiber::pause() {
+  // A null place for the fake stack says that this one is not needed again.
+  announce_leaving(ended_ ? nullptr : &inside_fake_stack_, outside_stack_, outside_stack_size_);
+  const context::transfer_t back = context::jump_fcontext(outside_, nullptr);
+  outside_ = back.fctx;
+  announce_arrival(inside_fake_stack_, &outside_stack_, &outside_stack_size_);
+}
+
+void Fiber::run(void* outside) {
+  outside_ = outside;
+  announce_arrival(nullptr, &outside_stack_, &outside_stack_size_);
+  body_();
+  ended_ = true;
+  pause();
+}
+
+namespace {
+
+void start(context::transfer_t from) { static_cast<Fiber*>(from.data)->run(from.fctx); }
+
+}  // namespace
+
+}  // namespace brume::kernels::device::host

@@ -1,0 +1,49 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace brume::kernels::device::host {
+
+/// A thread's knowledge of every thread's time: what each had done when it last heard of it (a vector clock).
+using Clock = std::vector<uint32_t>;
+
+/// A block's shared memory, with what is known of every two bytes: whether they were ever written, whether a
+/// copy to them is still on its way, and who touched them when. An access that is not ordered after a
+/// conflicting one of another thread by a barrier is a race ("FastTrack", Flanagan and Freund 2009).
+class SharedBytes {
+ public:
+  SharedBytes(int bytes, int threads);
+
+  int size() const { return static_cast<int>(bytes_.size()); }
+  /// Each gives the fault, or "". `clock` is the accessing thread's.
+  std::string read(int thread, const Clock& clock, int offset, int count, void* to);
+  std::string write(int thread, const Clock& clock, int offset, int count, const void* from);
+  /// A copy that the thread has ordered: nobody may touch the bytes until it is complete.
+  std::string begin_copy(int thread, const Clock& clock, int offset, int count);
+  void complete_copy(int thread, const Clock& clock, int offset, int count, const void* from);
+
+ private:
+  static constexpr int kUnit = 2;  // bytes
+  static constexpr int kWarp = 32;
+
+  struct Access {
+    uint16_t thread = 0;
+    uint32_t time = 0;  // 0: none
+  };
+  struct Unit {
+    Access written;
+    bool copying = false;
+  };
+
+  std::string check_place(int offset, int count) const;
+  std::string check_order(int unit, const Clock& clock, int thread, bool writes) const;
+
+  int warps_;
+  std::vector<std::byte> bytes_;
+  std::vector<Unit> units_;
+  std::vector<Access> reads_;  // [units][warps], the last of each warp
+};
+
+}  // namespace brume::kernels::device::host
