@@ -46,6 +46,12 @@ BRUME_HOST_DEVICE float to_float(float x) { return x; }
 
 BRUME_HOST_DEVICE float to_float(Bfloat16 x) { return bits_as<float>(static_cast<uint32_t>(x.bits) << 16); }
 
+/// A value that is a type, for `if constexpr`.
+template <auto kValue>
+struct Constant {
+  static constexpr auto value = kValue;
+};
+
 constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
 

@@ -1,0 +1,37 @@
+#include "kernels/attention_instances.h"
+#include "kernels/attention_launch.h"
+
+namespace brume::kernels {
+
+namespace {
+
+template <class Kernel>
+__global__ void __launch_bounds__(128, Kernel::kBlocks)
+    attention_kernel(const __grid_constant__ AttentionParams params) {
+  Kernel::run(params);
+}
+
+template <class T>
+int launch(const AttentionParams& params, const AttentionShape& shape, const AttentionPlan& plan,
+           cudaStream_t stream) {
+  cudaError_t error = cudaErrorInvalidValue;
+  visit_attention<T>(plan, [&]<class Kernel>() {
+    const auto kernel = attention_kernel<Kernel>;
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::kSharedBytes);
+    if (error != cudaSuccess) return;
+    const dim3 grid(plan.blocks, shape.heads, shape.batch);
+    kernel<<<grid, 128, Kernel::kSharedBytes, stream>>>(params);
+    error = cudaGetLastError();
+  });
+  return static_cast<int>(error);
+}
+
+}  // namespace
+
+int launch_attention(const AttentionParams& params, const AttentionShape& shape, const AttentionPlan& plan,
+                     HalfType type, CUstream_st* stream) {
+  return type == HalfType::kFp16 ? launch<device::Half>(params, shape, plan, stream)
+                                 : launch<device::Bfloat16>(params, shape, plan, stream);
+}
+
+}  // namespace brume::kernels
