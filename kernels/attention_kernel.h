@@ -16,6 +16,7 @@ template <class Tile>
 struct StreamedAttention {
   using T = typename Tile::Element;
   static constexpr int kBlocks = Tile::kBlocks;
+  static constexpr int kProducts = Tile::kProducts;
   static constexpr int kStageElements = Tile::kKeyElements + Tile::kValueElements;
   static constexpr int kSharedBytes =
       (Tile::kQueryElements + 2 * kStageElements) * static_cast<int>(sizeof(T));
@@ -82,6 +83,7 @@ template <class Tile>
 struct ResidentAttention {
   using T = typename Tile::Element;
   static constexpr int kBlocks = 2;
+  static constexpr int kProducts = Tile::kProducts;
   static constexpr int kSharedBytes =
       (2 * Tile::kQueryElements + Tile::kKeyElements + Tile::kValueElements) * static_cast<int>(sizeof(T));
 

@@ -31,6 +31,8 @@ struct AttentionTile {
   static constexpr int kQueryElements = kQueries * kDepthChunks * kChunk;
   static constexpr int kKeyElements = kKeys * kDepthChunks * kChunk;
   static constexpr int kValueElements = kKeys * kValueChunks * kChunk;
+  static constexpr int kProducts =
+      kRowTiles * (kKeyTiles * kDepthSteps + kKeys / 16 * kValueChunks);  // of a warp
   static_assert(kHeadDim % kChunk == 0 && kKeys % 16 == 0);
 };
 

@@ -50,6 +50,10 @@ TEST_F(CommandLine, WrongUsage) {
       {generate_words({"-o", "-", "-b", "2"}), {"-o -", "one picture"}},
       {generate_words({"-o", "-", "--json"}), {"--json"}},
       {generate_words({"-o", "/dev/null", "-b", "2"}), {"-o /dev/null", "one picture"}},
+      {generate_words({"-o", "/dev/stdout", "--json"}), {"--json"}},
+      {generate_words({"--save-latents", "-"}), {"--save-latents", "name a file"}},
+      {generate_words({"-s", "9223372036854775807", "-b", "2"}), {"--seed", "smaller seed"}},
+      {generate_words({"-t", "0"}), {"--threads"}},
       {generate_words({"-o", "x.jpg"}), {"-o x.jpg", "writes PNG", "x.png"}},
       {generate_words({"-o", "x.png", "--save-latents", "./x.png"}), {"--save-latents", "same file", "-o"}},
       {generate_words({"--init-latents", "l", "--save-latents", "l"}),
@@ -106,9 +110,19 @@ TEST_F(CommandLine, UnwritablePlaces) {
   fs::create_directory(directory_ / "x_2.png");
   expect_error(generate({"-o", "x.png", "--save-latents", "locked"}), 5, {"locked: is a directory"});
   expect_error(generate({"-o", "x.png", "-b", "2"}), 5, {"x_2.png: is a directory", "name a file"});
-  expect_error(generate({"-o", std::string(300, 'x') + ".png"}), 5, {"File name too long"});
+  expect_error(generate({"-o", std::string(300, 'x') + ".png"}), 5, {"File name too long", "shorter name"});
+  expect_error(generate({"-o", "/proc/x.png"}), 5, {"/proc"});
   expect_error(generate({"-o", "no\x1b[2J/x.png"}), 5, {"no\\x1b[2J: no such directory"});
   EXPECT_EQ(names(), (Words{"locked", "x_2.png"}));
+}
+
+TEST_F(CommandLine, ALinkToWhatIsNotThereYetIsTheSameFile) {
+  fs::create_symlink("real.png", directory_ / "link.png");
+  expect_error(generate({"-o", "real.png", "--save-latents", "link.png"}), 2,
+               {"--save-latents", "same file"});
+  EXPECT_EQ(generate({"-o", "link.png"}).code, 0);
+  EXPECT_TRUE(fs::is_symlink(directory_ / "link.png"));
+  EXPECT_EQ(names(), (Words{"link.png", "real.png"}));
 }
 
 TEST_F(CommandLine, WhatIsDoneIsReportedBeforeAFailure) {

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <csignal>
 #include <span>
@@ -58,6 +60,16 @@ TEST_F(Stop, TheSecondSignalIsAtOnce) {
   program.send(SIGINT);
   EXPECT_EQ(program.finish(5).code, kSignalled + SIGINT);
   EXPECT_EQ(names(), Words{});
+}
+
+TEST_F(Stop, WaitingForTheReaderOfAPipeEnds) {
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  Program program({.arguments = generate_words({"-o", "pipe"}), .directory = directory_});
+  ASSERT_TRUE(program.wait_for("note:", 60));
+  ASSERT_TRUE(program.runs_for(2));
+  program.send(SIGTERM);
+  expect_error(program.finish(10), kSignalled + SIGTERM, {"stopped by signal", "0 of 1"});
+  EXPECT_EQ(names(), Words{"pipe"});
 }
 
 TEST_F(Stop, ATerminalHasAProgressBarAndControlC) {

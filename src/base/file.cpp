@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -21,8 +22,12 @@ std::string reason(int error_number) { return std::generic_category().message(er
   if (error_number == ENOSPC || error_number == EDQUOT) remedy = "free some space or choose another disk";
   if (error_number == EFBIG) remedy = "raise the limit on file sizes (ulimit -f)";
   if (error_number == EPIPE) remedy = "the reader of the pipe is gone";
+  if (error_number == ENAMETOOLONG) remedy = "use a shorter name";
   throw Error(ExitCode::kOutputFailed, where, "cannot write: " + reason(error_number), remedy);
 }
+
+// A signal handler that ends the program can reach nothing but a variable of static lifetime.
+std::atomic<const char*> unfinished_file = nullptr;
 
 /// The temporary file of one atomic write: gone with the object unless it was renamed.
 class TemporaryFile {
@@ -32,6 +37,7 @@ class TemporaryFile {
     name_ = (directory / ".brume.XXXXXX.tmp").string();
     fd_ = ::mkostemps(name_.data(), 4, O_CLOEXEC);
     if (fd_ < 0) output_error(target.string(), errno);
+    unfinished_file = name_.c_str();
     // mkostemps makes the file private; give it the mode that an ordinary creation would.
     const mode_t mask = ::umask(0);
     ::umask(mask);
@@ -40,13 +46,17 @@ class TemporaryFile {
   ~TemporaryFile() {
     if (fd_ >= 0) ::close(fd_);
     if (!name_.empty()) ::unlink(name_.c_str());
+    unfinished_file = nullptr;
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   int fd() const { return fd_; }
   const char* name() const { return name_.c_str(); }
-  void renamed() { name_.clear(); }
+  void renamed() {
+    unfinished_file = nullptr;
+    name_.clear();
+  }
 
  private:
   std::string name_;
@@ -81,14 +91,6 @@ void write_into(const std::filesystem::path& path, std::span<const std::span<con
   ::close(fd);
 }
 
-/// Where a link leads, so that the link itself is not replaced (/dev/stdout is one).
-std::filesystem::path link_target(const std::filesystem::path& path) {
-  std::error_code failed;
-  if (!std::filesystem::is_symlink(path, failed)) return path;
-  std::filesystem::path target = std::filesystem::canonical(path, failed);
-  return failed ? path : target;
-}
-
 int rename_keeping(const char* from, const char* to) {
   if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
@@ -97,6 +99,28 @@ int rename_keeping(const char* from, const char* to) {
 }
 
 }  // namespace
+
+std::filesystem::path written_place(const std::filesystem::path& path) {
+  constexpr int kMostLinks = 40;  // Linux's own limit
+  std::filesystem::path place = path;
+  std::error_code failed;
+  for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(place, failed); ++i) {
+    const std::filesystem::path target = std::filesystem::read_symlink(place, failed);
+    if (failed) return path;
+    place = target.is_absolute() ? target : place.parent_path() / target;
+  }
+  const std::filesystem::path full = std::filesystem::absolute(place, failed);
+  const std::filesystem::path directory = std::filesystem::canonical(full.parent_path(), failed);
+  return failed ? place : directory / full.filename();
+}
+
+void remove_unfinished_file() {
+  if (const char* name = unfinished_file; name != nullptr) ::unlink(name);
+}
+
+void check_can_create(const std::filesystem::path& directory) {
+  const TemporaryFile probe(directory / "file");
+}
 
 InputFile::InputFile(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {
   // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
@@ -154,10 +178,14 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts, Existing existing) {
   if (existing == Existing::kReplace && is_special(path)) return write_into(path, parts);
-  const std::filesystem::path target = existing == Existing::kReplace ? link_target(path) : path;
+  const std::filesystem::path target = existing == Existing::kReplace ? written_place(path) : path;
   TemporaryFile temporary(target);
   for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, path.string());
-  if (::fsync(temporary.fd()) != 0) output_error(path.string(), errno);
+  int failed_sync = 0;
+  do {
+    failed_sync = ::fsync(temporary.fd()) == 0 ? 0 : errno;
+  } while (failed_sync == EINTR);
+  if (failed_sync != 0) output_error(path.string(), failed_sync);
   const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), target.c_str())
                                                  : ::rename(temporary.name(), target.c_str());
   if (failed != 0) output_error(path.string(), errno);

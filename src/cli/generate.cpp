@@ -9,6 +9,7 @@
 
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
+#include "brume/base/file.h"
 #include "commands.h"
 #include "generate_options.h"
 #include "generate_run.h"
@@ -46,9 +47,7 @@ void check_places(const RunOptions& run, const PictureFiles& files) {
   const auto take = [&](const std::filesystem::path& file, const std::string& option) {
     std::error_code failed;
     if (std::filesystem::is_other(std::filesystem::status(file, failed))) return;  // devices take anything
-    const std::filesystem::path real =
-        std::filesystem::weakly_canonical(std::filesystem::absolute(file), failed);
-    const auto [other, added] = taken.emplace(failed ? file : real, option);
+    const auto [other, added] = taken.emplace(written_place(file), option);
     if (added) return;
     throw Error(ExitCode::kUsage, option + " " + file.string(), "is the same file as " + other->second + "'s",
                 "give each a name of its own");
@@ -56,6 +55,9 @@ void check_places(const RunOptions& run, const PictureFiles& files) {
   for (const std::filesystem::path& file : files.named()) take(file, "-o");
   if (run.init_latents) take(*run.init_latents, "--init-latents");
   if (run.save_latents) {
+    if (is_standard_output(*run.save_latents))
+      throw Error(ExitCode::kUsage, "--save-latents", "standard output is for pictures and paths",
+                  "name a file");
     check_writable(*run.save_latents);
     take(*run.save_latents, "--save-latents");
   }
@@ -79,6 +81,7 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
 
 int generate(const GenerateOptions& options) {
   check_options(options);
+  check_standard_output();
   PictureFiles files(options.run.output, options.run.batch_count);
   check_places(options.run, files);
   const auto start = std::chrono::steady_clock::now();
@@ -92,6 +95,7 @@ int generate(const GenerateOptions& options) {
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   at::set_num_threads(threads_for(options, request, pipeline));
   print_notes(request, options, pipeline);
+  const PoliteStop polite;
   GenerateRun run(pipeline, request, options.run, std::move(files));
   std::exception_ptr failure;
   try {
@@ -103,7 +107,8 @@ int generate(const GenerateOptions& options) {
     run.save_tensors();
     if (options.run.json) print_report(request, run.tally(), load_seconds, pipeline);
   }
-  if (failure) std::rethrow_exception(failure);
+  // A signal also ends the wait for a pipe's reader, which is then no failure.
+  if (failure && stop_signal() == 0) std::rethrow_exception(failure);
   if (options.run.verbose) print_times(run.tally(), load_seconds);
 
   constexpr int kSignalled = 128;

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "brume/base/error.h"
+#include "picture_files.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -95,13 +96,17 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       ->check(not_empty());
   // For comparing every stage with another engine (tools/parity).
   command.add_option("--dump-stages", options.dump_stages)->group("");
-  command.add_option("--rng", "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
+  command
+      .add_option_function<std::string>(
+          "--rng", [](const std::string&) {}, "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
       ->check(one_of({"cpu"}));
   command.add_option("--device", options.device, "auto or cpu")->check(one_of({"auto", "cpu"}));
   command.add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32)")
       ->check(one_of({"auto", "fp32", "bf16", "fp16"}));
-  command.add_option("-t,--threads", options.threads, "CPU threads (default: one a core)")
-      ->transform(whole_number(0, 1024));
+  command
+      .add_option("-t,--threads", options.threads,
+                  "CPU threads (default: one a core; one for a small network)")
+      ->transform(whole_number(1, 1024));
   command.add_flag("-v,--verbose", options.verbose, "Say what is being done, with times");
   command.add_flag("--json", options.json, "One JSON object on standard output instead of paths");
 }
@@ -109,10 +114,14 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 void check_options(const GenerateOptions& options) {
   const PictureOptions& picture = options.picture;
   const RunOptions& run = options.run;
+  if (picture.seed > std::numeric_limits<int64_t>::max() - run.batch_count)
+    refuse("--seed",
+           "the seeds of all pictures must be at most " + std::to_string(std::numeric_limits<int64_t>::max()),
+           "use a smaller seed");
   if (picture.sampler && sampler_from_name(*picture.sampler) != Sampler::kDdim && picture.eta != 0) {
     refuse("--eta", "only ddim has it", "leave it out");
   }
-  if (run.output == "-" && run.json)
+  if (run.output && is_standard_output(*run.output) && run.json)
     refuse("--json", "standard output already takes the picture", "name a file with -o");
   if (run.dump_stages && run.batch_count > run.batch_size) {
     refuse("--dump-stages", "takes one batch", "use a --batch-size of the --batch-count");

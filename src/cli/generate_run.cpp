@@ -96,7 +96,6 @@ GenerateRun::GenerateRun(const Pipeline& pipeline, const Request& all, const Run
       observer_(options.batch_count, all.sampling.steps, options.dump_stages.has_value()) {}
 
 void GenerateRun::draw_all() {
-  const PoliteStop polite;
   for (size_t first = 0; first < all_.seeds.size() && stop_signal() == 0;) {
     const size_t count = std::min(static_cast<size_t>(options_.batch_size), all_.seeds.size() - first);
     const Request batch = batch_of(all_, first, count);

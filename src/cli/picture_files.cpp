@@ -1,10 +1,13 @@
 #include "picture_files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <climits>
 #include <string_view>
 #include <utility>
 
@@ -58,6 +61,13 @@ void check_directory(const fs::path& directory) {
   if (::access(named.c_str(), W_OK | X_OK) != 0) {
     throw Error(ExitCode::kOutputFailed, named.string(), "may not be written to", "choose another place");
   }
+  check_can_create(named);
+}
+
+void check_no_directory(const fs::path& file) {
+  std::error_code ignored;
+  if (fs::is_directory(file, ignored))
+    throw Error(ExitCode::kOutputFailed, file.string(), "is a directory", "name a file");
 }
 
 fs::path numbered(const fs::path& path, int64_t number) {
@@ -107,18 +117,31 @@ std::vector<fs::path> names_of(const fs::path& pattern, int64_t count) {
 
 }  // namespace
 
+bool is_standard_output(const fs::path& file) {
+  if (file == "-") return true;
+  struct stat named {};
+  struct stat out {};
+  if (!is_special(file) || ::stat(file.c_str(), &named) != 0 || ::fstat(STDOUT_FILENO, &out) != 0)
+    return false;
+  return named.st_dev == out.st_dev && named.st_ino == out.st_ino;
+}
+
+void check_standard_output() {
+  if (::fcntl(STDOUT_FILENO, F_GETFD) != -1) return;
+  throw Error(ExitCode::kOutputFailed, "standard output", "is closed", "send it to a file or to /dev/null");
+}
+
 void check_writable(const fs::path& file) {
-  std::error_code ignored;
-  if (fs::is_directory(file, ignored)) {
-    throw Error(ExitCode::kOutputFailed, file.string(), "is a directory", "name a file");
-  }
-  if (!is_special(file)) return check_directory(file.parent_path());
+  check_no_directory(file);
+  if (file.filename().native().size() > NAME_MAX)
+    throw Error(ExitCode::kOutputFailed, file.string(), "File name too long", "use a shorter name");
+  if (!is_special(file)) return check_directory(written_place(file).parent_path());
   if (::access(file.c_str(), W_OK) == 0) return;
   throw Error(ExitCode::kOutputFailed, file.string(), "may not be written to", "choose another place");
 }
 
 PictureFiles::PictureFiles(const std::optional<std::string>& option, int64_t count) {
-  if (option == "-") {
+  if (option && is_standard_output(*option)) {
     if (count == 1) return;
     throw Error(ExitCode::kUsage, "-o -", "standard output takes one picture",
                 "use -b 1, or name files with -o");
@@ -136,7 +159,8 @@ PictureFiles::PictureFiles(const std::optional<std::string>& option, int64_t cou
   }
   check_format(place);
   named_ = names_of(place, count);
-  for (const fs::path& name : named_) check_writable(name);
+  check_writable(named_.back());  // the longest name; the directory is that of all
+  for (const fs::path& name : named_) check_no_directory(name);
 }
 
 std::optional<fs::path> PictureFiles::write(size_t index, std::span<const std::byte> png) {

@@ -5,6 +5,8 @@
 #include <array>
 #include <csignal>
 
+#include "brume/base/file.h"
+
 namespace brume::cli {
 
 namespace {
@@ -16,7 +18,10 @@ constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGHUP};
 
 extern "C" void remember(int signal) {
   constexpr int kSignalled = 128;
-  if (caught != 0) _exit(kSignalled + signal);
+  if (caught != 0) {
+    remove_unfinished_file();
+    _exit(kSignalled + signal);
+  }
   caught = signal;
 }
 
@@ -27,7 +32,7 @@ void handle(void (*handler)(int)) {
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
     action = {};
     action.sa_handler = handler;
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = 0;  // waiting for the reader of a pipe ends
     ::sigaction(signal, &action, nullptr);
   }
 }

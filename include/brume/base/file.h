@@ -50,6 +50,15 @@ void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts,
                             Existing existing = Existing::kReplace);
 
+/// Where a write to `path` really goes: links are followed, also one whose target is not there yet.
+std::filesystem::path written_place(const std::filesystem::path& path);
+
+/// Throws kOutputFailed unless a file can be made in `directory`: it makes one and removes it.
+void check_can_create(const std::filesystem::path& directory);
+
+/// Removes the temporary file of a write in progress. Safe in a signal handler that ends the program.
+void remove_unfinished_file();
+
 /// Writes all of `bytes` to an open descriptor (standard output, a pipe). `name` is for the message of the
 /// kOutputFailed.
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name);

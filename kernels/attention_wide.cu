@@ -1,0 +1,49 @@
+#include <cublas_v2.h>
+
+#include "kernels/attention_wide_launch.h"
+#include "kernels/softmax_rows_kernel.h"
+
+namespace brume::kernels {
+
+namespace {
+
+template <class T>
+__global__ void __launch_bounds__(SoftmaxRows<T>::kThreads) softmax_rows_kernel(SoftmaxRowsParams params) {
+  SoftmaxRows<T>::run(params);
+}
+
+/// cuBLAS counts columns first: a row-major product is the transposed one of the transposed factors.
+int multiply(const MatrixProduct& product, HalfType type, cublasHandle_t cublas) {
+  const cudaDataType_t half = type == HalfType::kFp16 ? CUDA_R_16F : CUDA_R_16BF;
+  const cudaDataType_t result = product.result == MatrixProduct::Result::kScores ? CUDA_R_32F : half;
+  const float zero = 0;
+  return static_cast<int>(cublasGemmEx(
+      cublas, product.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, CUBLAS_OP_N, product.columns, product.rows,
+      product.depth, &product.scale, product.b, half, static_cast<int>(product.b_stride), product.a, half,
+      static_cast<int>(product.a_stride), &zero, product.c, result, static_cast<int>(product.c_stride),
+      CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+}
+
+template <class T>
+int softmax(const float* scores, void* weights, int32_t rows, int32_t keys, cudaStream_t stream) {
+  softmax_rows_kernel<T>
+      <<<rows, SoftmaxRows<T>::kThreads, SoftmaxRows<T>::kSharedBytes, stream>>>({scores, weights, keys});
+  return static_cast<int>(cudaGetLastError());
+}
+
+}  // namespace
+
+int launch_wide_attention(const AttentionParams& params, const WideShape& shape, void* workspace,
+                          HalfType type, cublasContext* cublas) {
+  cudaStream_t stream = nullptr;
+  if (const auto error = cublasGetStream(cublas, &stream); error != CUBLAS_STATUS_SUCCESS)
+    return static_cast<int>(error);
+  const auto rows_softmax = type == HalfType::kFp16 ? softmax<device::Half> : softmax<device::Bfloat16>;
+  return wide_attention(params, shape, workspace,
+                        {[&](const MatrixProduct& product) { return multiply(product, type, cublas); },
+                         [&](const float* scores, void* weights, int32_t rows, int32_t keys) {
+                           return rows_softmax(scores, weights, rows, keys, stream);
+                         }});
+}
+
+}  // namespace brume::kernels

@@ -1,0 +1,65 @@
+#pragma once
+#include "kernels/device/device.h"
+
+namespace brume::kernels {
+
+struct SoftmaxRowsParams {
+  const float* scores;  // [rows, columns]
+  void* weights;        // [rows, columns], half
+  int32_t columns;
+};
+
+/// Softmax of each row, for the scores of an attention too wide for one kernel: a block a row, the largest
+/// and the sum in one pass, the weights in a second one that finds the row in the cache. Bound by memory: 6
+/// bytes an element, so 16,384 rows of 16,384 take 1.0 ms on an A100, 1.6 ms on an RTX 4090, 0.34 ms on an
+/// H200.
+template <class T>
+struct SoftmaxRows {
+  static constexpr int kThreads = 256;
+  static constexpr int kWarps = kThreads / 32;
+  static constexpr int kSharedBytes = 2 * kWarps * static_cast<int>(sizeof(float));
+
+  BRUME_DEVICE static void run(const SoftmaxRowsParams& params) {
+    constexpr float kLog2E = 1.4426950408889634F;
+    const int64_t first = static_cast<int64_t>(device::block_x()) * params.columns;
+    const float* const scores = params.scores + first;
+    float largest = -device::infinity();
+    float sum = 0;
+    for (int i = device::thread(); i < params.columns; i += kThreads)
+      add(largest, sum, scores[i] * kLog2E, 1);
+    BRUME_UNROLL
+    for (int mask = 16; mask > 0; mask /= 2) {
+      const float other = device::shuffle_xor(largest, mask);
+      const float others = device::shuffle_xor(sum, mask);
+      add(largest, sum, other, others);
+    }
+    const device::Shared<float> shared = device::shared_memory().template as<float>();
+    if (device::lane() == 0) {
+      (shared + 2 * device::warp()).store(largest);
+      (shared + 2 * device::warp() + 1).store(sum);
+    }
+    device::block_barrier();
+    largest = -device::infinity();
+    sum = 0;
+    for (int warp = 0; warp < kWarps; ++warp)
+      add(largest, sum, (shared + 2 * warp).load(), (shared + 2 * warp + 1).load());
+    const float reciprocal = device::reciprocal_fast(sum);
+    T* const weights = static_cast<T*>(params.weights) + first;
+    for (int i = device::thread(); i < params.columns; i += kThreads) {
+      const float power = device::exp2_fast(device::multiply_add(scores[i], kLog2E, -largest));
+      weights[i] = device::from_float<T>(power * reciprocal);
+    }
+  }
+
+ private:
+  /// Takes `count` terms, as large as 2^value together with their own largest, into a running sum relative to
+  /// the largest so far.
+  BRUME_DEVICE static void add(float& largest, float& sum, float value, float count) {
+    const float peak = device::maximum(largest, value);
+    if (peak == -device::infinity()) return;
+    sum = sum * device::exp2_fast(largest - peak) + count * device::exp2_fast(value - peak);
+    largest = peak;
+  }
+};
+
+}  // namespace brume::kernels
