@@ -1,0 +1,183 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels/attention_wide.h"
+#include "kernels/softmax_rows_kernel.h"
+
+// Attention by row blocks: the walk over the blocks with products done here, and the softmax kernel on the
+// host body.
+namespace brume::kernels {
+namespace {
+
+using device::Bfloat16;
+using device::Half;
+
+std::vector<Half> random_halves(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 1);
+  std::vector<Half> values(count);
+  for (Half& value : values) value = device::from_float<Half>(normal(random));
+  return values;
+}
+
+template <class T>
+std::vector<T> softmax(const std::vector<float>& scores, int rows, int columns) {
+  std::vector<T> weights(scores.size());
+  const SoftmaxRowsParams params{scores.data(), weights.data(), columns};
+  const device::host::Report report = device::host::run_grid(
+      {.x = rows, .threads = SoftmaxRows<T>::kThreads, .shared_bytes = SoftmaxRows<T>::kSharedBytes},
+      [&] { SoftmaxRows<T>::run(params); });
+  EXPECT_TRUE(report.faults.empty()) << report.faults.front();
+  return weights;
+}
+
+template <class T>
+void expect_softmax(const std::vector<float>& scores, int rows, int columns, double unit) {
+  const std::vector<T> weights = softmax<T>(scores, rows, columns);
+  for (int row = 0; row < rows; ++row) {
+    const auto at = [&](int column) { return static_cast<size_t>(row * columns + column); };
+    double peak = -std::numeric_limits<double>::infinity();
+    for (int i = 0; i < columns; ++i) peak = std::max(peak, double{scores[at(i)]});
+    double sum = 0;
+    for (int i = 0; i < columns; ++i) sum += std::exp(double{scores[at(i)]} - peak);
+    for (int i = 0; i < columns; ++i) {
+      const double wanted = std::exp(double{scores[at(i)]} - peak) / sum;
+      ASSERT_NEAR(double{to_float(weights[at(i)])}, wanted, unit * wanted + 1e-7) << row << " " << i;
+    }
+  }
+}
+
+TEST(SoftmaxRows, AgreesForAnyLength) {
+  std::mt19937 random(3);
+  for (const int columns : {1, 2, 31, 255, 256, 257, 1000}) {
+    for (const float scale : {0.0F, 1.0F, 100.0F}) {
+      std::normal_distribution<float> normal(0, 1);
+      std::vector<float> scores(static_cast<size_t>(3 * columns));
+      for (float& score : scores) score = scale * normal(random);
+      expect_softmax<Half>(scores, 3, columns, 0x1p-10);
+      expect_softmax<Bfloat16>(scores, 3, columns, 0x1p-7);
+    }
+  }
+}
+
+TEST(SoftmaxRows, InfinitiesAreWeightsOfZero) {
+  std::vector<float> scores(600, -std::numeric_limits<float>::infinity());
+  scores[299] = 5;  // the only finite one of the first row; the second has none
+  const std::vector<Half> weights = softmax<Half>(scores, 2, 300);
+  for (size_t i = 0; i < 300; ++i) EXPECT_EQ(to_float(weights[i]), i == 299 ? 1.0F : 0.0F);
+  EXPECT_TRUE(std::isnan(to_float(weights[300])));
+}
+
+/// What cuBLAS does with a product, in float64.
+int multiply(const MatrixProduct& product) {
+  const auto* const a = static_cast<const Half*>(product.a);
+  const auto* const b = static_cast<const Half*>(product.b);
+  for (int64_t row = 0; row < product.rows; ++row) {
+    for (int64_t column = 0; column < product.columns; ++column) {
+      double sum = 0;
+      for (int64_t i = 0; i < product.depth; ++i) {
+        const int64_t right =
+            product.b_transposed ? column * product.b_stride + i : i * product.b_stride + column;
+        sum += double{to_float(a[row * product.a_stride + i])} * double{to_float(b[right])};
+      }
+      const int64_t place = row * product.c_stride + column;
+      const auto value = static_cast<float>(sum * double{product.scale});
+      if (product.result == MatrixProduct::Result::kScores) {
+        static_cast<float*>(product.c)[place] = value;
+      } else {
+        static_cast<Half*>(product.c)[place] = device::from_float<Half>(value);
+      }
+    }
+  }
+  return 0;
+}
+
+int plain_softmax(const float* scores, void* weights, int32_t rows, int32_t keys) {
+  const std::vector<Half> result =
+      softmax<Half>({scores, scores + static_cast<ptrdiff_t>(rows) * keys}, rows, keys);
+  std::copy(result.begin(), result.end(), static_cast<Half*>(weights));
+  return 0;
+}
+
+TEST(WideAttention, WalksOverPicturesAndBlocks) {
+  // So many keys that the 70 query rows make two blocks; a packed projection [picture, token, qkv, width].
+  const WideShape shape{2, 70, 65000, 8};
+  ASSERT_LT(wide_block_rows(shape), shape.queries);
+  const auto width = static_cast<int64_t>(shape.head_dim);
+  std::vector<Half> q = random_halves(static_cast<size_t>(2 * 70 * 3 * 8), 1);
+  std::vector<Half> kv = random_halves(static_cast<size_t>(2) * 65000 * 2 * 8, 2);
+  std::vector<Half> out(static_cast<size_t>(2 * 70 * 8));
+  std::vector<std::byte> workspace(wide_workspace_bytes(shape));
+  const AttentionParams params{.q = q.data() + width,
+                               .k = kv.data(),
+                               .v = kv.data() + width,
+                               .out = out.data(),
+                               .q_strides = {70 * 3 * width, 3 * width, 0},
+                               .k_strides = {65000 * 2 * width, 2 * width, 0},
+                               .v_strides = {65000 * 2 * width, 2 * width, 0},
+                               .out_strides = {70 * width, width, 0},
+                               .queries = 70,
+                               .keys = 65000,
+                               .scale_log2 = 1.4426950F / std::sqrt(8.0F)};
+  // The products are slow here: the rows that are compared are the only ones computed.
+  int products = 0;
+  const auto product = [&](MatrixProduct one) {
+    ++products;
+    one.rows = 2;
+    return multiply(one);
+  };
+  const auto rows_softmax = [](const float* scores, void* weights, int32_t, int32_t keys) {
+    return plain_softmax(scores, weights, 2, keys);
+  };
+  ASSERT_EQ(wide_attention(params, shape, workspace.data(), {product, rows_softmax}), 0);
+  EXPECT_EQ(products, 2 * 2 * 2);
+  for (const int picture : {0, 1}) {
+    for (const int token : {0, wide_block_rows(shape) + 1}) {
+      std::vector<double> sums(8);
+      double all = 0;
+      for (int64_t key = 0; key < 65000; ++key) {
+        double dot = 0;
+        for (int64_t i = 0; i < 8; ++i)
+          dot += double{to_float(q[static_cast<size_t>(((picture * 70 + token) * 3 + 1) * 8 + i)])} *
+                 double{to_float(kv[static_cast<size_t>((picture * 65000 + key) * 16 + i)])};
+        const double weight = std::exp(dot / std::sqrt(8.0));
+        all += weight;
+        for (int64_t i = 0; i < 8; ++i)
+          sums[static_cast<size_t>(i)] +=
+              weight * double{to_float(kv[static_cast<size_t>((picture * 65000 + key) * 16 + 8 + i)])};
+      }
+      for (int64_t i = 0; i < 8; ++i) {
+        EXPECT_NEAR(double{to_float(out[static_cast<size_t>((picture * 70 + token) * 8 + i)])},
+                    sums[static_cast<size_t>(i)] / all, 2e-3)
+            << picture << " " << token;
+      }
+    }
+  }
+}
+
+TEST(WideAttention, StopsAtTheFirstError) {
+  const WideShape shape{1, 4, 4, 8};
+  std::vector<std::byte> workspace(wide_workspace_bytes(shape));
+  int calls = 0;
+  const auto fails = [&](const MatrixProduct&) {
+    ++calls;
+    return 7;
+  };
+  EXPECT_EQ(wide_attention({}, shape, workspace.data(), {fails, plain_softmax}), 7);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(WideAttention, BlocksStayWithinTheCache) {
+  for (const int tokens : {64, 4096, 9216, 16384, 65536}) {
+    const WideShape shape{1, tokens, tokens, 512};
+    EXPECT_GE(wide_block_rows(shape), std::min(tokens, 64));
+    EXPECT_LE(wide_workspace_bytes(shape), size_t{26} << 20) << tokens;
+  }
+}
+
+}  // namespace
+}  // namespace brume::kernels
