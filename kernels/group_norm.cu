@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/element_dispatch.h"
 #include "kernels/group_norm_kernel.h"
 #include "kernels/group_norm_launch.h"
 #include "kernels/group_norm_plan.h"
@@ -71,25 +72,14 @@ int launch(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_
                                                       : launch_two<T, kVector>(params, plan, stream);
 }
 
-template <class T>
-int launch_of(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
-  return plan.vector == 1 ? launch<T, 1>(params, plan, stream)
-                          : launch<T, 16 / sizeof(T)>(params, plan, stream);
-}
-
 }  // namespace
 
 int launch_group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
                       CUstream_st* stream) {
-  switch (element) {
-    case Element::kHalf:
-      return launch_of<device::Half>(params, plan, stream);
-    case Element::kBfloat16:
-      return launch_of<device::Bfloat16>(params, plan, stream);
-    case Element::kFloat:
-      break;
-  }
-  return launch_of<float>(params, plan, stream);
+  return with_element(element, [&]<class T>() -> int {
+    return plan.vector == 1 ? launch<T, 1>(params, plan, stream)
+                            : launch<T, 16 / sizeof(T)>(params, plan, stream);
+  });
 }
 
 }  // namespace brume::kernels
