@@ -24,9 +24,9 @@ struct StreamedAttention {
   BRUME_DEVICE static void run(const AttentionParams& params) {
     const Shared<T> query_tile = device::shared_memory().template as<T>();
     const Shared<T> stages = query_tile + Tile::kQueryElements;
-    const Rows<T> queries(params.q, params.q_strides, params.queries);
-    const Rows<T> keys(params.k, params.k_strides, params.keys);
-    const Rows<T> values(params.v, params.v_strides, params.keys);
+    const HeadRows<T> queries(params.q, params.q_strides, params.queries);
+    const HeadRows<T> keys(params.k, params.k_strides, params.keys);
+    const HeadRows<T> values(params.v, params.v_strides, params.keys);
     const int first_query = device::block_x() * Tile::kQueries;
     const int tiles = (params.keys + Tile::kKeys - 1) / Tile::kKeys;
 
@@ -69,7 +69,8 @@ struct StreamedAttention {
   }
 
  private:
-  BRUME_DEVICE static void copy_stage(Shared<T> stage, const Rows<T>& keys, const Rows<T>& values, int tile) {
+  BRUME_DEVICE static void copy_stage(Shared<T> stage, const HeadRows<T>& keys, const HeadRows<T>& values,
+                                      int tile) {
     copy_rows<Tile::kKeys, Tile::kDepthChunks, Tile::kHeadDim, Tile::kThreads>(stage, keys,
                                                                                tile * Tile::kKeys);
     copy_rows<Tile::kKeys, Tile::kValueChunks, Tile::kHeadDim, Tile::kThreads>(stage + Tile::kKeyElements,
@@ -91,9 +92,9 @@ struct ResidentAttention {
     const Shared<T> key_tile = device::shared_memory().template as<T>();
     const Shared<T> value_tile = key_tile + Tile::kKeyElements;
     const Shared<T> query_tiles = value_tile + Tile::kValueElements;
-    const Rows<T> queries(params.q, params.q_strides, params.queries);
-    const Rows<T> keys(params.k, params.k_strides, params.keys);
-    const Rows<T> values(params.v, params.v_strides, params.keys);
+    const HeadRows<T> queries(params.q, params.q_strides, params.queries);
+    const HeadRows<T> keys(params.k, params.k_strides, params.keys);
+    const HeadRows<T> values(params.v, params.v_strides, params.keys);
     const int tiles = (params.queries + Tile::kQueries - 1) / Tile::kQueries;
 
     copy_rows<Tile::kKeys, Tile::kDepthChunks, Tile::kHeadDim, Tile::kThreads>(key_tile, keys, 0);
@@ -126,7 +127,7 @@ struct ResidentAttention {
   }
 
  private:
-  BRUME_DEVICE static void copy_queries(Shared<T> to, const Rows<T>& queries, int tile) {
+  BRUME_DEVICE static void copy_queries(Shared<T> to, const HeadRows<T>& queries, int tile) {
     copy_rows<Tile::kQueries, Tile::kDepthChunks, Tile::kHeadDim, Tile::kThreads>(to, queries,
                                                                                   tile * Tile::kQueries);
   }

@@ -38,12 +38,12 @@ struct AttentionTile {
 
 /// Rows of one head of a tensor.
 template <class T>
-struct Rows {
+struct HeadRows {
   const T* first;
   int64_t stride;  // elements between rows
   int count;
 
-  BRUME_DEVICE Rows(const void* base, const TokenStrides& strides, int rows)
+  BRUME_DEVICE HeadRows(const void* base, const TokenStrides& strides, int rows)
       : first(static_cast<const T*>(base) + device::block_z() * strides.picture +
               device::block_y() * strides.head),
         stride(strides.token),
@@ -54,7 +54,7 @@ struct Rows {
 /// kHeadDim becomes zero. A thread keeps to one chunk of a row, so that its next address is one addition
 /// away; with a chunk count that does not divide the threads a few have nothing to do.
 template <int kRows, int kChunks, int kHeadDim, int kThreads, class T>
-BRUME_DEVICE void copy_rows(Shared<T> tile, const Rows<T>& rows, int from) {
+BRUME_DEVICE void copy_rows(Shared<T> tile, const HeadRows<T>& rows, int from) {
   constexpr int kRowsAtOnce = kThreads / kChunks;
   const int chunk = device::thread() % kChunks;
   const int first_row = device::thread() / kChunks;

@@ -101,6 +101,14 @@ TEST(Numbers, HalfGoesThereAndBack) {
   EXPECT_EQ(from_float<Bfloat16>(1.01171875F).bits, 0x3F82);
 }
 
+TEST(Numbers, FunctionsAreTheirs) {
+  EXPECT_FLOAT_EQ(exponential(-1.5F), 0.22313016F);
+  EXPECT_FLOAT_EQ(sine_fast(2.5F), 0.59847214F);
+  EXPECT_FLOAT_EQ(cosine_fast(2.5F), -0.80114362F);
+  EXPECT_EQ(nearest_integer(2.5F), 2);  // ties to even
+  EXPECT_EQ(nearest_integer(-3.6F), -4);
+}
+
 TEST(Matrices, ProductOfLoadedTilesIsTheMatrixProduct) {
   std::mt19937 random(1);
   std::uniform_real_distribution<float> uniform(-1, 1);

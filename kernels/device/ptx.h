@@ -66,6 +66,11 @@ BRUME_DEVICE float reciprocal_root(float x) { return rsqrtf(x); }
 BRUME_DEVICE float maximum(float a, float b) { return fmaxf(a, b); }
 BRUME_DEVICE float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 BRUME_DEVICE float error_function(float x) { return erff(x); }
+BRUME_DEVICE float exponential(float x) { return expf(x); }
+/// Of |x| up to pi, within 2^-20.
+BRUME_DEVICE float sine_fast(float x) { return __sinf(x); }
+BRUME_DEVICE float cosine_fast(float x) { return __cosf(x); }
+BRUME_DEVICE float nearest_integer(float x) { return rintf(x); }
 BRUME_DEVICE float infinity() { return __int_as_float(0x7f800000); }
 
 // Global memory.

@@ -47,6 +47,10 @@ inline float reciprocal_root(float x) { return 1.0F / std::sqrt(x); }
 inline float maximum(float a, float b) { return std::fmax(a, b); }
 inline float multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
 inline float error_function(float x) { return std::erf(x); }
+inline float exponential(float x) { return std::exp(x); }
+inline float sine_fast(float x) { return std::sin(x); }
+inline float cosine_fast(float x) { return std::cos(x); }
+inline float nearest_integer(float x) { return std::nearbyint(x); }
 inline float infinity() { return std::numeric_limits<float>::infinity(); }
 
 namespace host {

@@ -1,0 +1,32 @@
+#pragma once
+#include "kernels/device/device.h"
+#include "kernels/small_params.h"
+
+namespace brume::kernels::device {
+
+/// x * Phi(x), exactly, not by tanh.
+BRUME_DEVICE float gelu(float x) {
+  constexpr float kRootHalf = 0.707106781186548F;
+  const float half = 0.5F * x;
+  return multiply_add(half, error_function(x * kRootHalf), half);
+}
+
+/// A thread makes one vector of y.
+template <class T, int kVector>
+BRUME_DEVICE void geglu(const GegluParams& params) {
+  using Values = Vector<T, kVector>;
+  const int columns = params.width / kVector;
+  const int64_t index = int64_t{block_x()} * threads() + thread();
+  if (index >= int64_t{params.rows} * columns) return;
+  const auto row = static_cast<int>(index / columns);
+  const int column = static_cast<int>(index - int64_t{row} * columns) * kVector;
+  const T* from = static_cast<const T*>(params.x.data) + row * params.x.stride + column;
+  const auto value = load_global<Values>(from);
+  const auto gate = load_global<Values>(from + params.width);
+  Values y;
+  BRUME_UNROLL
+  for (int i = 0; i < kVector; ++i) y[i] = from_float<T>(to_float(value[i]) * gelu(to_float(gate[i])));
+  store_global(static_cast<T*>(params.y.data) + row * params.y.stride + column, y);
+}
+
+}  // namespace brume::kernels::device

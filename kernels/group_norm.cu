@@ -1,0 +1,85 @@
+#include <cuda_runtime.h>
+
+#include <algorithm>
+
+#include "kernels/element_dispatch.h"
+#include "kernels/group_norm_kernel.h"
+#include "kernels/group_norm_launch.h"
+#include "kernels/group_norm_plan.h"
+
+namespace brume::kernels {
+
+namespace {
+
+constexpr int kMostThreads = 512;
+
+template <class T, int kVector>
+__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+    group_norm_one_launch(const __grid_constant__ GroupNormParams params,
+                          const __grid_constant__ GroupNormPlan plan) {
+  device::GroupNorm<T, kVector>(params, plan).one_launch();
+}
+
+template <class T, int kVector>
+__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+    group_norm_first_pass(const __grid_constant__ GroupNormParams params,
+                          const __grid_constant__ GroupNormPlan plan, int first_job) {
+  device::GroupNorm<T, kVector>(params, plan).first_pass(first_job);
+}
+
+template <class T, int kVector>
+__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+    group_norm_second_pass(const __grid_constant__ GroupNormParams params,
+                           const __grid_constant__ GroupNormPlan plan, int first_job) {
+  device::GroupNorm<T, kVector>(params, plan).second_pass(first_job);
+}
+
+template <class T, int kVector>
+int launch_one(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
+  const auto kernel = group_norm_one_launch<T, kVector>;
+  // Beyond 48 KiB only on demand.
+  cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared_bytes);
+  if (error != cudaSuccess) return error;
+  cudaLaunchAttribute cooperative{};
+  cooperative.id = cudaLaunchAttributeCooperative;
+  cooperative.val.cooperative = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(plan.chunks, plan.teams);
+  config.blockDim = dim3(plan.threads);
+  config.dynamicSmemBytes = plan.shared_bytes;
+  config.stream = stream;
+  config.attrs = &cooperative;
+  config.numAttrs = group_norm_meets(plan) ? 1 : 0;
+  return cudaLaunchKernelEx(&config, kernel, params, plan);
+}
+
+template <class T, int kVector>
+int launch_two(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
+  const int jobs = params.shape.pictures * plan.slices;
+  for (int first = 0; first < jobs; first += plan.teams) {
+    const dim3 grid(plan.chunks, std::min(plan.teams, jobs - first));
+    group_norm_first_pass<T, kVector><<<grid, plan.threads, plan.shared_bytes, stream>>>(params, plan, first);
+    group_norm_second_pass<T, kVector>
+        <<<grid, plan.threads, plan.shared_bytes, stream>>>(params, plan, first);
+  }
+  return cudaGetLastError();
+}
+
+template <class T, int kVector>
+int launch(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
+  return plan.mode == GroupNormPlan::Mode::kOneLaunch ? launch_one<T, kVector>(params, plan, stream)
+                                                      : launch_two<T, kVector>(params, plan, stream);
+}
+
+}  // namespace
+
+int launch_group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
+                      CUstream_st* stream) {
+  return with_element(element, [&]<class T>() -> int {
+    return plan.vector == 1 ? launch<T, 1>(params, plan, stream)
+                            : launch<T, 16 / sizeof(T)>(params, plan, stream);
+  });
+}
+
+}  // namespace brume::kernels

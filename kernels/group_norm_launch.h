@@ -1,0 +1,14 @@
+#pragma once
+#include "kernels/element.h"
+#include "kernels/group_norm_params.h"
+
+struct CUstream_st;
+
+namespace brume::kernels {
+
+/// Launches what `plan` says, for elements of `element`, in `stream`. Gives the first cudaError_t, 0 for
+/// none. Every operand must allow plan.vector (group_norm_access).
+int launch_group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
+                      CUstream_st* stream);
+
+}  // namespace brume::kernels

@@ -1,0 +1,464 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/group_norm_kernel.h"
+#include "kernels/group_norm_plan.h"
+
+// The group norm kernels' own source on the host body, against sums in fp64.
+namespace brume::kernels::device {
+namespace {
+
+using host::Launch;
+using host::Report;
+using host::Residency;
+using host::run_grid;
+using Mode = GroupNormPlan::Mode;
+
+constexpr double kEps = 1e-5;
+
+template <class T>
+constexpr double kUnit = 0;  // half the distance between neighbours, relative
+template <>
+constexpr double kUnit<float> = 0x1p-24;
+template <>
+constexpr double kUnit<Half> = 0x1p-11;
+template <>
+constexpr double kUnit<Bfloat16> = 0x1p-8;
+
+struct Case {
+  GroupNormShape shape;
+  int first_channels = 0;  // of the concatenation; 0: one part
+  bool embedding = false;
+  NormActivation activation = NormActivation::kNone;
+  double mean = 0;
+  double deviation = 1;
+  int gap = 0;  // elements between pixels of x and of y that are not theirs
+};
+
+std::string name_of(const Case& one) {
+  const GroupNormShape& s = one.shape;
+  return std::to_string(s.pictures) + "x" + std::to_string(s.pixels) + "x" + std::to_string(s.channels) +
+         " groups " + std::to_string(s.groups) + " first " + std::to_string(one.first_channels) + " gap " +
+         std::to_string(one.gap);
+}
+
+/// Aligned room for T with a gap after every pixel.
+template <class T>
+struct Map {
+  std::vector<Vector<uint8_t, 16>> room;
+  int64_t pixel_stride;
+  int64_t picture_stride;
+
+  Map(int pictures, int pixels, int channels, int gap)
+      : room(static_cast<size_t>(pictures * pixels) * static_cast<size_t>(channels + gap) * sizeof(T) / 16 +
+             1),
+        pixel_stride(channels + gap),
+        picture_stride(pixels * pixel_stride) {}
+  T* data() { return reinterpret_cast<T*>(room.data()); }
+  T& at(int picture, int pixel, int channel) {
+    return data()[picture * picture_stride + pixel * pixel_stride + channel];
+  }
+};
+
+template <class T>
+class Experiment {
+ public:
+  Experiment(const Case& one, unsigned seed)
+      : one_(one),
+        first_(one.first_channels == 0 ? one.shape.channels : one.first_channels),
+        parts_{Map<T>(one.shape.pictures, one.shape.pixels, first_, one.gap),
+               Map<T>(one.shape.pictures, one.shape.pixels, one.shape.channels - first_, one.gap)},
+        y_(one.shape.pictures, one.shape.pixels, one.shape.channels, one.gap),
+        embedding_(one.shape.pictures, 1, one.shape.channels, 0),
+        weight_(1, 1, one.shape.channels, 0),
+        bias_(1, 1, one.shape.channels, 0) {
+    std::mt19937 random(seed);
+    std::normal_distribution<double> normal;
+    const auto draw = [&](double mean, double deviation) {
+      return from_float<T>(
+          static_cast<float>(std::clamp(mean + deviation * normal(random), -65504.0, 65504.0)));
+    };
+    for (int n = 0; n < one.shape.pictures; ++n) {
+      for (int p = 0; p < one.shape.pixels; ++p) {
+        for (int c = 0; c < one.shape.channels; ++c) x(n, p, c) = draw(one.mean, one.deviation);
+      }
+      for (int c = 0; c < one.shape.channels; ++c) embedding_.at(n, 0, c) = draw(0, one.deviation);
+    }
+    for (int c = 0; c < one.shape.channels; ++c) {
+      weight_.at(0, 0, c) = draw(1, 0.3);
+      bias_.at(0, 0, c) = draw(0, 0.3);
+    }
+  }
+
+  GroupNormParams params() {
+    GroupNormParams params{};
+    params.shape = one_.shape;
+    params.parts[0] = {parts_[0].data(), first_, parts_[0].pixel_stride, parts_[0].picture_stride};
+    if (first_ < one_.shape.channels)
+      params.parts[1] = {parts_[1].data(), one_.shape.channels - first_, parts_[1].pixel_stride,
+                         parts_[1].picture_stride};
+    if (one_.embedding) params.embedding = embedding_.data();
+    params.embedding_stride = one_.shape.channels;
+    params.weight = weight_.data();
+    params.bias = bias_.data();
+    params.y = y_.data();
+    params.y_pixel_stride = y_.pixel_stride;
+    params.y_picture_stride = y_.picture_stride;
+    params.eps = static_cast<float>(kEps);
+    params.activation = one_.activation;
+    return params;
+  }
+
+  /// The largest error of y over the error that its format allows.
+  double worst() {
+    double worst = 0;
+    const int width = one_.shape.channels / one_.shape.groups;
+    for (int n = 0; n < one_.shape.pictures; ++n) {
+      for (int g = 0; g < one_.shape.groups; ++g)
+        worst = std::max(worst, worst_of_group(n, g * width, width));
+    }
+    return worst;
+  }
+
+ private:
+  T& x(int n, int p, int c) { return c < first_ ? parts_[0].at(n, p, c) : parts_[1].at(n, p, c - first_); }
+  double input(int n, int p, int c) {
+    return double{to_float(x(n, p, c))} + (one_.embedding ? double{to_float(embedding_.at(n, 0, c))} : 0);
+  }
+
+  double worst_of_group(int n, int first, int width) {
+    const int pixels = one_.shape.pixels;
+    double mean = 0;
+    double squares = 0;
+    for (int p = 0; p < pixels; ++p) {
+      for (int c = first; c < first + width; ++c) mean += input(n, p, c) / (double{1} * pixels * width);
+    }
+    for (int p = 0; p < pixels; ++p) {
+      for (int c = first; c < first + width; ++c) squares += std::pow(input(n, p, c) - mean, 2);
+    }
+    const double root = 1 / std::sqrt(squares / (double{1} * pixels * width) + kEps);
+    double worst = 0;
+    for (int p = 0; p < pixels; ++p) {
+      for (int c = first; c < first + width; ++c) {
+        const double scale = to_float(weight_.at(0, 0, c));
+        double wanted = (input(n, p, c) - mean) * root * scale + double{to_float(bias_.at(0, 0, c))};
+        if (one_.activation == NormActivation::kSilu) wanted /= 1 + std::exp(-wanted);
+        // fp32 knows the mean to a few of its last places, whatever T is.
+        const double lost =
+            4 * kUnit<float> * (std::fabs(mean) + std::fabs(input(n, p, c))) * root * std::fabs(scale);
+        const double allowed = 1.01 * kUnit<T> * std::fabs(wanted) + lost + 2e-6;
+        const double error = std::fabs(double{to_float(y_.at(n, p, c))} - wanted);
+        worst = std::max(worst, std::isfinite(error) ? error / allowed : 1e9);
+      }
+    }
+    return worst;
+  }
+
+  Case one_;
+  int first_;
+  Map<T> parts_[2];
+  Map<T> y_;
+  Map<T> embedding_;
+  Map<T> weight_;
+  Map<T> bias_;
+};
+
+/// What the launcher does, on the CPU.
+template <class T, int kVector>
+std::vector<Report> launch(const GroupNormParams& params, const GroupNormPlan& plan) {
+  Launch grid{.x = plan.chunks, .y = plan.teams, .threads = plan.threads, .shared_bytes = plan.shared_bytes};
+  std::vector<Report> reports;
+  if (plan.mode == Mode::kOneLaunch) {
+    if (group_norm_meets(plan)) grid.residency = Residency::kTogether;
+    reports.push_back(run_grid(grid, [&] { GroupNorm<T, kVector>(params, plan).one_launch(); }));
+    return reports;
+  }
+  const int jobs = params.shape.pictures * plan.slices;
+  for (int first = 0; first < jobs; first += plan.teams) {
+    grid.y = std::min(plan.teams, jobs - first);
+    reports.push_back(run_grid(grid, [&] { GroupNorm<T, kVector>(params, plan).first_pass(first); }));
+    reports.push_back(run_grid(grid, [&] { GroupNorm<T, kVector>(params, plan).second_pass(first); }));
+  }
+  return reports;
+}
+
+/// The threads' own vectors never conflict. What remains is the few reads by which warps gather their groups'
+/// moments out of rows of more columns than a group has: at most 31 passes each, once a slice.
+int64_t allowed_conflicts(const GroupNormParams& params, const GroupNormPlan& plan) {
+  const int64_t blocks = int64_t{plan.chunks} * params.shape.pictures * plan.slices;
+  const int64_t reads = 3 * (int64_t{2} * plan.threads / 32 + plan.slice_groups);
+  return blocks * reads * 31;
+}
+
+struct Workspace {
+  std::vector<Vector<uint8_t, 16>> room;
+  void reserve(int64_t bytes) {
+    if (static_cast<int64_t>(room.size()) * 16 < bytes) room.resize(static_cast<size_t>(bytes + 15) / 16);
+  }
+};
+
+/// Whether every meeting's counter is zero in the phase that comes next. Blocks take turns on the CPU, so
+/// that a barrier that lets them through at once goes unnoticed otherwise.
+bool ready_for_replay(const Workspace& workspace) {
+  bool ready = true;
+  for (size_t job = 0; job < kGroupNormMostSlices; ++job) {
+    const auto meeting = bits_as<Vector<unsigned, 4>>(workspace.room[job]);
+    ready = ready && meeting[0] <= 1 && meeting[1 + static_cast<int>(meeting[0])] == 0;
+  }
+  return ready;
+}
+
+/// Runs the case and checks it. `machine` decides the mode. The workspace goes from launch to launch.
+template <class T>
+GroupNormPlan run(const Case& one, const GroupNormMachine& machine, Workspace& workspace, unsigned seed = 1) {
+  Experiment<T> experiment(one, seed);
+  GroupNormParams params = experiment.params();
+  const GroupNormAccess access = group_norm_access(params, sizeof(T));
+  const GroupNormPlan plan = plan_group_norm(one.shape, access, sizeof(T), machine);
+  workspace.reserve(group_norm_workspace_bytes(one.shape, plan));
+  params.workspace = workspace.room.data();
+  const std::vector<Report> reports =
+      plan.vector == 1 ? launch<T, 1>(params, plan) : launch<T, 16 / sizeof(T)>(params, plan);
+  for (const Report& report : reports) {
+    EXPECT_TRUE(report.faults.empty()) << report.faults.front() << " in " << name_of(one);
+    EXPECT_LE(report.bank_conflicts, allowed_conflicts(params, plan)) << name_of(one);
+    // One group a slice: its moments lie side by side. (The count pairs lanes by the number of their access,
+    // which says nothing where some lanes have a column more than others.)
+    if (plan.slice_groups == 1 && one.shape.channels / one.shape.groups / plan.vector <= plan.threads) {
+      EXPECT_EQ(report.bank_conflicts, 0) << name_of(one);
+    }
+  }
+  EXPECT_LT(experiment.worst(), 1) << name_of(one);
+  EXPECT_TRUE(ready_for_replay(workspace)) << name_of(one);
+  return plan;
+}
+
+/// A small machine whose blocks must meet about nearly any map, and one with no room on chip.
+constexpr GroupNormMachine kMeeting{
+    .multiprocessors = 8, .shared_bytes = 24 << 10, .l2_bytes = 1 << 20, .most_threads = 64};
+constexpr GroupNormMachine kNarrow{
+    .multiprocessors = 2, .shared_bytes = 0, .l2_bytes = 16 << 10, .most_threads = 64};
+
+template <class T>
+class GroupNormKernel : public testing::Test {};
+using Types = testing::Types<float, Half, Bfloat16>;
+TYPED_TEST_SUITE(GroupNormKernel, Types);
+
+TYPED_TEST(GroupNormKernel, EveryGroupWidth) {
+  Workspace workspace;
+  for (int width = 1; width <= 160; ++width) {
+    Case one{.shape = {1 + width % 2, 1 + width % 13, 4 * width, 4}};
+    run<TypeParam>(one, width % 3 == 0 ? kNarrow : kMeeting, workspace, static_cast<unsigned>(width));
+  }
+}
+
+TYPED_TEST(GroupNormKernel, RandomShapes) {
+  Workspace workspace;
+  std::mt19937 random(7);
+  const auto draw = [&](int below) { return static_cast<int>(random() % static_cast<unsigned>(below)); };
+  constexpr int kMaps[] = {1, 35, 117, 64, 2, 143, 300};
+  constexpr int kWidths[] = {1, 2, 3, 4, 5, 7, 8, 10, 12, 16, 20, 30, 40, 60};
+  int meeting = 0;
+  int passes = 0;
+  int vectors = 0;
+  for (int i = 0; i < 60; ++i) {
+    const int groups = 1 + draw(8);
+    Case one{.shape = {1 + draw(3), kMaps[draw(7)], groups * kWidths[draw(14)], groups}};
+    one.first_channels = draw(2) == 0 ? 0 : one.shape.channels * (1 + draw(3)) / 4;
+    one.embedding = draw(2) == 0;
+    one.activation = draw(2) == 0 ? NormActivation::kNone : NormActivation::kSilu;
+    one.gap = draw(3) * (draw(2) == 0 ? 8 : 1);
+    const GroupNormPlan plan =
+        run<TypeParam>(one, i % 3 == 0 ? kNarrow : kMeeting, workspace, static_cast<unsigned>(i));
+    meeting += group_norm_meets(plan) ? 1 : 0;
+    passes += plan.mode == Mode::kTwoPasses ? 1 : 0;
+    vectors += plan.vector > 1 ? 1 : 0;
+  }
+  EXPECT_GT(meeting, 5);
+  EXPECT_GT(passes, 5);
+  EXPECT_GT(vectors, 5);
+}
+
+TYPED_TEST(GroupNormKernel, MoreColumnsThanThreads) {
+  Workspace workspace;
+  const Case vectors{.shape = {2, 5, 1280, 1}, .embedding = true};
+  const Case scalars{.shape = {1, 35, 321, 1}, .first_channels = 100};
+  for (const GroupNormMachine& machine : {kMeeting, kNarrow}) {
+    EXPECT_GT(run<TypeParam>(vectors, machine, workspace).vector, 1);
+    EXPECT_EQ(run<TypeParam>(scalars, machine, workspace).vector, 1);
+  }
+}
+
+TYPED_TEST(GroupNormKernel, AMeanFarFromZeroDoesNotCancel) {
+  Workspace workspace;
+  Case one{.shape = {1, 1000, 40, 4}, .mean = 1000, .deviation = 1};
+  for (const GroupNormMachine& machine : {kMeeting, kNarrow}) run<TypeParam>(one, machine, workspace);
+  // A first value that lies apart from all others.
+  one.mean = 20000;
+  one.deviation = 0.01;
+  if (std::is_same_v<TypeParam, float>) run<TypeParam>(one, kMeeting, workspace);
+}
+
+TYPED_TEST(GroupNormKernel, ValuesNearTheEndOfHalf) {
+  Workspace workspace;
+  for (const GroupNormMachine& machine : {kMeeting, kNarrow}) {
+    const Case one{.shape = {1, 117, 80, 8}, .activation = NormActivation::kSilu, .deviation = 16000};
+    run<TypeParam>(one, machine, workspace);
+  }
+}
+
+TYPED_TEST(GroupNormKernel, EqualValuesGiveTheBias) {
+  Workspace workspace;
+  for (const GroupNormMachine& machine : {kMeeting, kNarrow})
+    run<TypeParam>({.shape = {1, 117, 40, 4}, .mean = 3, .deviation = 0}, machine, workspace);
+}
+
+/// The workspace is left as a replay needs it, whatever came before.
+TYPED_TEST(GroupNormKernel, TheSameWorkspaceServesManyLaunches) {
+  Workspace workspace;
+  workspace.reserve(1 << 20);
+  const Case one{.shape = {2, 300, 80, 8}};
+  const Case other{.shape = {1, 117, 160, 4}};
+  for (unsigned i = 0; i < 3; ++i) {
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace, i)));
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(other, kMeeting, workspace, i)));
+  }
+}
+
+TEST(GroupNormAccess, NeedsEveryPlaceAligned) {
+  const auto access = [](const Case& one) {
+    Experiment<Half> experiment(one, 1);
+    return group_norm_access(experiment.params(), 2);
+  };
+  EXPECT_EQ(access({.shape = {1, 4, 320, 32}}), GroupNormAccess::kVectors);
+  EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .gap = 8}), GroupNormAccess::kVectors);
+  EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .gap = 4}), GroupNormAccess::kScalars);
+  EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .first_channels = 160}), GroupNormAccess::kVectors);
+  EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .first_channels = 100}), GroupNormAccess::kScalars);
+  EXPECT_EQ(access({.shape = {1, 4, 128, 32}}), GroupNormAccess::kVectors);
+  EXPECT_EQ(access({.shape = {1, 4, 96, 32}}), GroupNormAccess::kScalars);
+  EXPECT_EQ(access({.shape = {1, 4, 36, 4}}), GroupNormAccess::kScalars);
+  EXPECT_EQ(access({.shape = {1, 4, 56, 8}}), GroupNormAccess::kVectors);
+}
+
+// Plans ---------------------------------------------------------------------------------------------------
+
+struct Gpu {
+  const char* name;
+  GroupNormMachine machine;
+  int shared_bytes_each;  // of a multiprocessor
+};
+const Gpu kGpus[] = {{"A100", {108, 163 << 10, 40 << 20}, 164 << 10},
+                     {"RTX 4090", {128, 99 << 10, 72 << 20}, 100 << 10},
+                     {"H200", {132, 227 << 10, 50 << 20}, 228 << 10},
+                     {"RTX 5090", {170, 99 << 10, 96 << 20}, 100 << 10},
+                     {"RTX 3060", {28, 99 << 10, 3 << 20}, 100 << 10}};
+
+std::vector<GroupNormShape> model_shapes() {
+  std::vector<GroupNormShape> shapes;
+  const auto add = [&](int side, std::initializer_list<int> channels) {
+    for (const int c : channels) {
+      for (const int n : {1, 2, 8}) shapes.push_back({n, side * side, c, 32});
+    }
+  };
+  add(64, {320, 640, 960});  // SD 1.5
+  add(32, {320, 640, 960, 1280, 1920});
+  add(16, {640, 1280, 1920, 2560});
+  add(8, {1280, 2560});
+  add(128, {320, 640, 960});  // SDXL
+  add(64, {640, 1280, 1920});
+  add(32, {1280, 2560});
+  add(128, {512});  // the VAE's decoder
+  add(256, {512});
+  add(512, {256, 512});
+  add(1024, {128, 256});
+  add(1, {32});
+  return shapes;
+}
+
+/// Every vector of a picture's pixels is some thread's of some chunk of some slice, once.
+void expect_covered(const GroupNormShape& shape, const GroupNormPlan& plan) {
+  const int width = shape.channels / shape.groups;
+  int64_t channels = 0;
+  for (int slice = 0; slice < plan.slices; ++slice) {
+    const int groups = std::min(plan.slice_groups, shape.groups - slice * plan.slice_groups);
+    ASSERT_GT(groups, 0);
+    ASSERT_EQ(slice * plan.slice_groups * width % plan.vector, 0);
+    ASSERT_EQ(groups * width % plan.vector, 0);
+    channels += groups * width;
+    const int columns = groups * width / plan.vector;
+    const int rows = std::max(1, plan.threads / columns);
+    if (plan.mode == Mode::kOneLaunch) {
+      ASSERT_LE(ceil_div(plan.chunk_pixels, rows) * ceil_div(columns, plan.threads), plan.slots);
+    }
+    // More than a column a thread only where the slice is one group.
+    ASSERT_TRUE(columns <= plan.threads || plan.slice_groups == 1);
+  }
+  EXPECT_EQ(channels, shape.channels);
+  EXPECT_GE(int64_t{plan.chunks} * plan.chunk_pixels, shape.pixels);
+  EXPECT_LT(int64_t{plan.chunks - 1} * plan.chunk_pixels, shape.pixels);
+}
+
+TEST(GroupNormPlan, FitsTheMachineAndCoversTheMap) {
+  for (const Gpu& gpu : kGpus) {
+    for (const GroupNormShape& shape : model_shapes()) {
+      for (const int bytes : {2, 4}) {
+        const GroupNormPlan plan = plan_group_norm(shape, GroupNormAccess::kVectors, bytes, gpu.machine);
+        SCOPED_TRACE(std::string(gpu.name) + " " + name_of({.shape = shape}));
+        expect_covered(shape, plan);
+        EXPECT_LE(plan.shared_bytes, gpu.machine.shared_bytes);
+        EXPECT_EQ(plan.threads % 32, 0);
+        EXPECT_LE(plan.threads, 512);
+        if (group_norm_meets(plan)) {
+          // Resident together, the driver's KiB of each counted.
+          EXPECT_LE(kGroupNormBlocksEach * (plan.shared_bytes + 1024), gpu.shared_bytes_each);
+          EXPECT_LE(plan.chunks * plan.teams, kGroupNormBlocksEach * gpu.machine.multiprocessors);
+          EXPECT_LE(shape.pictures * plan.slices, kGroupNormMostSlices);
+        }
+        if (plan.mode == Mode::kTwoPasses && plan.teams > 1) {
+          const int64_t slice = int64_t{shape.pixels} * plan.slice_groups * (shape.channels / 32) * bytes;
+          EXPECT_LE(plan.teams * slice, gpu.machine.l2_bytes / 2);
+        }
+        EXPECT_GE(plan.slice_groups * (shape.channels / 32) * bytes, 64);
+      }
+    }
+  }
+}
+
+TEST(GroupNormPlan, MapsOfTheModelsTakeOneLaunchWhereTheyFit) {
+  const auto mode = [](const GroupNormShape& shape, const GroupNormMachine& machine) {
+    return plan_group_norm(shape, GroupNormAccess::kVectors, 2, machine).mode;
+  };
+  const GroupNormMachine h200 = kGpus[2].machine;
+  EXPECT_EQ(mode({2, 64 * 64, 960, 32}, h200), Mode::kOneLaunch);
+  EXPECT_EQ(mode({2, 128 * 128, 960, 32}, h200), Mode::kOneLaunch);
+  EXPECT_EQ(mode({1, 512 * 512, 256, 32}, h200), Mode::kOneLaunch);
+  EXPECT_EQ(mode({1, 1024 * 1024, 128, 32}, h200), Mode::kTwoPasses);
+  EXPECT_EQ(mode({2, 64 * 64, 320, 32}, kGpus[1].machine), Mode::kOneLaunch);
+}
+
+TEST(GroupNormPlan, AwkwardWidthsAreCovered) {
+  for (int width = 1; width <= 700; ++width) {
+    for (const int groups : {1, 3, 32}) {
+      for (const int bytes : {2, 4}) {
+        const GroupNormShape shape{2, 63, groups * width, groups};
+        GroupNormParams params{};
+        params.shape = shape;
+        params.parts[0] = {nullptr, shape.channels, shape.channels, int64_t{63} * shape.channels};
+        params.y_pixel_stride = shape.channels;
+        const GroupNormPlan plan =
+            plan_group_norm(shape, group_norm_access(params, bytes), bytes, kGpus[0].machine);
+        SCOPED_TRACE(name_of({.shape = shape}));
+        expect_covered(shape, plan);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace brume::kernels::device

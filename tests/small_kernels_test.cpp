@@ -1,0 +1,284 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "kernels/geglu_kernel.h"
+#include "kernels/guided_step_kernel.h"
+#include "kernels/layer_norm_kernel.h"
+#include "kernels/silu_kernel.h"
+#include "kernels/small_plan.h"
+#include "kernels/timestep_embedding_kernel.h"
+
+// The small kernels' own source on the host body, against the same in fp64.
+namespace brume::kernels::device {
+namespace {
+
+using host::Report;
+using host::run_grid;
+
+template <class T>
+constexpr double kUnit = 0;  // half the distance between neighbours, relative
+template <>
+constexpr double kUnit<float> = 0x1p-24;
+template <>
+constexpr double kUnit<Half> = 0x1p-11;
+template <>
+constexpr double kUnit<Bfloat16> = 0x1p-8;
+
+/// Numbers that begin at a multiple of 16 bytes, or `shift` elements after one.
+template <class T>
+class Numbers {
+ public:
+  Numbers(int64_t count, int shift)
+      : room_((static_cast<size_t>(count + shift) * sizeof(T) + 15) / 16 + 1), count_(count), shift_(shift) {}
+  static Numbers random(int64_t count, int shift, double mean = 0, double deviation = 1) {
+    Numbers numbers(count, shift);
+    std::mt19937 random(static_cast<unsigned>(count + shift));
+    std::normal_distribution<double> normal(mean, deviation);
+    for (int64_t i = 0; i < count; ++i) numbers.data()[i] = from_float<T>(static_cast<float>(normal(random)));
+    return numbers;
+  }
+  T* data() { return reinterpret_cast<T*>(room_.data()) + shift_; }
+  double operator[](int64_t i) { return to_float(data()[i]); }
+  int64_t count() const { return count_; }
+
+ private:
+  std::vector<Vector<uint8_t, 16>> room_;
+  int64_t count_;
+  int shift_;
+};
+
+/// Runs what the launchers launch, and finds nothing to complain about.
+template <class Kernel>
+void run(const SmallPlan& plan, const Kernel& kernel) {
+  const Report report =
+      run_grid({.x = plan.blocks, .threads = plan.threads, .shared_bytes = plan.shared_bytes}, kernel);
+  EXPECT_TRUE(report.faults.empty()) << report.faults.front();
+  EXPECT_EQ(report.bank_conflicts, 0);
+}
+
+template <class T>
+void expect_near(T got, double wanted, double slack) {
+  EXPECT_NEAR(to_float(got), wanted, 1.01 * kUnit<T> * std::fabs(wanted) + slack);
+}
+
+double silu_of(double x) { return x / (1 + std::exp(-x)); }
+double gelu_of(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
+
+template <class T>
+class SmallKernels : public testing::Test {};
+using Types = testing::Types<float, Half, Bfloat16>;
+TYPED_TEST_SUITE(SmallKernels, Types);
+
+enum class Residual { kNone, kAdded, kAddedAndKept };
+
+/// Rows of `width` with a gap of `gap` after each.
+template <class T>
+void check_layer_norm(int width, int gap, Residual residual, double mean) {
+  constexpr int kRows = 7;
+  constexpr double kEps = 1e-5;
+  const int64_t stride = width + gap;
+  Numbers<T> x = Numbers<T>::random(kRows * stride, 0, mean);
+  Numbers<T> added = Numbers<T>::random(kRows * stride, gap);
+  Numbers<T> weight = Numbers<T>::random(width, 0, 1, 0.3);
+  Numbers<T> bias = Numbers<T>::random(width, 0);
+  Numbers<T> sum(kRows * stride, 0);
+  Numbers<T> y(kRows * stride, 0);
+  LayerNormParams params{.rows = kRows,
+                         .width = width,
+                         .x = {x.data(), stride},
+                         .residual = {residual == Residual::kNone ? nullptr : added.data(), stride},
+                         .sum = {residual == Residual::kAddedAndKept ? sum.data() : nullptr, stride},
+                         .y = {y.data(), stride},
+                         .weight = weight.data(),
+                         .bias = bias.data(),
+                         .eps = static_cast<float>(kEps)};
+  const SmallPlan plan = plan_layer_norm(params, sizeof(T));
+  run(plan, [&] {
+    if (plan.vector == 1) {
+      LayerNorm<T, 1>{params}();
+    } else {
+      LayerNorm<T, 16 / sizeof(T)>{params}();
+    }
+  });
+  for (int row = 0; row < kRows; ++row) {
+    std::vector<double> s;
+    double middle = 0;
+    double squares = 0;
+    for (int i = 0; i < width; ++i) {
+      const auto exact = static_cast<float>(x[row * stride + i] +
+                                            (residual == Residual::kNone ? 0 : added[row * stride + i]));
+      s.push_back(to_float(from_float<T>(exact)));
+      middle += s.back() / width;
+    }
+    for (const double value : s) squares += (value - middle) * (value - middle);
+    const double root = 1 / std::sqrt(squares / width + kEps);
+    for (int i = 0; i < width; ++i) {
+      const double wanted = (s[static_cast<size_t>(i)] - middle) * root * weight[i] + bias[i];
+      const double lost = 8 * kUnit<float> * std::fabs(middle) * root * std::fabs(weight[i]);
+      expect_near(y.data()[row * stride + i], wanted, lost + 4e-6);
+      if (residual == Residual::kAddedAndKept) {
+        EXPECT_EQ(sum[row * stride + i], s[static_cast<size_t>(i)]);
+      }
+    }
+  }
+}
+
+TYPED_TEST(SmallKernels, LayerNorm) {
+  for (const int width : {1, 3, 31, 40, 64, 320, 321, 640, 768, 1280}) {
+    for (const int gap : {0, 8, 3}) {
+      for (const Residual residual : {Residual::kNone, Residual::kAdded, Residual::kAddedAndKept})
+        check_layer_norm<TypeParam>(width, gap, residual, 0);
+    }
+  }
+  check_layer_norm<TypeParam>(320, 0, Residual::kNone, 1000);
+  check_layer_norm<TypeParam>(5000, 0, Residual::kAdded, 0);
+}
+
+TEST(SmallPlans, RefuseARowThatDoesNotFit) {
+  LayerNormParams params{};
+  params.rows = 3;
+  params.width = 24 << 10;
+  EXPECT_EQ(plan_layer_norm(params, 2).blocks, 3);
+  EXPECT_LE(plan_layer_norm(params, 2).shared_bytes, kLayerNormMostBytes);
+  EXPECT_EQ(plan_layer_norm(params, 4).blocks, 0);
+}
+
+TYPED_TEST(SmallKernels, Geglu) {
+  using T = TypeParam;
+  for (const int width : {1, 7, 40, 64, 160, 321}) {
+    for (const int gap : {0, 8, 3}) {
+      constexpr int kRows = 5;
+      const int64_t stride = 2 * width + gap;
+      Numbers<T> x = Numbers<T>::random(kRows * stride, 0, 0, 2.5);
+      Numbers<T> y(kRows * stride, 0);
+      const GegluParams params{kRows, width, {x.data(), stride}, {y.data(), width + gap}};
+      const SmallPlan plan = plan_geglu(params, sizeof(T));
+      run(plan, [&] { plan.vector == 1 ? geglu<T, 1>(params) : geglu<T, 16 / sizeof(T)>(params); });
+      for (int row = 0; row < kRows; ++row) {
+        for (int i = 0; i < width; ++i) {
+          const double value = x[row * stride + i];
+          const double wanted = value * gelu_of(x[row * stride + width + i]);
+          expect_near(y.data()[row * (width + gap) + i], wanted, 1e-6 * (1 + std::fabs(value)));
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(SmallKernels, Silu) {
+  using T = TypeParam;
+  for (const int count : {1, 5, 16, 63, 1000, 2049}) {
+    for (const int shift : {0, 1}) {
+      Numbers<T> x = Numbers<T>::random(count, shift, 0, 30);
+      Numbers<T> y(count, shift);
+      const SiluParams params{count, x.data(), y.data()};
+      const SmallPlan plan = plan_silu(params, sizeof(T));
+      EXPECT_EQ(plan.vector == 1, shift == 1);
+      run(plan, [&] { plan.vector == 1 ? silu<T, 1>(params) : silu<T, 16 / sizeof(T)>(params); });
+      for (int i = 0; i < count; ++i) expect_near(y.data()[i], silu_of(x[i]), 1e-6 * (1 + std::fabs(x[i])));
+    }
+  }
+}
+
+TYPED_TEST(SmallKernels, TimestepEmbedding) {
+  using T = TypeParam;
+  std::vector<float> values{0, 1, 17.5F, 499, 999, 1024};
+  for (const int width : {2, 7, 256, 320}) {
+    for (const WaveOrder order : {WaveOrder::kSineFirst, WaveOrder::kCosineFirst}) {
+      for (const float shift : {0.0F, 1.0F}) {
+        if (width / 2 == 1 && shift == 1) continue;  // no frequency is meant
+        const auto count = static_cast<int>(values.size());
+        const int64_t stride = width + 1;
+        Numbers<T> y = Numbers<T>::random(count * stride, 0);
+        const TimestepEmbeddingParams params{count, width, values.data(), {y.data(), stride}, order, shift};
+        run(plan_timestep_embedding(params), [&] { timestep_embedding<T>(params); });
+        const int half = width / 2;
+        for (int row = 0; row < count; ++row) {
+          for (int i = 0; i < 2 * half; ++i) {
+            const double frequency = std::exp(-std::log(10000.0) * (i % half) / (half - double{shift}));
+            const double angle = double{values[static_cast<size_t>(row)]} * frequency;
+            const bool cosine = (i < half) == (order == WaveOrder::kCosineFirst);
+            // The frequency is known to a few units of fp32.
+            expect_near(y.data()[row * stride + i], cosine ? std::cos(angle) : std::sin(angle),
+                        2e-6 + 16 * kUnit<float> * angle);
+          }
+          if (width % 2 == 1) {
+            EXPECT_EQ(y[row * stride + width - 1], 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// A DDIM step in two: from the prediction to the clean sample and the noise, and from these to the next.
+double stepped(double x, double p, double noise, const std::vector<double>& alphas,
+               StepPrediction prediction) {
+  const double signal = std::sqrt(alphas[0]);
+  const double spread = std::sqrt(1 - alphas[0]);
+  double clean = p;
+  double e = p;
+  if (prediction == StepPrediction::kEpsilon) clean = (x - spread * p) / signal;
+  if (prediction == StepPrediction::kSample) e = (x - signal * p) / spread;
+  if (prediction == StepPrediction::kV) {
+    clean = signal * x - spread * p;
+    e = signal * p + spread * x;
+  }
+  const double eta = alphas[2];
+  const double sigma = eta * std::sqrt((1 - alphas[1]) / (1 - alphas[0]) * (1 - alphas[0] / alphas[1]));
+  return std::sqrt(alphas[1]) * clean + std::sqrt(1 - alphas[1] - sigma * sigma) * e + sigma * noise;
+}
+
+TYPED_TEST(SmallKernels, GuidedStep) {
+  using T = TypeParam;
+  constexpr double kGuidance = 7.5;
+  const std::vector<std::vector<double>> steps{{0.3, 0.5, 0}, {0.0047, 0.02, 1}, {0.9, 0.99915, 0.5}};
+  for (const StepPrediction prediction :
+       {StepPrediction::kEpsilon, StepPrediction::kV, StepPrediction::kSample}) {
+    std::vector<StepFactors> table;
+    for (const auto& step : steps) {
+      table.push_back(ddim_factors(step[0], step[1], step[2], prediction));
+      table.back().guidance = static_cast<float>(kGuidance);
+    }
+    for (int step = 0; step < 3; ++step) {
+      for (const int count : {1, 4, 63, 1030}) {
+        const int shift = count == 63 ? 1 : 0;
+        Numbers<float> x = Numbers<float>::random(count, shift);
+        Numbers<float> noise = Numbers<float>::random(count, 2 * shift);
+        Numbers<T> negative = Numbers<T>::random(count, shift);
+        Numbers<T> positive = Numbers<T>::random(count, 3 * shift);
+        Numbers<float> next(count, 0);
+        const bool noisy = steps[static_cast<size_t>(step)][2] > 0;
+        const bool guided = count != 4;
+        const GuidedStepParams params{count,
+                                      x.data(),
+                                      guided ? negative.data() : nullptr,
+                                      positive.data(),
+                                      noisy ? noise.data() : nullptr,
+                                      next.data(),
+                                      table.data(),
+                                      &step};
+        const SmallPlan plan = plan_guided_step(params, sizeof(T));
+        EXPECT_EQ(plan.vector == 1, shift == 1);
+        run(plan, [&] { plan.vector == 1 ? guided_step<T, 1>(params) : guided_step<T, 4>(params); });
+        for (int i = 0; i < count; ++i) {
+          const double p = guided ? negative[i] + kGuidance * (positive[i] - negative[i]) : positive[i];
+          const double wanted =
+              stepped(x[i], p, noisy ? noise[i] : 0, steps[static_cast<size_t>(step)], prediction);
+          const StepFactors& factors = table[static_cast<size_t>(step)];
+          const double slack =
+              4 * kUnit<float> *
+              (std::fabs(factors.latents * x[i]) + std::fabs(factors.prediction) * (std::fabs(p) + 60) +
+               std::fabs(noise[i]) + 1);
+          EXPECT_NEAR(next[i], wanted, slack);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace brume::kernels::device
