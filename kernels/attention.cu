@@ -29,9 +29,16 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Att
 }  // namespace
 
 int launch_attention(const AttentionParams& params, const AttentionShape& shape, const AttentionPlan& plan,
-                     HalfType type, CUstream_st* stream) {
-  return type == HalfType::kFp16 ? launch<device::Half>(params, shape, plan, stream)
-                                 : launch<device::Bfloat16>(params, shape, plan, stream);
+                     Element element, CUstream_st* stream) {
+  switch (element) {
+    case Element::kHalf:
+      return launch<device::Half>(params, shape, plan, stream);
+    case Element::kBfloat16:
+      return launch<device::Bfloat16>(params, shape, plan, stream);
+    case Element::kFloat:
+      break;
+  }
+  return cudaErrorInvalidValue;
 }
 
 }  // namespace brume::kernels

@@ -13,8 +13,8 @@ __global__ void __launch_bounds__(SoftmaxRows<T>::kThreads) softmax_rows_kernel(
 }
 
 /// cuBLAS counts columns first: a row-major product is the transposed one of the transposed factors.
-int multiply(const MatrixProduct& product, HalfType type, cublasHandle_t cublas) {
-  const cudaDataType_t half = type == HalfType::kFp16 ? CUDA_R_16F : CUDA_R_16BF;
+int multiply(const MatrixProduct& product, Element element, cublasHandle_t cublas) {
+  const cudaDataType_t half = element == Element::kHalf ? CUDA_R_16F : CUDA_R_16BF;
   const cudaDataType_t result = product.result == MatrixProduct::Result::kScores ? CUDA_R_32F : half;
   const float zero = 0;
   return static_cast<int>(cublasGemmEx(
@@ -34,13 +34,13 @@ int softmax(const float* scores, void* weights, int32_t rows, int32_t keys, cuda
 }  // namespace
 
 int launch_wide_attention(const AttentionParams& params, const WideShape& shape, void* workspace,
-                          HalfType type, cublasContext* cublas) {
+                          Element element, cublasContext* cublas) {
   cudaStream_t stream = nullptr;
   if (const auto error = cublasGetStream(cublas, &stream); error != CUBLAS_STATUS_SUCCESS)
     return static_cast<int>(error);
-  const auto rows_softmax = type == HalfType::kFp16 ? softmax<device::Half> : softmax<device::Bfloat16>;
+  const auto rows_softmax = element == Element::kHalf ? softmax<device::Half> : softmax<device::Bfloat16>;
   return wide_attention(params, shape, workspace,
-                        {[&](const MatrixProduct& product) { return multiply(product, type, cublas); },
+                        {[&](const MatrixProduct& product) { return multiply(product, element, cublas); },
                          [&](const float* scores, void* weights, int32_t rows, int32_t keys) {
                            return rows_softmax(scores, weights, rows, keys, stream);
                          }});

@@ -9,6 +9,6 @@ namespace brume::kernels {
 /// wide_attention by cuBLAS, whose stream the handle already has. Returns the first CUDA or cuBLAS error
 /// code, 0 for success.
 int launch_wide_attention(const AttentionParams& params, const WideShape& shape, void* workspace,
-                          HalfType type, cublasContext* cublas);
+                          Element element, cublasContext* cublas);
 
 }  // namespace brume::kernels

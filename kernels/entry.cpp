@@ -1,0 +1,98 @@
+#include "kernels/entry.h"
+
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "kernels/attention_launch.h"
+#include "kernels/group_norm_launch.h"
+#include "kernels/group_norm_plan.h"
+
+namespace {
+
+using namespace brume::kernels;
+
+AttentionShape shape_of(const BrumeAttention& call) {
+  return {call.batch, call.heads, call.queries, call.keys, call.head_dim};
+}
+
+GpuLimits limits_of(const BrumeGpu& gpu) {
+  return {gpu.multiprocessors, gpu.shared_bytes_a_block, gpu.shared_bytes_a_multiprocessor};
+}
+
+TokenStrides strides_of(const BrumeAttention& call, int tensor) {
+  const int64_t* const strides = call.strides + static_cast<ptrdiff_t>(3) * tensor;
+  return {strides[0], strides[1], strides[2]};
+}
+
+GroupNormParams params_of(const BrumeGroupNorm& call) {
+  const int64_t picture = int64_t{call.pixels} * call.channels;
+  GroupNormParams params{};
+  params.shape = {call.pictures, call.pixels, call.channels, call.groups};
+  params.parts[0] = {call.pointers[0], call.channels, call.channels, picture};
+  params.weight = call.pointers[1];
+  params.bias = call.pointers[2];
+  params.y = const_cast<void*>(call.pointers[3]);
+  params.y_pixel_stride = call.channels;
+  params.y_picture_stride = picture;
+  params.workspace = call.workspace;
+  params.eps = call.eps;
+  params.activation = call.silu != 0 ? NormActivation::kSilu : NormActivation::kNone;
+  return params;
+}
+
+GroupNormPlan plan_of(const BrumeGroupNorm& call, const BrumeGpu& gpu) {
+  const GroupNormParams params = params_of(call);
+  const int bytes = bytes_of(static_cast<Element>(call.element));
+  return plan_group_norm(params.shape, group_norm_access(params, bytes), bytes,
+                         {gpu.multiprocessors, gpu.shared_bytes_a_block, gpu.l2_bytes});
+}
+
+}  // namespace
+
+int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* stream) {
+  constexpr double kLog2E = 1.4426950408889634;
+  const AttentionShape shape = shape_of(*call);
+  const std::optional<AttentionPlan> plan = plan_attention(shape, limits_of(*gpu));
+  if (!plan) return -1;
+  const AttentionParams params{
+      .q = call->pointers[0],
+      .k = call->pointers[1],
+      .v = call->pointers[2],
+      .out = const_cast<void*>(call->pointers[3]),
+      .q_strides = strides_of(*call, 0),
+      .k_strides = strides_of(*call, 1),
+      .v_strides = strides_of(*call, 2),
+      .out_strides = strides_of(*call, 3),
+      .queries = call->queries,
+      .keys = call->keys,
+      .scale_log2 = static_cast<float>(kLog2E / std::sqrt(double{1} * call->head_dim))};
+  return launch_attention(params, shape, *plan, static_cast<Element>(call->element),
+                          static_cast<CUstream_st*>(stream));
+}
+
+int brume_attention_plan(const BrumeAttention* call, const BrumeGpu* gpu, char* text, int32_t size) {
+  const std::optional<AttentionPlan> plan = plan_attention(shape_of(*call), limits_of(*gpu));
+  if (!plan) return -1;
+  const char* const kind = plan->kind == AttentionKind::kResident ? "resident" : "streamed";
+  std::snprintf(text, static_cast<size_t>(size), "%s %dx%d, %d blocks a head, %d KiB", kind,
+                plan->tile_queries(), plan->tile_keys, plan->blocks, plan->shared_bytes / 1024);
+  return 0;
+}
+
+int brume_group_norm(const BrumeGroupNorm* call, const BrumeGpu* gpu, void* stream) {
+  return launch_group_norm(params_of(*call), plan_of(*call, *gpu), static_cast<Element>(call->element),
+                           static_cast<CUstream_st*>(stream));
+}
+
+int64_t brume_group_norm_workspace(const BrumeGroupNorm* call, const BrumeGpu* gpu) {
+  return group_norm_workspace_bytes(params_of(*call).shape, plan_of(*call, *gpu));
+}
+
+int brume_group_norm_plan(const BrumeGroupNorm* call, const BrumeGpu* gpu, char* text, int32_t size) {
+  const GroupNormPlan plan = plan_of(*call, *gpu);
+  const bool once = plan.mode == GroupNormPlan::Mode::kOneLaunch;
+  std::snprintf(text, static_cast<size_t>(size), "%s, %d slices of %d chunks, %d KiB",
+                once ? "one launch" : "two passes", plan.slices, plan.chunks, plan.shared_bytes / 1024);
+  return 0;
+}

@@ -1,0 +1,53 @@
+"""Every attention and group norm of Stable Diffusion's networks, as tools/kernel_bench times them."""
+
+from collections import namedtuple
+
+Attention = namedtuple("Attention", "model kind batch heads queries keys head_dim")
+GroupNorm = namedtuple("GroupNorm", "model batch channels side groups silu")
+
+GUIDED = 2  # pictures in a UNet call: with and without the words
+
+# model: (side of the latents, per level with attention: (divisor of the side, heads, head_dim)).
+UNETS = {
+    "sd15-512": (64, [(1, 8, 40), (2, 8, 80), (4, 8, 160), (8, 8, 160)]),
+    "sd15-768": (96, [(1, 8, 40), (2, 8, 80), (4, 8, 160), (8, 8, 160)]),
+    "sd21-768": (96, [(1, 5, 64), (2, 10, 64), (4, 20, 64), (8, 20, 64)]),
+    "sdxl-1024": (128, [(2, 10, 64), (4, 20, 64)]),
+}
+# model: (side, [(channels of a norm, divisor of the side)]): the residual blocks' norms with SiLU.
+NORMS = {
+    "sd15-512": (64, [(320, 1), (320, 2), (640, 2), (640, 4), (1280, 4), (1280, 8), (2560, 8), (2560, 4), (1920, 4),
+                      (1920, 2), (1280, 2), (960, 2), (960, 1), (640, 1)]),
+    "sd15-768": (96, [(320, 1), (640, 2), (1280, 4), (2560, 8), (1920, 2), (960, 1)]),
+    "sd21-768": (96, [(320, 1), (640, 2), (1280, 4), (1280, 8), (1920, 4), (640, 1)]),
+    "sdxl-1024": (128, [(320, 1), (320, 2), (640, 2), (640, 4), (1280, 4), (2560, 4), (1920, 4), (1920, 2), (1280, 2),
+                        (960, 2), (960, 1), (640, 1)]),
+}
+# The autoencoder decodes one picture at a time: (channels, side) of its norms.
+DECODERS = {
+    "vae-512": [(512, 64), (512, 128), (512, 256), (256, 256), (256, 512), (128, 512)],
+    "vae-1024": [(512, 128), (512, 256), (512, 512), (256, 512), (256, 1024), (128, 1024)],
+}
+
+
+def attentions():
+    shapes = []
+    for model, (side, levels) in UNETS.items():
+        for divisor, heads, head_dim in levels:
+            tokens = (side // divisor) ** 2
+            shapes.append(Attention(model, "self", GUIDED, heads, tokens, tokens, head_dim))
+            shapes.append(Attention(model, "cross", GUIDED, heads, tokens, 77, head_dim))
+    for prompt in (154, 231):
+        shapes.append(Attention("sd15-512", "cross", GUIDED, 8, 4096, prompt, 40))
+    return shapes
+
+
+def group_norms():
+    shapes = []
+    for model, (side, norms) in NORMS.items():
+        for channels, divisor in norms:
+            shapes.append(GroupNorm(model, GUIDED, channels, side // divisor, 32, True))
+    for model, norms in DECODERS.items():
+        for channels, side in norms:
+            shapes.append(GroupNorm(model, 1, channels, side, 32, True))
+    return shapes
