@@ -125,8 +125,10 @@ TEST(WideAttention, WalksOverPicturesAndBlocks) {
                                .scale_log2 = 1.4426950F / std::sqrt(8.0F)};
   // The products are slow here: the rows that are compared are the only ones computed.
   int products = 0;
+  int rows = 0;
   const auto product = [&](MatrixProduct one) {
     ++products;
+    rows += one.rows;
     one.rows = 2;
     return multiply(one);
   };
@@ -135,6 +137,7 @@ TEST(WideAttention, WalksOverPicturesAndBlocks) {
   };
   ASSERT_EQ(wide_attention(params, shape, workspace.data(), {product, rows_softmax}), 0);
   EXPECT_EQ(products, 2 * 2 * 2);
+  EXPECT_EQ(rows, 2 * 2 * 70);  // every row of both pictures, by both products
   for (const int picture : {0, 1}) {
     for (const int token : {0, wide_block_rows(shape) + 1}) {
       std::vector<double> sums(8);

@@ -43,6 +43,81 @@ ATTENTION = [
     bug("no swizzle", "kernels/device/fragment.h", "(chunk ^ (row >> (3 - kTwos) & ((1 << kTwos) - 1)))", "chunk"),
 ]
 
+NORM, MOMENTS = "kernels/group_norm_kernel.h", "kernels/moments.h"
+
+GROUP_NORM = [
+    bug("no barrier before the statistics are read", NORM, "        settle(work);\n      }\n      block_barrier();", "        settle(work);\n      }"),
+    bug("no barrier after the moments are shown", NORM, "      if (spans() == 2) show(high, 1);\n    }\n    block_barrier();", "      if (spans() == 2) show(high, 1);\n    }"),
+    bug("second pass: no barrier", NORM, "    settle(work);\n    block_barrier();\n    for", "    settle(work);\n    for"),
+    bug("first wait leaves one group too many on its way", NORM, "copy_async_wait<3>();", "copy_async_wait<4>();"),
+    bug("last wait leaves a group on its way", NORM, "copy_async_wait<0>();", "copy_async_wait<1>();"),
+    bug("groups meet without waiting for all", NORM, "static_cast<unsigned>(plan_.chunks));", "static_cast<unsigned>(plan_.chunks - 1));"),
+    bug("meeting not left for the next launch", NORM, "store_global(meeting + 2 - phase, 0U);", ""),
+    bug("pixels of the last chunk off by one", NORM, "const int pixels = smaller(plan.chunk_pixels, params.shape.pixels - first);",
+        "const int pixels = smaller(plan.chunk_pixels, params.shape.pixels - first + 1);"),
+    bug("groups of the last slice not cut", NORM, "smaller(plan.slice_groups, params.shape.groups - work.first_group)", "plan.slice_groups"),
+    bug("second part read at the wrong channel", NORM, "(channel_ - (second ? params.parts[0].channels : 0))", "channel_"),
+    bug("stride of the second part forgotten", NORM, "from_step_ = work.rows * part.pixel_stride;", "from_step_ = work.rows * params.parts[0].pixel_stride;"),
+    bug("embedding not in the mean", NORM, "mean_[i] + added[i], squares_[i]}", "mean_[i], squares_[i]}"),
+    bug("embedding not added to the values", NORM, "multiply_add(added[i] - mean, scale_[i]", "multiply_add(-mean, scale_[i]"),
+    bug("vector over two groups taken for one", NORM, "if (column.split() < kVector) high", "if (false) high"),
+    bug("eps forgotten", NORM, "reciprocal_root(variance + params_.eps)", "reciprocal_root(variance)"),
+    bug("distance of the means forgotten", MOMENTS, "multiply_add(apart * apart * a.count, share, a.squares + b.squares)", "a.squares + b.squares"),
+    bug("merge over half of the warp", MOMENTS, "mask = 16; mask > 0; mask /= 2) {\n    const Moments", "mask = 8; mask > 0; mask /= 2) {\n    const Moments"),
+    bug("SiLU left out", NORM, "silu_ ? x * sigmoid(x) : x", "x"),
+    bug("one lane shows the wrong squares", NORM, "(place + 2 * threads()).store(mine.squares);", "(place + 2 * threads()).store(mine.mean);"),
+]
+
+LAYER, GEGLU = "kernels/layer_norm_kernel.h", "kernels/geglu_kernel.h"
+STEP, WAVES, SILU = "kernels/guided_step_kernel.h", "kernels/timestep_embedding_kernel.h", "kernels/silu_kernel.h"
+
+SMALL = [
+    bug("layer norm: a row too many", LAYER, "if (row_ >= params_.rows) return;", "if (row_ > params_.rows) return;"),
+    bug("layer norm: warps share a row's place", LAYER, "(warp() * ceil_div(vectors_, 32) * 32 + lane())", "(lane())"),
+    bug("layer norm: mean over half of the warp", LAYER, "mask = 16; mask > 0", "mask = 8; mask > 0"),
+    bug("layer norm: squares not centred", LAYER, "const float off = to_float(values[j]) - mean;", "const float off = to_float(values[j]);"),
+    bug("layer norm: residual forgotten", LAYER, "if (residual) values[k] = plus(values[k], added[k]);", ""),
+    bug("layer norm: sum not written", LAYER, "if (params_.sum.data != nullptr) store_global", "if (false) store_global"),
+    bug("layer norm: eps forgotten", LAYER, "reciprocal_root(variance + params_.eps)", "reciprocal_root(variance)"),
+    bug("layer norm: stride of x taken for the width", LAYER, "row_ * matrix.stride + i * kVector;\n  }\n  BRUME_DEVICE T*",
+        "row_ * params_.width + i * kVector;\n  }\n  BRUME_DEVICE T*"),
+    bug("geglu: gate and value exchanged", GEGLU, "to_float(value[i]) * gelu(to_float(gate[i]))", "to_float(gate[i]) * gelu(to_float(value[i]))"),
+    bug("geglu: gelu by its logistic approximation", GEGLU, "multiply_add(half, error_function(x * kRootHalf), half)",
+        "x / (1.0F + exp2_fast(-2.4554F * x))"),
+    bug("geglu: gate read in the wrong place", GEGLU, "from + params.width)", "from + params.width - kVector)"),
+    bug("geglu: a vector too many", GEGLU, "if (index >= int64_t{params.rows} * columns) return;", "if (index > int64_t{params.rows} * columns) return;"),
+    bug("guided step: guidance the wrong way round", STEP, "to_float(positive[i]) - without, without)", "without - to_float(positive[i]), without)"),
+    bug("guided step: noise forgotten", STEP, "factors.noise * noise[i]", "0.0F"),
+    bug("guided step: always the first row of the table", STEP, "params.table + load_global<int>(params.step)", "params.table"),
+    bug("guided step: tail forgotten", STEP, "for (int64_t i = first; i < params.count; ++i) guided", "for (int64_t i = first; i < params.count - 1; ++i) guided"),
+    bug("timestep embedding: orders exchanged", WAVES, "params.order == WaveOrder::kCosineFirst", "params.order == WaveOrder::kSineFirst"),
+    bug("timestep embedding: shift forgotten", WAVES, "static_cast<float>(half) - params.freq_shift", "static_cast<float>(half)"),
+    bug("timestep embedding: odd end not written", WAVES, "store_global(y + params.width - 1, from_float<T>(0));", ""),
+    bug("timestep embedding: angle not reduced", WAVES, "reduced_angle(load_global<float>(params.values + row) * exponential(exponent))",
+        "load_global<float>(params.values + row) * exponential(exponent) * 1.00001F"),
+    bug("silu: tail beyond the end", SILU, "if (first + kVector <= params.count)", "if (first <= params.count)"),
+    bug("silu: sign of the exponent", "kernels/moments.h", "exp2_fast(-kLog2E * x)", "exp2_fast(kLog2E * x)"),
+]
+
+ROWS = "kernels/softmax_rows_kernel.h"
+
+WIDE = [
+    bug("no barrier before the warps are joined", ROWS, "device::block_barrier();\n", ""),
+    bug("joined over half of the warp", ROWS, "mask = 16; mask > 0", "mask = 8; mask > 0"),
+    bug("one warp forgotten", ROWS, "warp = 0; warp < kWarps", "warp = 1; warp < kWarps"),
+    bug("sum not rescaled", ROWS, "sum * device::exp2_fast(largest - peak)", "sum"),
+    bug("no guard against rows of -inf", ROWS, "if (peak == -device::infinity()) return;", ""),
+    bug("wrong row", ROWS, "static_cast<int64_t>(device::block_x()) * params.columns", "static_cast<int64_t>(device::block_x()) * (params.columns - 1)"),
+    bug("a column too many", ROWS, "i < params.columns; i += kThreads) {\n", "i <= params.columns; i += kThreads) {\n"),
+    bug("scores of the exponent not scaled", ROWS, "device::multiply_add(scores[i], kLog2E, -largest)", "(scores[i] - largest)"),
+    bug("wide: blocks walk over too many rows", "kernels/attention_wide.cpp", "std::min(block, shape.queries - first)", "block"),
+    bug("wide: pictures not told apart", "kernels/attention_wide.cpp", "half_at(params.k, picture * params.k_strides.picture)", "half_at(params.k, 0)"),
+    bug("wide: scale forgotten", "kernels/attention_wide.cpp", "params.scale_log2 * kLn2", "params.scale_log2"),
+]
+
 SUITES = {
     "attention": {"sources": ["tests/attention_kernel_test.cpp", "kernels/attention_plan.cpp"], "bugs": ATTENTION},
+    "group_norm": {"sources": ["tests/group_norm_kernel_test.cpp", "kernels/group_norm_plan.cpp"], "bugs": GROUP_NORM},
+    "small": {"sources": ["tests/small_kernels_test.cpp", "kernels/small_plan.cpp"], "bugs": SMALL},
+    "wide": {"sources": ["tests/attention_wide_test.cpp", "kernels/attention_wide.cpp"], "bugs": WIDE},
 }

@@ -137,8 +137,9 @@ void Block::order(const std::vector<Thread*>& threads) {
 
 void Block::order_warp(int warp) {
   std::vector<Thread*> lanes;
-  for (int lane = 0; lane < kWarpSize; ++lane)
-    lanes.push_back(&threads_[static_cast<size_t>(warp * kWarpSize + lane)]);
+  for (Thread& thread : threads_) {
+    if (thread.warp() == warp) lanes.push_back(&thread);
+  }
   order(lanes);
 }
 

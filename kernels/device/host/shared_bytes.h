@@ -37,6 +37,12 @@ class SharedBytes {
     bool copying = false;
   };
 
+  Access& last_read(int unit, int warp) {
+    return reads_[static_cast<size_t>(unit) * static_cast<size_t>(warps_) + static_cast<size_t>(warp)];
+  }
+  const Access& last_read(int unit, int warp) const {
+    return reads_[static_cast<size_t>(unit) * static_cast<size_t>(warps_) + static_cast<size_t>(warp)];
+  }
   std::string check_place(int offset, int count) const;
   std::string check_order(int unit, const Clock& clock, int thread, bool writes) const;
 
