@@ -17,7 +17,7 @@
 //
 // Registers, the most over sm_80, 86, 89, 90a and 120, as the bounds promise two blocks of 512 threads;
 // nothing spills and nothing lies in local memory:
-//   one launch: 64 (vectors), 64 (scalars)   first pass: 64, 56   second pass: 64, 56
+//   one launch: 64 (vectors), 64 (scalars)   first pass: 64, 56   second pass: 64, 53
 // Shared memory is the plan's: one launch at most half of a multiprocessor's, with its tile; two passes 6 to
 // 12 KiB.
 namespace brume::kernels::device {
