@@ -12,6 +12,7 @@ namespace brume::kernels {
 namespace {
 
 constexpr int kMostThreads = 512;
+constexpr int kSharedBytesUnasked = 48 << 10;  // a kernel has these without asking
 
 template <class T, int kVector>
 __global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
@@ -37,10 +38,11 @@ __global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
 template <class T, int kVector>
 int launch_one(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
   const auto kernel = group_norm_one_launch<T, kVector>;
-  // Beyond 48 KiB only on demand.
-  cudaError_t error =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared_bytes);
-  if (error != cudaSuccess) return error;
+  if (plan.shared_bytes > kSharedBytesUnasked) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared_bytes);
+    if (error != cudaSuccess) return error;
+  }
   cudaLaunchAttribute cooperative{};
   cooperative.id = cudaLaunchAttributeCooperative;
   cooperative.val.cooperative = 1;

@@ -3,6 +3,15 @@
 #include "kernels/moments.h"
 #include "kernels/small_params.h"
 
+// Layer norm on paper, fp16, with a residual added and the sum kept: two reads, two writes, 9 FLOP an
+// element.
+//
+//   rows x width   moved     FLOP   A100    RTX 4090   H200    bound by
+//   8192 x 320     21 MB     24 M   15 us   22 us      6 us    memory
+//   8192 x 640     42 MB     47 M   28 us   43 us      10 us   memory
+//
+// Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 56 (float), 72
+// (Bfloat16), 56 (Half), scalars 40. Shared memory: a row a warp, at most 48 KiB a block.
 namespace brume::kernels::device {
 
 /// Layer norm of rows, a warp each, which keeps its row in shared memory: every lane its own vectors, so that

@@ -43,7 +43,7 @@ ATTENTION = [
     bug("no swizzle", "kernels/device/fragment.h", "(chunk ^ (row >> (3 - kTwos) & ((1 << kTwos) - 1)))", "chunk"),
 ]
 
-NORM, MOMENTS = "kernels/group_norm_kernel.h", "kernels/moments.h"
+NORM, COLUMN, MOMENTS = "kernels/group_norm_kernel.h", "kernels/group_norm_column.h", "kernels/moments.h"
 
 GROUP_NORM = [
     bug("no barrier before the statistics are read", NORM, "        settle(work);\n      }\n      block_barrier();", "        settle(work);\n      }"),
@@ -53,12 +53,12 @@ GROUP_NORM = [
     bug("last wait leaves a group on its way", NORM, "copy_async_wait<0>();", "copy_async_wait<1>();"),
     bug("groups meet without waiting for all", NORM, "static_cast<unsigned>(plan_.chunks));", "static_cast<unsigned>(plan_.chunks - 1));"),
     bug("meeting not left for the next launch", NORM, "store_global(meeting + 2 - phase, 0U);", ""),
-    bug("pixels of the last chunk off by one", NORM, "const int pixels = smaller(plan.chunk_pixels, params.shape.pixels - first);",
+    bug("pixels of the last chunk off by one", COLUMN, "const int pixels = smaller(plan.chunk_pixels, params.shape.pixels - first);",
         "const int pixels = smaller(plan.chunk_pixels, params.shape.pixels - first + 1);"),
-    bug("groups of the last slice not cut", NORM, "smaller(plan.slice_groups, params.shape.groups - work.first_group)", "plan.slice_groups"),
-    bug("second part read at the wrong channel", NORM, "(channel_ - (second ? params.parts[0].channels : 0))", "channel_"),
-    bug("stride of the second part forgotten", NORM, "from_step_ = work.rows * part.pixel_stride;", "from_step_ = work.rows * params.parts[0].pixel_stride;"),
-    bug("embedding not in the mean", NORM, "mean_[i] + added[i], squares_[i]}", "mean_[i], squares_[i]}"),
+    bug("groups of the last slice not cut", COLUMN, "smaller(plan.slice_groups, params.shape.groups - work.first_group)", "plan.slice_groups"),
+    bug("second part read at the wrong channel", COLUMN, "(channel_ - (second ? params.parts[0].channels : 0))", "channel_"),
+    bug("stride of the second part forgotten", COLUMN, "from_step_ = work.rows * part.pixel_stride;", "from_step_ = work.rows * params.parts[0].pixel_stride;"),
+    bug("embedding not in the mean", COLUMN, "mean_[i] + added[i], squares_[i]}", "mean_[i], squares_[i]}"),
     bug("embedding not added to the values", NORM, "multiply_add(added[i] - mean, scale_[i]", "multiply_add(-mean, scale_[i]"),
     bug("vector over two groups taken for one", NORM, "if (column.split() < kVector) high", "if (false) high"),
     bug("eps forgotten", NORM, "reciprocal_root(variance + params_.eps)", "reciprocal_root(variance)"),
