@@ -32,11 +32,11 @@ std::atomic<const char*> unfinished_file = nullptr;
 /// The temporary file of one atomic write: gone with the object unless it was renamed.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::filesystem::path& target) {
-    const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
+  /// In `directory`; `name` is for the message.
+  TemporaryFile(const std::filesystem::path& directory, const std::string& name) {
     name_ = (directory / ".brume.XXXXXX.tmp").string();
     fd_ = ::mkostemps(name_.data(), 4, O_CLOEXEC);
-    if (fd_ < 0) output_error(target.string(), errno);
+    if (fd_ < 0) output_error(name, errno);
     unfinished_file = name_.c_str();
     // mkostemps makes the file private; give it the mode that an ordinary creation would.
     const mode_t mask = ::umask(0);
@@ -119,7 +119,7 @@ void remove_unfinished_file() {
 }
 
 void check_can_create(const std::filesystem::path& directory) {
-  const TemporaryFile probe(directory / "file");
+  const TemporaryFile probe(directory, directory.string());
 }
 
 InputFile::InputFile(std::filesystem::path path, ExitCode code) : path_(std::move(path)), code_(code) {
@@ -179,7 +179,7 @@ void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts, Existing existing) {
   if (existing == Existing::kReplace && is_special(path)) return write_into(path, parts);
   const std::filesystem::path target = existing == Existing::kReplace ? written_place(path) : path;
-  TemporaryFile temporary(target);
+  TemporaryFile temporary(target.has_parent_path() ? target.parent_path() : ".", path.string());
   for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, path.string());
   int failed_sync = 0;
   do {

@@ -114,7 +114,7 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 void check_options(const GenerateOptions& options) {
   const PictureOptions& picture = options.picture;
   const RunOptions& run = options.run;
-  if (picture.seed > std::numeric_limits<int64_t>::max() - run.batch_count)
+  if (picture.seed > std::numeric_limits<int64_t>::max() - (run.batch_count - 1))
     refuse("--seed",
            "the seeds of all pictures must be at most " + std::to_string(std::numeric_limits<int64_t>::max()),
            "use a smaller seed");

@@ -1,6 +1,7 @@
 #include "kernels/device/host/grid.h"
 
 #include <algorithm>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string_view>
@@ -177,14 +178,24 @@ void Block::settle_accesses(int warp) {
 Report run_grid(const Launch& launch, const std::function<void()>& kernel) {
   if (launch.threads < kWarpSize || launch.threads % kWarpSize != 0)
     throw std::invalid_argument("a block's threads must be a multiple of 32");
+  constexpr int kPatience = 1000;  // rounds in which nothing moved, though some blocks rested
   Report report;
   std::deque<Block> blocks;
+  std::mt19937 random(static_cast<uint32_t>(launch.x * 31 + launch.y));
+  int resting = 0;
   const auto finish = [&] {
     while (report.faults.empty() &&
            !std::all_of(blocks.begin(), blocks.end(), [](const Block& b) { return b.ended(); })) {
       bool moved = false;
-      for (Block& block : blocks) moved = (report.faults.empty() && block.advance()) || moved;
-      if (!moved) blocks.front().fail(blocks.front().standstill());
+      bool all_asked = true;
+      for (Block& block : blocks) {
+        // Blocks owe each other no fairness: now one, now another falls behind.
+        const bool rests = blocks.size() > 1 && random() % 2 == 0;
+        all_asked = all_asked && !rests;
+        moved = (!rests && report.faults.empty() && block.advance()) || moved;
+      }
+      resting = moved ? 0 : resting + (all_asked ? kPatience : 1);
+      if (resting >= kPatience) blocks.front().fail(blocks.front().standstill());
     }
     blocks.clear();
   };
