@@ -23,6 +23,10 @@ void pause(Thread& thread) { thread.fiber->pause(); }
 
 }  // namespace
 
+void join(Clock& to, const Clock& from) {
+  for (size_t i = 0; i < from.size(); ++i) to[i] = std::max(to[i], from[i]);
+}
+
 Thread& current() {
   if (running() == nullptr) throw std::logic_error("no kernel is running");
   return *running();
@@ -55,7 +59,7 @@ Block::Block(const Launch& launch, std::array<int, 3> place, Report& report)
       warps_(static_cast<size_t>(launch.threads / kWarpSize)),
       instructions_(warps_.size()) {
   for (int i = 0; i < launch.threads; ++i) {
-    threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads), 0)});
+    threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads + kMostMbarriers), 0)});
     threads_.back().clock[static_cast<size_t>(i)] = 1;
   }
 }
@@ -125,9 +129,7 @@ void Block::meet_in_warp(Thread& thread, const char* name, void* operand,
 
 void Block::order(const std::vector<Thread*>& threads) {
   Clock joined = threads.front()->clock;
-  for (const Thread* thread : threads) {
-    for (size_t i = 0; i < joined.size(); ++i) joined[i] = std::max(joined[i], thread->clock[i]);
-  }
+  for (const Thread* thread : threads) join(joined, thread->clock);
   for (Thread* thread : threads) {
     thread->clock = joined;
     ++thread->clock[static_cast<size_t>(thread->index)];
@@ -145,15 +147,32 @@ void Block::order_warp(int warp) {
 void Block::meet(Thread& thread, int id, int count) {
   Barrier& barrier = barriers_[id];
   barrier.arrived.push_back(&thread);
-  if (static_cast<int>(barrier.arrived.size()) < count) {
-    const int64_t before = barrier.finished;
-    wait(thread, "a barrier", [&barrier, before] { return barrier.finished > before; });
-    return;
-  }
+  if (finish(barrier, count)) return;
+  const int64_t before = barrier.finished;
+  wait(thread, "a barrier", [&barrier, before] { return barrier.finished > before; });
+}
+
+void Block::arrive(Thread& thread, int id, int count) {
+  Barrier& barrier = barriers_[id];
+  ++barrier.passing;
+  barrier.heard.resize(thread.clock.size());
+  join(barrier.heard, thread.clock);
+  ++thread.clock[static_cast<size_t>(thread.index)];
+  finish(barrier, count);
+}
+
+bool Block::finish(Barrier& barrier, int count) {
+  if (static_cast<int>(barrier.arrived.size()) + barrier.passing < count) return false;
   for (int warp = 0; warp < static_cast<int>(warps_.size()); ++warp) settle_accesses(warp);
-  order(barrier.arrived);
+  if (!barrier.arrived.empty()) {
+    join(barrier.arrived.front()->clock, barrier.heard);
+    order(barrier.arrived);
+  }
   barrier.arrived.clear();
+  barrier.passing = 0;
+  barrier.heard.clear();
   ++barrier.finished;
+  return true;
 }
 
 void Block::count_access(Thread& thread, bool store, int offset, int bytes) {

@@ -1,0 +1,124 @@
+#pragma once
+#include "kernels/attention_hopper_tile.h"
+
+// Attention for sm_90a. On paper, one block's step of 128 queries and 128 keys on a multiprocessor of an H100
+// or H200 (2048 products and 16 exponentials a clock, 128 bytes of shared memory):
+//   head_dim                    40    64    80   128   160
+//   products, clocks           704  1024  1280  2048  2560   (48 + 40 columns at head_dim 40)
+//   exponentials, clocks      1024  1024  1024  1024  1024
+//   shared memory, clocks      600   768   960  1536  1920   (k and v read by both groups and written, q
+//   read)
+// At head_dim 40 the exponentials are the bound, from 64 on the products: the two consumer groups take turns,
+// one at its exponentials while the other's products run. 128 queries a block give SD1.5's 64x64 level (2 x 8
+// heads, 4096 tokens) 512 blocks, 3.9 waves of 132.
+namespace brume::kernels {
+
+struct HopperAttentionParams {
+  device::TensorMap q;
+  device::TensorMap k;
+  device::TensorMap v;
+  void* out;
+  TokenStrides out_strides;
+  int32_t queries;
+  int32_t keys;
+  float scale_log2;  // the scale times the binary logarithm of e
+};
+
+/// One warp group loads, two compute. `Tile` is a HopperTile.
+template <class Tile>
+struct HopperAttention {
+  using T = typename Tile::Element;
+  static constexpr int kSharedBytes = HopperMemory<Tile>::kBytes;
+
+  BRUME_DEVICE static void run(const HopperAttentionParams& params) {
+    const HopperMemory<Tile> memory(device::swizzled_shared_memory());
+    if (device::thread() == 0) memory.init_barriers();
+    device::block_barrier();
+    if (device::warp_group() == 0) {
+      device::fewer_registers<24>();
+      if (device::warp() == 0 && device::elected()) produce(params, memory);
+    } else {
+      device::more_registers<240>();
+      consume(params, memory, device::warp_group() - 1);
+    }
+  }
+
+ private:
+  BRUME_DEVICE static int tiles(const HopperAttentionParams& params) {
+    return (params.keys + Tile::kKeys - 1) / Tile::kKeys;
+  }
+
+  BRUME_DEVICE static void produce(const HopperAttentionParams& params, const HopperMemory<Tile>& memory) {
+    const auto load = [](Bytes to, int rows, const device::TensorMap& map, int row, device::Mbarrier full) {
+      device::mbarrier_arrive_expect(full, Tile::kPanels * rows * Tile::kRowBytes);
+      BRUME_UNROLL
+      for (int panel = 0; panel < Tile::kPanels; ++panel) {
+        device::copy_tile_async(to + panel * rows * Tile::kRowBytes, map,
+                                {panel * Tile::kPanelColumns, device::block_y(), row, device::block_z()},
+                                full);
+      }
+    };
+    load(memory.queries(), Tile::kQueries, params.q, device::block_x() * Tile::kQueries,
+         memory.queries_full());
+    for (int tile = 0; tile < tiles(params); ++tile) {
+      const int stage = tile % Tile::kStages;
+      const int parity = tile / Tile::kStages % 2;
+      // Nobody has used a stage before its first round.
+      device::mbarrier_wait(memory.keys_empty(stage), 1 - parity);
+      load(memory.keys(stage), Tile::kKeys, params.k, tile * Tile::kKeys, memory.keys_full(stage));
+      device::mbarrier_wait(memory.values_empty(stage), 1 - parity);
+      load(memory.values(stage), Tile::kKeys, params.v, tile * Tile::kKeys, memory.values_full(stage));
+    }
+  }
+
+  BRUME_DEVICE static void release(device::Mbarrier empty) {
+    if (device::lane() == 0) device::mbarrier_arrive(empty);
+  }
+
+  /// The products of a tile's scores are started together with those of the tile before it with its values,
+  /// so that the tensor cores have work while the group takes its softmax.
+  BRUME_DEVICE static void consume(const HopperAttentionParams& params, const HopperMemory<Tile>& memory,
+                                   int group) {
+    const int count = tiles(params);
+    const Bytes queries = memory.queries() + group * Tile::kGroupRows * Tile::kRowBytes;
+    HopperRows<Tile> rows;
+    HopperTurns turns(group, count);
+    device::mbarrier_wait(memory.queries_full(), 0);
+    for (int tile = 0; tile < count; ++tile) {
+      const int stage = tile % Tile::kStages;
+      const int before = (tile + Tile::kStages - 1) % Tile::kStages;  // the stage of the tile before
+      device::mbarrier_wait(memory.keys_full(stage), tile / Tile::kStages % 2);
+      turns.wait();
+      device::group_fence();
+      rows.start_scores(queries, memory.keys(stage));
+      device::group_commit();
+      if (tile > 0) {
+        device::mbarrier_wait(memory.values_full(before), (tile - 1) / Tile::kStages % 2);
+        rows.start_output(memory.values(before));
+      }
+      device::group_commit();
+      turns.pass();
+      device::group_wait<1>(rows.scores);
+      release(memory.keys_empty(stage));
+      if (tile + 1 == count) rows.mask(params.keys - tile * Tile::kKeys);
+      float shrink[2];
+      rows.take_softmax(params.scale_log2, shrink);
+      device::group_wait<0>(rows.output);
+      if (tile > 0) release(memory.values_empty(before));
+      rows.scale_output(shrink);
+      rows.pack_weights();
+    }
+    const int stage = (count - 1) % Tile::kStages;
+    device::mbarrier_wait(memory.values_full(stage), (count - 1) / Tile::kStages % 2);
+    rows.start_output(memory.values(stage));
+    device::group_commit();
+    device::group_wait<0>(rows.output);
+    rows.finish();
+    T* const out = static_cast<T*>(params.out) + device::block_z() * params.out_strides.picture +
+                   device::block_y() * params.out_strides.head;
+    rows.store(out, params.out_strides.token, device::block_x() * Tile::kQueries + group * Tile::kGroupRows,
+               params.queries);
+  }
+};
+
+}  // namespace brume::kernels
