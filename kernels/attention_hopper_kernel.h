@@ -83,35 +83,45 @@ struct HopperAttention {
     const Bytes queries = memory.queries() + group * Tile::kGroupRows * Tile::kRowBytes;
     HopperRows<Tile> rows;
     HopperTurns turns(group, count);
+    float shrink[2];
+    // Ends by waiting for what the next products need. The loop in this wait also keeps the assembler from
+    // moving the one for the products at work before the exponentials, where nothing would overlap.
+    const auto take_softmax = [&](int tile) {
+      if (tile + 1 == count) rows.mask(params.keys - tile * Tile::kKeys);
+      rows.take_softmax(params.scale_log2, shrink);
+      const bool more = tile + 1 < count;
+      const int next = more ? tile + 1 : tile;
+      const int stage = next % Tile::kStages;
+      device::mbarrier_wait(more ? memory.keys_full(stage) : memory.values_full(stage),
+                            next / Tile::kStages % 2);
+    };
+
     device::mbarrier_wait(memory.queries_full(), 0);
-    for (int tile = 0; tile < count; ++tile) {
+    device::mbarrier_wait(memory.keys_full(0), 0);
+    turns.wait();
+    rows.start_scores(queries, memory.keys(0));
+    turns.pass();
+    device::group_wait<0>(rows.scores);
+    release(memory.keys_empty(0));
+    take_softmax(0);
+    rows.pack_weights();
+    for (int tile = 1; tile < count; ++tile) {
       const int stage = tile % Tile::kStages;
-      const int before = (tile + Tile::kStages - 1) % Tile::kStages;  // the stage of the tile before
-      device::mbarrier_wait(memory.keys_full(stage), tile / Tile::kStages % 2);
+      const int before = (tile - 1) % Tile::kStages;  // the stage of the tile before
       turns.wait();
-      device::group_fence();
       rows.start_scores(queries, memory.keys(stage));
-      device::group_commit();
-      if (tile > 0) {
-        device::mbarrier_wait(memory.values_full(before), (tile - 1) / Tile::kStages % 2);
-        rows.start_output(memory.values(before));
-      }
-      device::group_commit();
+      device::mbarrier_wait(memory.values_full(before), (tile - 1) / Tile::kStages % 2);
+      rows.start_output(memory.values(before));
       turns.pass();
       device::group_wait<1>(rows.scores);
       release(memory.keys_empty(stage));
-      if (tile + 1 == count) rows.mask(params.keys - tile * Tile::kKeys);
-      float shrink[2];
-      rows.take_softmax(params.scale_log2, shrink);
+      take_softmax(tile);
       device::group_wait<0>(rows.output);
-      if (tile > 0) release(memory.values_empty(before));
+      release(memory.values_empty(before));
       rows.scale_output(shrink);
       rows.pack_weights();
     }
-    const int stage = (count - 1) % Tile::kStages;
-    device::mbarrier_wait(memory.values_full(stage), (count - 1) / Tile::kStages % 2);
-    rows.start_output(memory.values(stage));
-    device::group_commit();
+    rows.start_output(memory.values((count - 1) % Tile::kStages));
     device::group_wait<0>(rows.output);
     rows.finish();
     T* const out = static_cast<T*>(params.out) + device::block_z() * params.out_strides.picture +

@@ -123,17 +123,18 @@ struct HopperRows {
 
   /// Starts Q K^T; `queries` is the group's first row in the first panel.
   BRUME_DEVICE void start_scores(Bytes queries, Bytes keys) {
-    constexpr int kEightRows = 8 * Tile::kRowBytes;
+    const uint64_t left = device::describe_matrix(queries, 16, 8 * Tile::kRowBytes, Tile::kSwizzle);
+    const uint64_t right = device::describe_matrix(keys, 16, 8 * Tile::kRowBytes, Tile::kSwizzle);
+    device::group_fence();
     BRUME_UNROLL
     for (int step = 0; step < Tile::kDepthSteps; ++step) {
       const int panel = 32 * step / Tile::kRowBytes;
       const int inside = 32 * step % Tile::kRowBytes;
-      const Bytes left = queries + (panel * Tile::kQueries * Tile::kRowBytes + inside);
-      const Bytes right = keys + (panel * Tile::kKeys * Tile::kRowBytes + inside);
       device::group_multiply<T, Tile::kKeys>(
-          scores, device::describe_matrix(left, 16, kEightRows, Tile::kSwizzle),
-          device::describe_matrix(right, 16, kEightRows, Tile::kSwizzle), step > 0);
+          scores, device::advance_matrix(left, panel * Tile::kQueries * Tile::kRowBytes + inside),
+          device::advance_matrix(right, panel * Tile::kKeys * Tile::kRowBytes + inside), step > 0);
     }
+    device::group_commit();
   }
 
   /// Starts the sum of the weights times the values.
@@ -142,13 +143,14 @@ struct HopperRows {
     device::pin_registers(weights);
     device::pin_registers(output);
     device::group_fence();
+    const uint64_t right =
+        device::describe_matrix(values, Tile::kKeys * Tile::kRowBytes, 8 * Tile::kRowBytes, Tile::kSwizzle);
     BRUME_UNROLL
     for (int step = 0; step < kKeySteps; ++step) {
-      const uint64_t right =
-          device::describe_matrix(values + step * 16 * Tile::kRowBytes, Tile::kKeys * Tile::kRowBytes,
-                                  8 * Tile::kRowBytes, Tile::kSwizzle);
-      device::group_multiply<T, Tile::kHeadDim>(output, weights[step], right, 1);
+      device::group_multiply<T, Tile::kHeadDim>(
+          output, weights[step], device::advance_matrix(right, step * 16 * Tile::kRowBytes), 1);
     }
+    device::group_commit();
   }
 
   /// Keys from `count` on do not exist.
@@ -186,6 +188,8 @@ struct HopperRows {
       }
       sum[half] = device::multiply_add(sum[half], shrink[half], added);
     }
+    // Done here, while products are at work, not when the compiler finds the exponentials needed.
+    device::pin_registers(scores);
   }
 
   /// The accumulators of sixteen keys are, packed, the left factor's registers.

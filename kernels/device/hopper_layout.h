@@ -40,6 +40,11 @@ constexpr uint64_t matrix_descriptor(const MatrixPlace& place) {
   return encode(place.address) | encode(place.leading) << 16 | encode(place.stride) << 32 | mode << 62;
 }
 
+/// The same matrix, `bytes` further on: a multiple of 16.
+constexpr uint64_t advance_matrix(uint64_t descriptor, int bytes) {
+  return descriptor + static_cast<uint64_t>(bytes >> 4);
+}
+
 constexpr MatrixPlace matrix_place(uint64_t descriptor) {
   const auto decode = [descriptor](int bit) { return static_cast<int>(descriptor >> bit & 0x3FFF) << 4; };
   return {decode(0), decode(16), decode(32), static_cast<Swizzle>((4 - (descriptor >> 62)) % 4)};
