@@ -25,7 +25,7 @@ HopperAttentionPlan plan_for(const AttentionShape& shape) {
 }
 
 template <class Tile>
-Report run(Problem<typename Tile::Element>& problem) {
+Report run(Problem<typename Tile::Element>& problem, uint32_t schedule) {
   const AttentionShape& shape = problem.shape;
   const HopperAttentionParams params = hopper_params<Tile>(
       problem.params(), shape, [](const device::TensorTile& tile) { return device::TensorMap{tile}; });
@@ -33,12 +33,13 @@ Report run(Problem<typename Tile::Element>& problem) {
                                  .y = shape.heads,
                                  .z = shape.batch,
                                  .threads = Tile::kThreads,
-                                 .shared_bytes = HopperAttention<Tile>::kSharedBytes},
+                                 .shared_bytes = HopperAttention<Tile>::kSharedBytes,
+                                 .schedule = schedule},
                                 [&] { HopperAttention<Tile>::run(params); });
 }
 
 template <class T>
-Report run_planned(Problem<T>& problem) {
+Report run_planned(Problem<T>& problem, uint32_t schedule = 0) {
   Report report;
   const HopperAttentionPlan plan = plan_for(problem.shape);
   EXPECT_TRUE(visit_attention_hopper<T>(plan, [&]<class Tile>() {
@@ -46,7 +47,7 @@ Report run_planned(Problem<T>& problem) {
     EXPECT_EQ(plan.tile_queries, Tile::kQueries);
     EXPECT_EQ(plan.tile_keys, Tile::kKeys);
     EXPECT_EQ(plan.blocks, device::ceil_div(problem.shape.queries, Tile::kQueries));
-    report = run<Tile>(problem);
+    report = run<Tile>(problem, schedule);
   }));
   return report;
 }
@@ -81,6 +82,57 @@ TEST_P(AttentionHopper, IsRightForAnyLength) {
 INSTANTIATE_TEST_SUITE_P(HeadDims, AttentionHopper, testing::Values(40, 64, 80, 128, 160));
 
 TEST(AttentionHopper, LongWalksGoRoundTheStages) { expect_right<Half>({1, 1, 40, 1100, 64}); }
+
+TEST(AttentionHopper, TheGroupsMayGoOnInAnyOrder) {
+  Problem<Half> problem({1, 1, 128, 600, 64});
+  for (uint32_t schedule = 1; schedule <= 12; ++schedule) {
+    problem.fill(1, 1);
+    const Report report = run_planned(problem, schedule);
+    ASSERT_TRUE(report.faults.empty()) << schedule << ": " << report.faults.front();
+    EXPECT_LT(problem.worst_error(), kMostUnits) << schedule;
+  }
+}
+
+template <class Tile>
+void expect_right_in_panels(const AttentionShape& shape) {
+  Problem<typename Tile::Element> problem(shape);
+  problem.fill(7, 1);
+  const Report report = run<Tile>(problem, 0);
+  ASSERT_TRUE(report.faults.empty()) << report.faults.front();
+  EXPECT_EQ(report.bank_conflicts, 0);
+  EXPECT_LT(problem.worst_error(), kMostUnits);
+}
+
+TEST(AttentionHopper, OtherPanelsAreRightToo) {
+  // None is compiled, but each is one line away once a GPU can say which is fastest.
+  expect_right_in_panels<HopperTile<Half, 40, 16>>({1, 2, 50, 200, 40});
+  expect_right_in_panels<HopperTile<Half, 64, 32>>({1, 2, 50, 200, 64});
+  expect_right_in_panels<HopperTile<Half, 80, 32>>({1, 2, 50, 200, 80});
+  expect_right_in_panels<HopperTile<Half, 80, 64>>({1, 2, 50, 200, 80});
+}
+
+TEST(HopperPlan, IsForHopperAndStreamedKeysAlone) {
+  const AttentionShape shape{2, 8, 4096, 4096, 40};
+  ASSERT_TRUE(plan_attention_hopper(shape, kH200, kHopper));
+  for (const ComputeCapability other : {ComputeCapability{8, 0}, {8, 9}, {9, 1}, {10, 0}, {12, 0}})
+    EXPECT_FALSE(plan_attention_hopper(shape, kH200, other)) << other.major << "." << other.minor;
+  EXPECT_FALSE(plan_attention_hopper({2, 8, 4096, 77, 40}, kH200, kHopper));    // resident
+  EXPECT_FALSE(plan_attention_hopper({2, 8, 4096, 4096, 48}, kH200, kHopper));  // no kernel
+}
+
+TEST(HopperPlan, FitsEveryShape) {
+  for (const int head_dim : {40, 64, 80, 128, 160}) {
+    for (const int keys : {241, 256, 1024, 65536}) {
+      for (const int queries : {1, 128, 129, 4096, 65536}) {
+        const auto plan = plan_attention_hopper({2, 8, queries, keys, head_dim}, kH200, kHopper);
+        ASSERT_TRUE(plan);
+        EXPECT_LE(plan->shared_bytes, kH200.shared_bytes_a_block);
+        EXPECT_GE(plan->blocks * plan->tile_queries, queries);
+        EXPECT_LT((plan->blocks - 1) * plan->tile_queries, queries);
+      }
+    }
+  }
+}
 
 TEST(AttentionHopper, LargeScoresDoNotOverflow) {
   for (const float scale : {0.0F, 30.0F, 200.0F}) {

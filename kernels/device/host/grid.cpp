@@ -57,7 +57,8 @@ Block::Block(const Launch& launch, std::array<int, 3> place, Report& report)
       report_(report),
       shared_(launch.shared_bytes, launch.threads),
       warps_(static_cast<size_t>(launch.threads / kWarpSize)),
-      instructions_(warps_.size()) {
+      instructions_(warps_.size()),
+      random_(launch.schedule) {
   for (int i = 0; i < launch.threads; ++i) {
     threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads + kMostMbarriers), 0)});
     threads_.back().clock[static_cast<size_t>(i)] = 1;
@@ -66,14 +67,24 @@ Block::Block(const Launch& launch, std::array<int, 3> place, Report& report)
 
 bool Block::advance() {
   bool moved = false;
-  for (Thread& thread : threads_) {
+  const bool all = launch_.schedule == 0;
+  for (size_t warp = 0; warp < warps_.size() && report_.faults.empty(); ++warp)
+    moved = ((all || random_() % 4 == 0) && advance_warp(warp)) || moved;
+  // The draw may have met only those that wait.
+  for (size_t warp = 0; warp < warps_.size() && !all && !moved; ++warp) moved = advance_warp(warp);
+  return moved;
+}
+
+bool Block::advance_warp(size_t warp) {
+  bool moved = false;
+  for (size_t lane = 0; lane < kWarpSize && report_.faults.empty(); ++lane) {
+    Thread& thread = threads_[warp * kWarpSize + lane];
     if (thread.fiber->ended() || (thread.waits_for && !thread.waits_for())) continue;
     thread.waits_for = nullptr;
     running() = &thread;
     thread.fiber->resume();
     running() = nullptr;
     moved = true;
-    if (!report_.faults.empty()) return true;
   }
   return moved;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ struct Launch {
   int threads = kWarpSize;  // a multiple of 32
   int shared_bytes = 0;
   Residency residency = Residency::kOneByOne;
+  uint32_t schedule = 0;  // 0: threads go on in turn; any other: warps at random
 };
 
 /// What went wrong and what was counted while a grid ran.
@@ -123,6 +125,7 @@ class Block {
     std::vector<std::pair<int, int>> accesses;  // offset, bytes
   };
 
+  bool advance_warp(size_t warp);
   void order(const std::vector<Thread*>& threads);
   void settle_accesses(int warp);
   /// Lets the threads at the barrier go on if `count` have come.
@@ -137,6 +140,7 @@ class Block {
   std::map<int, Barrier> barriers_;
   std::vector<std::map<std::pair<bool, int>, Instruction>> instructions_;  // of each warp
   std::shared_ptr<Hopper> hopper_;
+  std::minstd_rand random_;
 };
 
 /// Tells `to` all that `from` knows.
