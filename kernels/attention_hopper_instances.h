@@ -23,7 +23,6 @@ template <class Tile>
 device::TensorTile describe_rows(const void* base, const TokenStrides& strides, const AttentionShape& shape,
                                  int32_t rows) {
   constexpr int64_t kBytes = sizeof(typename Tile::Element);
-  static_assert(Tile::kQueries == Tile::kKeys);
   // The stride of a dimension of one element means nothing, but the driver would check it.
   const int64_t token = rows > 1 ? strides.token * kBytes : shape.head_dim * kBytes;
   const int64_t head = shape.heads > 1 ? strides.head * kBytes : token;

@@ -6,8 +6,7 @@
 //   head_dim                    40    64    80   128   160
 //   products, clocks           704  1024  1280  2048  2560   (48 + 40 columns at head_dim 40)
 //   exponentials, clocks      1024  1024  1024  1024  1024
-//   shared memory, clocks      600   768   960  1536  1920   (k and v read by both groups and written, q
-//   read)
+//   shared memory, clocks      704   896  1120  1792  2240   (q, k and v read by each group, k and v written)
 // At head_dim 40 the exponentials are the bound, from 64 on the products: the two consumer groups take turns,
 // one at its exponentials while the other's products run. 128 queries a block give SD1.5's 64x64 level (2 x 8
 // heads, 4096 tokens) 512 blocks, 3.9 waves of 132.
@@ -49,26 +48,33 @@ struct HopperAttention {
   }
 
   BRUME_DEVICE static void produce(const HopperAttentionParams& params, const HopperMemory<Tile>& memory) {
-    const auto load = [](Bytes to, int rows, const device::TensorMap& map, int row, device::Mbarrier full) {
-      device::mbarrier_arrive_expect(full, Tile::kPanels * rows * Tile::kRowBytes);
+    const auto load = [](Bytes to, const device::TensorMap& map, int row, device::Mbarrier full) {
+      device::mbarrier_arrive_expect(full, Tile::kKeyBytes);
       BRUME_UNROLL
       for (int panel = 0; panel < Tile::kPanels; ++panel) {
-        device::copy_tile_async(to + panel * rows * Tile::kRowBytes, map,
+        device::copy_tile_async(to + panel * Tile::kKeys * Tile::kRowBytes, map,
                                 {panel * Tile::kPanelColumns, device::block_y(), row, device::block_z()},
                                 full);
       }
     };
-    load(memory.queries(), Tile::kQueries, params.q, device::block_x() * Tile::kQueries,
-         memory.queries_full());
-    for (int tile = 0; tile < tiles(params); ++tile) {
+    load(memory.queries(), params.q, device::block_x() * Tile::kQueries, memory.queries_full());
+    const auto load_tile = [&](int tile, auto values) {
       const int stage = tile % Tile::kStages;
-      const int parity = tile / Tile::kStages % 2;
-      // Nobody has used a stage before its first round.
-      device::mbarrier_wait(memory.keys_empty(stage), 1 - parity);
-      load(memory.keys(stage), Tile::kKeys, params.k, tile * Tile::kKeys, memory.keys_full(stage));
-      device::mbarrier_wait(memory.values_empty(stage), 1 - parity);
-      load(memory.values(stage), Tile::kKeys, params.v, tile * Tile::kKeys, memory.values_full(stage));
+      // Nobody has used a stage before its first round: the phase before the first counts as ended.
+      const int parity = 1 - tile / Tile::kStages % 2;
+      device::mbarrier_wait(values.value ? memory.values_empty(stage) : memory.keys_empty(stage), parity);
+      if constexpr (values.value) {
+        load(memory.values(stage), params.v, tile * Tile::kKeys, memory.values_full(stage));
+      } else {
+        load(memory.keys(stage), params.k, tile * Tile::kKeys, memory.keys_full(stage));
+      }
+    };
+    // In the order in which the consumers need and release them: keys are used a tile earlier than values.
+    for (int tile = 0; tile < tiles(params); ++tile) {
+      load_tile(tile, device::Constant<false>{});
+      if (tile > 0) load_tile(tile - 1, device::Constant<true>{});
     }
+    load_tile(tiles(params) - 1, device::Constant<true>{});
   }
 
   BRUME_DEVICE static void release(device::Mbarrier empty) {

@@ -22,7 +22,7 @@ struct HopperTile {
   static constexpr int kGroupRows = 64;
   static constexpr int kQueries = kConsumers * kGroupRows;
   static constexpr int kKeys = 128;
-  static constexpr int kStages = 2;
+  static constexpr int kStages = kHeadDim <= 80 ? 3 : 2;  // of keys and values, as many as fit
   static constexpr int kDepthSteps = device::ceil_div(kHeadDim, 16);
   static constexpr int kPanelColumns = kColumnsOfPanel;
   static constexpr int kPanels = device::ceil_div(16 * kDepthSteps, kPanelColumns);
@@ -30,8 +30,9 @@ struct HopperTile {
   static constexpr auto kSwizzle = kRowBytes == 128  ? device::Swizzle::k128
                                    : kRowBytes == 64 ? device::Swizzle::k64
                                                      : device::Swizzle::k32;
-  static constexpr int kQueryBytes = kPanels * kQueries * kRowBytes;
   static constexpr int kKeyBytes = kPanels * kKeys * kRowBytes;
+  static constexpr int kQueryBytes = kKeyBytes;
+  static_assert(kQueries == kKeys, "one box serves q, k and v");
   static_assert(kHeadDim % 8 == 0 && kRowBytes == device::swizzle_row_bytes(kSwizzle));
 };
 
