@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "kernels/attention_hopper_launch.h"
 #include "kernels/attention_launch.h"
 #include "kernels/group_norm_launch.h"
 #include "kernels/group_norm_plan.h"
@@ -19,6 +20,8 @@ AttentionShape shape_of(const BrumeAttention& call) {
 GpuLimits limits_of(const BrumeGpu& gpu) {
   return {gpu.multiprocessors, gpu.shared_bytes_a_block, gpu.shared_bytes_a_multiprocessor};
 }
+
+ComputeCapability capability_of(const BrumeGpu& gpu) { return {gpu.capability / 10, gpu.capability % 10}; }
 
 TokenStrides strides_of(const BrumeAttention& call, int tensor) {
   const int64_t* const strides = call.strides + static_cast<ptrdiff_t>(3) * tensor;
@@ -53,8 +56,6 @@ GroupNormPlan plan_of(const BrumeGroupNorm& call, const BrumeGpu& gpu) {
 int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* stream) {
   constexpr double kLog2E = 1.4426950408889634;
   const AttentionShape shape = shape_of(*call);
-  const std::optional<AttentionPlan> plan = plan_attention(shape, limits_of(*gpu));
-  if (!plan) return -1;
   const AttentionParams params{
       .q = call->pointers[0],
       .k = call->pointers[1],
@@ -67,11 +68,20 @@ int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* strea
       .queries = call->queries,
       .keys = call->keys,
       .scale_log2 = static_cast<float>(kLog2E / std::sqrt(double{1} * call->head_dim))};
-  return launch_attention(params, shape, *plan, static_cast<Element>(call->element),
-                          static_cast<CUstream_st*>(stream));
+  const auto element = static_cast<Element>(call->element);
+  auto* const where = static_cast<CUstream_st*>(stream);
+  if (const auto hopper = plan_attention_hopper(shape, limits_of(*gpu), capability_of(*gpu)))
+    return launch_attention_hopper(params, shape, *hopper, element, where);
+  const std::optional<AttentionPlan> plan = plan_attention(shape, limits_of(*gpu));
+  return plan ? launch_attention(params, shape, *plan, element, where) : -1;
 }
 
 int brume_attention_plan(const BrumeAttention* call, const BrumeGpu* gpu, char* text, int32_t size) {
+  if (const auto hopper = plan_attention_hopper(shape_of(*call), limits_of(*gpu), capability_of(*gpu))) {
+    std::snprintf(text, static_cast<size_t>(size), "hopper %dx%d, %d blocks a head, %d KiB",
+                  hopper->tile_queries, hopper->tile_keys, hopper->blocks, hopper->shared_bytes / 1024);
+    return 0;
+  }
   const std::optional<AttentionPlan> plan = plan_attention(shape_of(*call), limits_of(*gpu));
   if (!plan) return -1;
   const char* const kind = plan->kind == AttentionKind::kResident ? "resident" : "streamed";

@@ -11,6 +11,7 @@ struct BrumeGpu {
   int32_t multiprocessors;
   int32_t shared_bytes_a_block;
   int32_t shared_bytes_a_multiprocessor;
+  int32_t capability;  // 90 for compute capability 9.0
   int64_t l2_bytes;
 };
 

@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "kernels/attention_instances.h"
+#include "tests/attention_problem.h"
 
 // The attention kernels' own source, run on the CPU, against float64 formulas.
 namespace brume::kernels {
@@ -15,130 +15,25 @@ using device::Bfloat16;
 using device::Half;
 using device::host::Report;
 
-/// A tensor [batch, tokens, heads, head_dim] inside a larger one, as a projection leaves it.
 template <class T>
-struct Packed {
-  std::vector<T> storage;
-  TokenStrides strides;
-  int64_t offset;
-
-  Packed(const AttentionShape& shape, int tokens, int parts, int part) {
-    const int64_t width = int64_t{shape.heads} * shape.head_dim;
-    strides = {tokens * width * parts, width * parts, shape.head_dim};
-    offset = part * width;
-    // No element beyond the last that may be read, so that the address sanitizer sees the next.
-    storage.resize(static_cast<size_t>((int64_t{shape.batch} * tokens - 1) * width * parts + offset + width));
-  }
-  T* first() { return storage.data() + offset; }
-  T& at(int picture, int token, int head, int i) {
-    return first()[picture * strides.picture + token * strides.token + head * strides.head + i];
-  }
-};
-
-template <class T>
-struct Problem {
-  AttentionShape shape;
-  Packed<T> q;
-  Packed<T> k;
-  Packed<T> v;
-  Packed<T> out;
-
-  explicit Problem(const AttentionShape& of)
-      : shape(of),
-        q(of, of.queries, 3, 1),
-        k(of, of.keys, 2, 0),
-        v(of, of.keys, 2, 1),
-        out(of, of.queries, 1, 0) {}
-
-  void fill(uint32_t seed, float scale) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal(0, 1);
-    for (auto* tensor : {&q, &k, &v})
-      for (T& x : tensor->storage) x = device::from_float<T>(normal(random) * scale);
-    for (T& x : out.storage) x = device::from_float<T>(std::numeric_limits<float>::quiet_NaN());
-  }
-
-  AttentionParams params() {
-    constexpr double kLog2E = 1.4426950408889634;
-    return {q.first(),
-            k.first(),
-            v.first(),
-            out.first(),
-            q.strides,
-            k.strides,
-            v.strides,
-            out.strides,
-            shape.queries,
-            shape.keys,
-            static_cast<float>(kLog2E / std::sqrt(double{1} * shape.head_dim))};
-  }
-
-  Report run(const AttentionPlan& plan) {
-    Report report;
-    const AttentionParams parameters = params();
-    EXPECT_TRUE(visit_attention<T>(plan, [&]<class Kernel>() {
-      EXPECT_EQ(plan.shared_bytes, Kernel::kSharedBytes);
-      report = device::host::run_grid({.x = plan.blocks,
-                                       .y = shape.heads,
-                                       .z = shape.batch,
-                                       .threads = 128,
-                                       .shared_bytes = Kernel::kSharedBytes},
-                                      [&] { Kernel::run(parameters); });
-    }));
-    return report;
-  }
-
-  /// The largest error, in units of what rounding the weights and the result to T can do.
-  double worst_error() {
-    const double unit = std::is_same_v<T, Half> ? 0x1p-11 : 0x1p-8;
-    double worst = 0;
-    for (int n = 0; n < shape.batch; ++n) {
-      for (int head = 0; head < shape.heads; ++head) {
-        for (int token = 0; token < shape.queries; ++token)
-          worst = std::max(worst, row_error(n, head, token, unit));
-      }
-    }
-    return worst;
-  }
-
- private:
-  double row_error(int n, int head, int token, double unit) {
-    std::vector<double> weights(static_cast<size_t>(shape.keys));
-    double peak = -std::numeric_limits<double>::infinity();
-    for (int key = 0; key < shape.keys; ++key) {
-      double dot = 0;
-      for (int i = 0; i < shape.head_dim; ++i)
-        dot += double{to_float(q.at(n, token, head, i))} * double{to_float(k.at(n, key, head, i))};
-      weights[static_cast<size_t>(key)] = dot / std::sqrt(double{1} * shape.head_dim);
-      peak = std::max(peak, weights[static_cast<size_t>(key)]);
-    }
-    double sum = 0;
-    for (double& weight : weights) sum += weight = std::exp(weight - peak);
-    double worst = 0;
-    for (int i = 0; i < shape.head_dim; ++i) {
-      double wanted = 0;
-      double magnitude = 0;
-      for (int key = 0; key < shape.keys; ++key) {
-        const double value =
-            weights[static_cast<size_t>(key)] / sum * double{to_float(v.at(n, key, head, i))};
-        wanted += value;
-        magnitude += std::abs(value);
-      }
-      const double error = std::abs(double{to_float(out.at(n, token, head, i))} - wanted);
-      if (!(error >= 0)) return std::numeric_limits<double>::infinity();
-      worst = std::max(worst, error / (unit * (magnitude + 1e-3)));
-    }
-    return worst;
-  }
-};
+Report run(Problem<T>& problem, const AttentionPlan& plan) {
+  Report report;
+  const AttentionParams parameters = problem.params();
+  EXPECT_TRUE(visit_attention<T>(plan, [&]<class Kernel>() {
+    EXPECT_EQ(plan.shared_bytes, Kernel::kSharedBytes);
+    report = device::host::run_grid({.x = plan.blocks,
+                                     .y = problem.shape.heads,
+                                     .z = problem.shape.batch,
+                                     .threads = 128,
+                                     .shared_bytes = Kernel::kSharedBytes},
+                                    [&] { Kernel::run(parameters); });
+  }));
+  return report;
+}
 
 /// Limits under which every compiled kernel may be chosen.
 constexpr GpuLimits kSmall{84, 99 * 1024, 100 * 1024};
 constexpr GpuLimits kTiny{1, 99 * 1024, 100 * 1024};
-
-// Rounding the weights and the result costs at most one unit each, the exponentials of large scores a little
-// more.
-constexpr double kMostUnits = 3;
 
 template <class T>
 void expect_right(const AttentionShape& shape, const AttentionPlan& plan, float scale = 1) {
@@ -148,7 +43,7 @@ void expect_right(const AttentionShape& shape, const AttentionPlan& plan, float 
                                   << plan.tile_keys);
   Problem<T> problem(shape);
   problem.fill(static_cast<uint32_t>(shape.queries * 1000 + shape.keys), scale);
-  const Report report = problem.run(plan);
+  const Report report = run(problem, plan);
   ASSERT_TRUE(report.faults.empty()) << report.faults.front();
   EXPECT_EQ(report.bank_conflicts, 0);
   EXPECT_LT(problem.worst_error(), kMostUnits);
@@ -227,7 +122,7 @@ TEST(AttentionKernel, InfiniteScores) {
         problem.k.at(0, key, 0, i) = device::from_float<Half>(value);
       }
     }
-    ASSERT_TRUE(problem.run(streamed(shape, 1)).faults.empty());
+    ASSERT_TRUE(run(problem, streamed(shape, 1)).faults.empty());
     for (int token = 0; token < shape.queries; ++token) {
       for (int i = 0; i < shape.head_dim; ++i)
         EXPECT_EQ(problem.out.at(0, token, 0, i).bits, problem.v.at(0, far, 0, i).bits) << far;

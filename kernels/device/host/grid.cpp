@@ -24,6 +24,10 @@ void pause(Thread& thread) { thread.fiber->pause(); }
 
 }  // namespace
 
+void join(Clock& to, const Clock& from) {
+  for (size_t i = 0; i < from.size(); ++i) to[i] = std::max(to[i], from[i]);
+}
+
 Thread& current() {
   if (running() == nullptr) throw std::logic_error("no kernel is running");
   return *running();
@@ -54,23 +58,34 @@ Block::Block(const Launch& launch, std::array<int, 3> place, Report& report)
       report_(report),
       shared_(launch.shared_bytes, launch.threads),
       warps_(static_cast<size_t>(launch.threads / kWarpSize)),
-      instructions_(warps_.size()) {
+      instructions_(warps_.size()),
+      random_(launch.schedule) {
   for (int i = 0; i < launch.threads; ++i) {
-    threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads), 0)});
+    threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads + kMostMbarriers), 0)});
     threads_.back().clock[static_cast<size_t>(i)] = 1;
   }
 }
 
 bool Block::advance() {
   bool moved = false;
-  for (Thread& thread : threads_) {
+  const bool all = launch_.schedule == 0;
+  for (size_t warp = 0; warp < warps_.size() && report_.faults.empty(); ++warp)
+    moved = ((all || random_() % 4 == 0) && advance_warp(warp)) || moved;
+  // The draw may have met only those that wait.
+  for (size_t warp = 0; warp < warps_.size() && !all && !moved; ++warp) moved = advance_warp(warp);
+  return moved;
+}
+
+bool Block::advance_warp(size_t warp) {
+  bool moved = false;
+  for (size_t lane = 0; lane < kWarpSize && report_.faults.empty(); ++lane) {
+    Thread& thread = threads_[warp * kWarpSize + lane];
     if (thread.fiber->ended() || (thread.waits_for && !thread.waits_for())) continue;
     thread.waits_for = nullptr;
     running() = &thread;
     thread.fiber->resume();
     running() = nullptr;
     moved = true;
-    if (!report_.faults.empty()) return true;
   }
   return moved;
 }
@@ -126,9 +141,7 @@ void Block::meet_in_warp(Thread& thread, const char* name, void* operand,
 
 void Block::order(const std::vector<Thread*>& threads) {
   Clock joined = threads.front()->clock;
-  for (const Thread* thread : threads) {
-    for (size_t i = 0; i < joined.size(); ++i) joined[i] = std::max(joined[i], thread->clock[i]);
-  }
+  for (const Thread* thread : threads) join(joined, thread->clock);
   for (Thread* thread : threads) {
     thread->clock = joined;
     ++thread->clock[static_cast<size_t>(thread->index)];
@@ -147,15 +160,32 @@ void Block::order_warp(int warp) {
 void Block::meet(Thread& thread, int id, int count) {
   Barrier& barrier = barriers_[id];
   barrier.arrived.push_back(&thread);
-  if (static_cast<int>(barrier.arrived.size()) < count) {
-    const int64_t before = barrier.finished;
-    wait(thread, "a barrier", [&barrier, before] { return barrier.finished > before; });
-    return;
-  }
+  if (finish(barrier, count)) return;
+  const int64_t before = barrier.finished;
+  wait(thread, "a barrier", [&barrier, before] { return barrier.finished > before; });
+}
+
+void Block::arrive(Thread& thread, int id, int count) {
+  Barrier& barrier = barriers_[id];
+  ++barrier.passing;
+  barrier.heard.resize(thread.clock.size());
+  join(barrier.heard, thread.clock);
+  ++thread.clock[static_cast<size_t>(thread.index)];
+  finish(barrier, count);
+}
+
+bool Block::finish(Barrier& barrier, int count) {
+  if (static_cast<int>(barrier.arrived.size()) + barrier.passing < count) return false;
   for (int warp = 0; warp < static_cast<int>(warps_.size()); ++warp) settle_accesses(warp);
-  order(barrier.arrived);
+  if (!barrier.arrived.empty()) {
+    join(barrier.arrived.front()->clock, barrier.heard);
+    order(barrier.arrived);
+  }
   barrier.arrived.clear();
+  barrier.passing = 0;
+  barrier.heard.clear();
   ++barrier.finished;
+  return true;
 }
 
 void Block::count_access(Thread& thread, bool store, int offset, int bytes) {

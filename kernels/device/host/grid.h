@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ struct Launch {
   int threads = kWarpSize;  // a multiple of 32
   int shared_bytes = 0;
   Residency residency = Residency::kOneByOne;
+  uint32_t schedule = 0;  // 0: threads go on in turn; any other: warps at random
 };
 
 /// What went wrong and what was counted while a grid ran.
@@ -40,6 +42,7 @@ struct Report {
 Report run_grid(const Launch& launch, const std::function<void()>& kernel);
 
 class Block;
+struct Hopper;
 
 /// A copy from global to shared memory that is on its way.
 struct PendingCopy {
@@ -82,6 +85,8 @@ class Block {
   const Launch& launch() const { return launch_; }
   const std::array<int, 3>& place() const { return place_; }
   SharedBytes& shared() { return shared_; }
+  /// What hopper.h keeps of the block; made by its first use.
+  std::shared_ptr<Hopper>& hopper() { return hopper_; }
   Report& report() { return report_; }
 
   /// Waits until all lanes of the warp have come to the operation `name`; then `operation` has been done
@@ -90,6 +95,8 @@ class Block {
                     const std::function<void(const Operands&)>& operation);
   /// Barrier `id` among `count` threads; orders their accesses.
   void meet(Thread& thread, int id, int count);
+  /// Comes to that barrier without waiting there, nor hearing of the others' accesses.
+  void arrive(Thread& thread, int id, int count);
   /// Orders the accesses of a warp's lanes.
   void order_warp(int warp);
   /// Waits until `done`.
@@ -109,6 +116,8 @@ class Block {
   };
   struct Barrier {
     std::vector<Thread*> arrived;
+    int passing = 0;  // threads that came and did not wait
+    Clock heard;      // of these
     int64_t finished = 0;
   };
   struct Instruction {
@@ -116,8 +125,11 @@ class Block {
     std::vector<std::pair<int, int>> accesses;  // offset, bytes
   };
 
+  bool advance_warp(size_t warp);
   void order(const std::vector<Thread*>& threads);
   void settle_accesses(int warp);
+  /// Lets the threads at the barrier go on if `count` have come.
+  bool finish(Barrier& barrier, int count);
 
   Launch launch_;
   std::array<int, 3> place_;
@@ -127,7 +139,12 @@ class Block {
   std::vector<WarpMeeting> warps_;
   std::map<int, Barrier> barriers_;
   std::vector<std::map<std::pair<bool, int>, Instruction>> instructions_;  // of each warp
+  std::shared_ptr<Hopper> hopper_;
+  std::minstd_rand random_;
 };
+
+/// Tells `to` all that `from` knows.
+void join(Clock& to, const Clock& from);
 
 /// Passes over 32 banks of 4 bytes beyond those that the bytes themselves need.
 int extra_passes(const std::vector<std::pair<int, int>>& accesses);

@@ -13,10 +13,33 @@ std::string at_byte(int offset) { return " at byte " + std::to_string(offset) + 
 }  // namespace
 
 SharedBytes::SharedBytes(int bytes, int threads)
-    : warps_((threads + kWarp - 1) / kWarp),
+    : threads_(threads),
+      warps_((threads + kWarp - 1) / kWarp),
       bytes_(static_cast<size_t>(bytes), kPoison),
       units_(static_cast<size_t>((bytes + kUnit - 1) / kUnit)),
-      reads_(units_.size() * static_cast<size_t>(warps_)) {}
+      reads_(units_.size() * static_cast<size_t>(warps_)),
+      fenced_(static_cast<size_t>(threads)) {}
+
+void SharedBytes::fence(int thread, Clock& clock) {
+  fenced_[static_cast<size_t>(thread)] = clock[static_cast<size_t>(thread)]++;
+}
+
+std::string SharedBytes::check_fenced(int offset, int count) const {
+  if (std::string fault = check_place(offset, count); !fault.empty()) return fault;
+  for (int unit = offset / kUnit; unit < (offset + count) / kUnit; ++unit) {
+    const Access& written = units_[static_cast<size_t>(unit)].written;
+    if (written.time != 0 && written.thread < threads_ && fenced_[written.thread] < written.time) {
+      return "asynchronous access to what thread " + std::to_string(written.thread) +
+             " wrote and did not fence for the asynchronous proxy" + at_byte(unit * kUnit);
+    }
+  }
+  return "";
+}
+
+std::string SharedBytes::name_of(int writer) const {
+  return writer < threads_ ? "thread " + std::to_string(writer)
+                           : "a tensor copy of mbarrier " + std::to_string(writer - threads_);
+}
 
 std::string SharedBytes::check_place(int offset, int count) const {
   if (offset < 0 || offset + count > size())
@@ -33,8 +56,7 @@ std::string SharedBytes::check_order(int unit, const Clock& clock, int thread, b
   };
   if (unordered(at.written)) {
     return std::string("race: thread ") + std::to_string(thread) + (writes ? " writes" : " reads") +
-           " what thread " + std::to_string(at.written.thread) + " wrote, with no barrier between" +
-           at_byte(unit * kUnit);
+           " what " + name_of(at.written.thread) + " wrote, with no barrier between" + at_byte(unit * kUnit);
   }
   if (!writes) return "";
   for (int warp = 0; warp < warps_; ++warp) {
@@ -83,6 +105,13 @@ void SharedBytes::complete_copy(int thread, const Clock& clock, int offset, int 
     units_[static_cast<size_t>(unit)] = {{static_cast<uint16_t>(thread), clock[static_cast<size_t>(thread)]},
                                          false};
   }
+}
+
+void SharedBytes::complete_tensor_copy(int number, uint32_t phase, int offset,
+                                       const std::vector<std::byte>& from) {
+  std::memcpy(&bytes_[static_cast<size_t>(offset)], from.data(), from.size());
+  for (int unit = offset / kUnit; unit < (offset + static_cast<int>(from.size())) / kUnit; ++unit)
+    units_[static_cast<size_t>(unit)] = {{static_cast<uint16_t>(threads_ + number), phase}, false};
 }
 
 }  // namespace brume::kernels::device::host

@@ -7,7 +7,10 @@
 namespace brume::kernels::device::host {
 
 /// A thread's knowledge of every thread's time: what each had done when it last heard of it (a vector clock).
+/// Behind the threads, it has the block's mbarriers, whose time are the phases that have ended: what a tensor
+/// copy writes is written by its mbarrier.
 using Clock = std::vector<uint32_t>;
+inline constexpr int kMostMbarriers = 32;  // of a block
 
 /// A block's shared memory, with what is known of every two bytes: whether they were ever written, whether a
 /// copy to them is still on its way, and who touched them when. An access that is not ordered after a
@@ -16,6 +19,12 @@ class SharedBytes {
  public:
   SharedBytes(int bytes, int threads);
 
+  /// What threads write by ordinary stores the asynchronous units (tensor copies, warp groups' products) see
+  /// only after the thread's fence.
+  void fence(int thread, Clock& clock);
+  /// "" where the asynchronous units see what was written, else the fault.
+  std::string check_fenced(int offset, int count) const;
+
   int size() const { return static_cast<int>(bytes_.size()); }
   /// Each gives the fault, or "". `clock` is the accessing thread's.
   std::string read(int thread, const Clock& clock, int offset, int count, void* to);
@@ -23,6 +32,8 @@ class SharedBytes {
   /// A copy that the thread has ordered: nobody may touch the bytes until it is complete.
   std::string begin_copy(int thread, const Clock& clock, int offset, int count);
   void complete_copy(int thread, const Clock& clock, int offset, int count, const void* from);
+  /// A tensor copy's, in the phase of number `phase` of mbarrier `number`.
+  void complete_tensor_copy(int number, uint32_t phase, int offset, const std::vector<std::byte>& from);
 
  private:
   static constexpr int kUnit = 2;  // bytes
@@ -45,11 +56,14 @@ class SharedBytes {
   }
   std::string check_place(int offset, int count) const;
   std::string check_order(int unit, const Clock& clock, int thread, bool writes) const;
+  std::string name_of(int writer) const;
 
+  int threads_;
   int warps_;
   std::vector<std::byte> bytes_;
   std::vector<Unit> units_;
-  std::vector<Access> reads_;  // [units][warps], the last of each warp
+  std::vector<Access> reads_;     // [units][warps], the last of each warp
+  std::vector<uint32_t> fenced_;  // [threads], up to which time each has fenced its writes
 };
 
 }  // namespace brume::kernels::device::host

@@ -1,0 +1,167 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <random>
+
+#include "kernels/attention_hopper_instances.h"
+#include "tests/attention_problem.h"
+
+// The Hopper attention kernel's own source, run on the CPU, against float64 formulas.
+namespace brume::kernels {
+namespace {
+
+using device::Bfloat16;
+using device::Half;
+using device::host::Report;
+
+constexpr GpuLimits kH200{132, 227 * 1024, 228 * 1024};
+constexpr ComputeCapability kHopper{9, 0};
+
+/// The plan for a shape, even where another kernel would take it for its few keys.
+HopperAttentionPlan plan_for(const AttentionShape& shape) {
+  AttentionShape long_one = shape;
+  long_one.keys = 4096;
+  return *plan_attention_hopper(long_one, kH200, kHopper);
+}
+
+template <class Tile>
+Report run(Problem<typename Tile::Element>& problem, uint32_t schedule) {
+  const AttentionShape& shape = problem.shape;
+  const HopperAttentionParams params = hopper_params<Tile>(
+      problem.params(), shape, [](const device::TensorTile& tile) { return device::TensorMap{tile}; });
+  return device::host::run_grid({.x = device::ceil_div(shape.queries, Tile::kQueries),
+                                 .y = shape.heads,
+                                 .z = shape.batch,
+                                 .threads = Tile::kThreads,
+                                 .shared_bytes = HopperAttention<Tile>::kSharedBytes,
+                                 .schedule = schedule},
+                                [&] { HopperAttention<Tile>::run(params); });
+}
+
+template <class T>
+Report run_planned(Problem<T>& problem, uint32_t schedule = 0) {
+  Report report;
+  const HopperAttentionPlan plan = plan_for(problem.shape);
+  EXPECT_TRUE(visit_attention_hopper<T>(plan, [&]<class Tile>() {
+    EXPECT_EQ(plan.shared_bytes, HopperAttention<Tile>::kSharedBytes);
+    EXPECT_EQ(plan.tile_queries, Tile::kQueries);
+    EXPECT_EQ(plan.tile_keys, Tile::kKeys);
+    EXPECT_EQ(plan.blocks, device::ceil_div(problem.shape.queries, Tile::kQueries));
+    report = run<Tile>(problem, schedule);
+  }));
+  return report;
+}
+
+template <class T>
+void expect_right(const AttentionShape& shape, float scale = 1) {
+  SCOPED_TRACE(testing::Message() << "d " << shape.head_dim << ", " << shape.batch << "x" << shape.heads
+                                  << ", " << shape.queries << " queries, " << shape.keys << " keys");
+  Problem<T> problem(shape);
+  problem.fill(static_cast<uint32_t>(shape.queries * 1000 + shape.keys), scale);
+  const Report report = run_planned(problem);
+  ASSERT_TRUE(report.faults.empty()) << report.faults.front();
+  EXPECT_EQ(report.bank_conflicts, 0);
+  EXPECT_LT(problem.worst_error(), kMostUnits);
+}
+
+class AttentionHopper : public testing::TestWithParam<int> {};
+
+TEST_P(AttentionHopper, IsRightForAnyLength) {
+  const int head_dim = GetParam();
+  std::mt19937 random(static_cast<uint32_t>(head_dim));
+  const auto pick = [&](int most) { return std::uniform_int_distribution<int>(1, most)(random); };
+  expect_right<Half>({1, 1, 1, 1, head_dim});
+  expect_right<Bfloat16>({1, 1, 128, 256, head_dim});  // whole tiles
+  expect_right<Half>({1, 1, 65, 300, head_dim});       // every stage used again
+  for (int round = 0; round < 2; ++round) {
+    expect_right<Half>({pick(3), pick(2), pick(300), pick(300), head_dim});
+    expect_right<Bfloat16>({pick(3), pick(2), pick(150), pick(300), head_dim});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(HeadDims, AttentionHopper, testing::Values(40, 64, 80, 128, 160));
+
+TEST(AttentionHopper, LongWalksGoRoundTheStages) { expect_right<Half>({1, 1, 40, 1100, 64}); }
+
+TEST(AttentionHopper, TheGroupsMayGoOnInAnyOrder) {
+  Problem<Half> problem({1, 1, 128, 600, 64});
+  for (uint32_t schedule = 1; schedule <= 12; ++schedule) {
+    problem.fill(1, 1);
+    const Report report = run_planned(problem, schedule);
+    ASSERT_TRUE(report.faults.empty()) << schedule << ": " << report.faults.front();
+    EXPECT_LT(problem.worst_error(), kMostUnits) << schedule;
+  }
+}
+
+template <class Tile>
+void expect_right_in_panels(const AttentionShape& shape) {
+  Problem<typename Tile::Element> problem(shape);
+  problem.fill(7, 1);
+  const Report report = run<Tile>(problem, 0);
+  ASSERT_TRUE(report.faults.empty()) << report.faults.front();
+  EXPECT_EQ(report.bank_conflicts, 0);
+  EXPECT_LT(problem.worst_error(), kMostUnits);
+}
+
+TEST(AttentionHopper, OtherPanelsAreRightToo) {
+  // None is compiled, but each is one line away once a GPU can say which is fastest.
+  expect_right_in_panels<HopperTile<Half, 40, 16>>({1, 2, 50, 200, 40});
+  expect_right_in_panels<HopperTile<Half, 64, 32>>({1, 2, 50, 200, 64});
+  expect_right_in_panels<HopperTile<Half, 80, 32>>({1, 2, 50, 200, 80});
+  expect_right_in_panels<HopperTile<Half, 80, 64>>({1, 2, 50, 200, 80});
+}
+
+TEST(HopperPlan, IsForHopperAndStreamedKeysAlone) {
+  const AttentionShape shape{2, 8, 4096, 4096, 40};
+  ASSERT_TRUE(plan_attention_hopper(shape, kH200, kHopper));
+  for (const ComputeCapability other : {ComputeCapability{8, 0}, {8, 9}, {9, 1}, {10, 0}, {12, 0}})
+    EXPECT_FALSE(plan_attention_hopper(shape, kH200, other)) << other.major << "." << other.minor;
+  EXPECT_FALSE(plan_attention_hopper({2, 8, 4096, 77, 40}, kH200, kHopper));    // resident
+  EXPECT_FALSE(plan_attention_hopper({2, 8, 4096, 4096, 48}, kH200, kHopper));  // no kernel
+}
+
+TEST(HopperPlan, FitsEveryShape) {
+  for (const int head_dim : {40, 64, 80, 128, 160}) {
+    for (const int keys : {241, 256, 1024, 65536}) {
+      for (const int queries : {1, 128, 129, 4096, 65536}) {
+        const auto plan = plan_attention_hopper({2, 8, queries, keys, head_dim}, kH200, kHopper);
+        ASSERT_TRUE(plan);
+        EXPECT_LE(plan->shared_bytes, kH200.shared_bytes_a_block);
+        EXPECT_GE(plan->blocks * plan->tile_queries, queries);
+        EXPECT_LT((plan->blocks - 1) * plan->tile_queries, queries);
+      }
+    }
+  }
+}
+
+TEST(AttentionHopper, LargeScoresDoNotOverflow) {
+  for (const float scale : {0.0F, 30.0F, 200.0F}) {
+    expect_right<Half>({1, 1, 70, 130, 64}, scale);
+    expect_right<Bfloat16>({1, 1, 70, 130, 40}, scale);
+  }
+}
+
+TEST(AttentionHopper, InfiniteScores) {
+  const AttentionShape shape{1, 1, 5, 130, 64};
+  for (const int far : {0, 129}) {  // the only key with a finite score is in the first or in the last tile
+    Problem<Half> problem(shape);
+    problem.fill(1, 1);
+    for (int i = 0; i < shape.head_dim; ++i) {
+      for (int token = 0; token < shape.queries; ++token)
+        problem.q.at(0, token, 0, i) = device::from_float<Half>(1);
+      for (int key = 0; key < shape.keys; ++key) {
+        const float value = key == far ? 1 : -std::numeric_limits<float>::infinity();
+        problem.k.at(0, key, 0, i) = device::from_float<Half>(value);
+      }
+    }
+    const Report report = run_planned(problem);
+    ASSERT_TRUE(report.faults.empty()) << report.faults.front();
+    for (int token = 0; token < shape.queries; ++token) {
+      for (int i = 0; i < shape.head_dim; ++i)
+        EXPECT_EQ(problem.out.at(0, token, 0, i).bits, problem.v.at(0, far, 0, i).bits) << far;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace brume::kernels
