@@ -3,8 +3,8 @@
 #include <limits>
 #include <random>
 
-#include "kernels/attention_hopper_instances.h"
 #include "tests/attention_problem.h"
+#include "tests/machine/machine.h"
 
 // The Hopper attention kernel's own source, run on the CPU, against float64 formulas.
 namespace brume::kernels {
@@ -12,7 +12,7 @@ namespace {
 
 using device::Bfloat16;
 using device::Half;
-using device::host::Report;
+using machine::Report;
 
 constexpr GpuLimits kH200{132, 227 * 1024, 228 * 1024};
 constexpr ComputeCapability kHopper{9, 0};
@@ -24,32 +24,11 @@ HopperAttentionPlan plan_for(const AttentionShape& shape) {
   return *plan_attention_hopper(long_one, kH200, kHopper);
 }
 
-template <class Tile>
-Report run(Problem<typename Tile::Element>& problem, uint32_t schedule) {
-  const AttentionShape& shape = problem.shape;
-  const HopperAttentionParams params = hopper_params<Tile>(
-      problem.params(), shape, [](const device::TensorTile& tile) { return device::TensorMap{tile}; });
-  return device::host::run_grid({.x = device::ceil_div(shape.queries, Tile::kQueries),
-                                 .y = shape.heads,
-                                 .z = shape.batch,
-                                 .threads = Tile::kThreads,
-                                 .shared_bytes = HopperAttention<Tile>::kSharedBytes,
-                                 .schedule = schedule},
-                                [&] { HopperAttention<Tile>::run(params); });
-}
-
 template <class T>
 Report run_planned(Problem<T>& problem, uint32_t schedule = 0) {
-  Report report;
-  const HopperAttentionPlan plan = plan_for(problem.shape);
-  EXPECT_TRUE(visit_attention_hopper<T>(plan, [&]<class Tile>() {
-    EXPECT_EQ(plan.shared_bytes, HopperAttention<Tile>::kSharedBytes);
-    EXPECT_EQ(plan.tile_queries, Tile::kQueries);
-    EXPECT_EQ(plan.tile_keys, Tile::kKeys);
-    EXPECT_EQ(plan.blocks, device::ceil_div(problem.shape.queries, Tile::kQueries));
-    report = run<Tile>(problem, schedule);
-  }));
-  return report;
+  HopperAttentionPlan plan = plan_for(problem.shape);
+  plan.blocks = device::ceil_div(problem.shape.queries, plan.tile_queries);
+  return machine::attention_hopper(problem.params(), problem.shape, plan, machine::element_of<T>(), schedule);
 }
 
 template <class T>
@@ -91,24 +70,6 @@ TEST(AttentionHopper, TheGroupsMayGoOnInAnyOrder) {
     ASSERT_TRUE(report.faults.empty()) << schedule << ": " << report.faults.front();
     EXPECT_LT(problem.worst_error(), kMostUnits) << schedule;
   }
-}
-
-template <class Tile>
-void expect_right_in_panels(const AttentionShape& shape) {
-  Problem<typename Tile::Element> problem(shape);
-  problem.fill(7, 1);
-  const Report report = run<Tile>(problem, 0);
-  ASSERT_TRUE(report.faults.empty()) << report.faults.front();
-  EXPECT_EQ(report.bank_conflicts, 0);
-  EXPECT_LT(problem.worst_error(), kMostUnits);
-}
-
-TEST(AttentionHopper, OtherPanelsAreRightToo) {
-  // None is compiled, but each is one line away once a GPU can say which is fastest.
-  expect_right_in_panels<HopperTile<Half, 40, 16>>({1, 2, 50, 200, 40});
-  expect_right_in_panels<HopperTile<Half, 64, 32>>({1, 2, 50, 200, 64});
-  expect_right_in_panels<HopperTile<Half, 80, 32>>({1, 2, 50, 200, 80});
-  expect_right_in_panels<HopperTile<Half, 80, 64>>({1, 2, 50, 200, 80});
 }
 
 TEST(HopperPlan, IsForHopperAndStreamedKeysAlone) {

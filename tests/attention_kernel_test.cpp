@@ -4,31 +4,20 @@
 #include <random>
 #include <vector>
 
-#include "kernels/attention_instances.h"
 #include "tests/attention_problem.h"
+#include "tests/machine/machine.h"
 
-// The attention kernels' own source, run on the CPU, against float64 formulas.
+// The attention kernels against float64 formulas.
 namespace brume::kernels {
 namespace {
 
 using device::Bfloat16;
 using device::Half;
-using device::host::Report;
+using machine::Report;
 
 template <class T>
 Report run(Problem<T>& problem, const AttentionPlan& plan) {
-  Report report;
-  const AttentionParams parameters = problem.params();
-  EXPECT_TRUE(visit_attention<T>(plan, [&]<class Kernel>() {
-    EXPECT_EQ(plan.shared_bytes, Kernel::kSharedBytes);
-    report = device::host::run_grid({.x = plan.blocks,
-                                     .y = problem.shape.heads,
-                                     .z = problem.shape.batch,
-                                     .threads = 128,
-                                     .shared_bytes = Kernel::kSharedBytes},
-                                    [&] { Kernel::run(parameters); });
-  }));
-  return report;
+  return machine::attention(problem.params(), problem.shape, plan, machine::element_of<T>());
 }
 
 /// Limits under which every compiled kernel may be chosen.

@@ -6,17 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "kernels/group_norm_kernel.h"
 #include "kernels/group_norm_plan.h"
+#include "tests/machine/machine.h"
 
 // The group norm kernels' own source on the host body, against sums in fp64.
 namespace brume::kernels::device {
 namespace {
 
-using host::Launch;
-using host::Report;
-using host::Residency;
-using host::run_grid;
+using machine::Report;
 using Mode = GroupNormPlan::Mode;
 
 constexpr double kEps = 1e-5;
@@ -168,25 +165,6 @@ class Experiment {
   Map<T> bias_;
 };
 
-/// What the launcher does, on the CPU.
-template <class T, int kVector>
-std::vector<Report> launch(const GroupNormParams& params, const GroupNormPlan& plan) {
-  Launch grid{.x = plan.chunks, .y = plan.teams, .threads = plan.threads, .shared_bytes = plan.shared_bytes};
-  std::vector<Report> reports;
-  if (plan.mode == Mode::kOneLaunch) {
-    if (group_norm_meets(plan)) grid.residency = Residency::kTogether;
-    reports.push_back(run_grid(grid, [&] { GroupNorm<T, kVector>(params, plan).one_launch(); }));
-    return reports;
-  }
-  const int jobs = params.shape.pictures * plan.slices;
-  for (int first = 0; first < jobs; first += plan.teams) {
-    grid.y = std::min(plan.teams, jobs - first);
-    reports.push_back(run_grid(grid, [&] { GroupNorm<T, kVector>(params, plan).first_pass(first); }));
-    reports.push_back(run_grid(grid, [&] { GroupNorm<T, kVector>(params, plan).second_pass(first); }));
-  }
-  return reports;
-}
-
 /// The threads' own vectors never conflict. What remains is the few reads by which warps gather their groups'
 /// moments out of rows of more columns than a group has: at most 31 passes each, once a slice.
 int64_t allowed_conflicts(const GroupNormParams& params, const GroupNormPlan& plan) {
@@ -222,8 +200,7 @@ GroupNormPlan run(const Case& one, const GroupNormMachine& machine, Workspace& w
   const GroupNormPlan plan = plan_group_norm(one.shape, access, sizeof(T), machine);
   workspace.reserve(group_norm_workspace_bytes(one.shape, plan));
   params.workspace = workspace.room.data();
-  const std::vector<Report> reports =
-      plan.vector == 1 ? launch<T, 1>(params, plan) : launch<T, 16 / sizeof(T)>(params, plan);
+  const std::vector<Report> reports = machine::group_norm(params, plan, machine::element_of<T>());
   for (const Report& report : reports) {
     EXPECT_TRUE(report.faults.empty()) << report.faults.front() << " in " << name_of(one);
     EXPECT_LE(report.bank_conflicts, allowed_conflicts(params, plan)) << name_of(one);

@@ -116,8 +116,10 @@ WIDE = [
 ]
 
 SUITES = {
-    "attention": {"sources": ["tests/attention_kernel_test.cpp", "kernels/attention_plan.cpp"], "bugs": ATTENTION},
-    "group_norm": {"sources": ["tests/group_norm_kernel_test.cpp", "kernels/group_norm_plan.cpp"], "bugs": GROUP_NORM},
-    "small": {"sources": ["tests/small_kernels_test.cpp", "kernels/small_plan.cpp"], "bugs": SMALL},
+    "attention": {"sources": ["tests/attention_kernel_test.cpp", "tests/machine/host_attention.cpp",
+                              "kernels/attention_plan.cpp"], "bugs": ATTENTION},
+    "group_norm": {"sources": ["tests/group_norm_kernel_test.cpp", "tests/machine/host_group_norm.cpp",
+                               "kernels/group_norm_plan.cpp"], "bugs": GROUP_NORM},
+    "small": {"sources": ["tests/small_kernels_test.cpp", "tests/machine/host_small.cpp", "kernels/small_plan.cpp"], "bugs": SMALL},
     "wide": {"sources": ["tests/attention_wide_test.cpp", "kernels/attention_wide.cpp"], "bugs": WIDE},
 }
