@@ -34,15 +34,20 @@ struct HopperAttention {
     if (device::thread() == 0) memory.init_barriers();
     device::block_barrier();
     if (device::warp_group() == 0) {
-      device::fewer_registers<24>();
+      device::fewer_registers<kProducerRegisters>();
       if (device::warp() == 0 && device::elected()) produce(params, memory);
     } else {
-      device::more_registers<240>();
+      device::more_registers<kConsumerRegisters>();
       consume(params, memory, device::warp_group() - 1);
     }
   }
 
  private:
+  // Of a thread; of a multiprocessor's 65,536.
+  static constexpr int kProducerRegisters = 24;
+  static constexpr int kConsumerRegisters = 240;
+  static_assert(128 * (kProducerRegisters + Tile::kConsumers * kConsumerRegisters) <= 65536);
+
   BRUME_DEVICE static int tiles(const HopperAttentionParams& params) {
     return (params.keys + Tile::kKeys - 1) / Tile::kKeys;
   }
@@ -52,7 +57,7 @@ struct HopperAttention {
       device::mbarrier_arrive_expect(full, Tile::kKeyBytes);
       BRUME_UNROLL
       for (int panel = 0; panel < Tile::kPanels; ++panel) {
-        device::copy_tile_async(to + panel * Tile::kKeys * Tile::kRowBytes, map,
+        device::copy_tile_async(to + panel * Tile::kPanelStride, map,
                                 {panel * Tile::kPanelColumns, device::block_y(), row, device::block_z()},
                                 full);
       }

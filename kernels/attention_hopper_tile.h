@@ -29,9 +29,15 @@ struct HopperTile {
   static constexpr int kRowBytes = 2 * kPanelColumns;
   static constexpr auto kSwizzle = kRowBytes == 128  ? device::Swizzle::k128
                                    : kRowBytes == 64 ? device::Swizzle::k64
-                                                     : device::Swizzle::k32;
+                                   : kRowBytes == 32 ? device::Swizzle::k32
+                                                     : device::Swizzle::kNone;
   static constexpr int kKeyBytes = kPanels * kKeys * kRowBytes;
   static constexpr int kQueryBytes = kKeyBytes;
+  // What descriptors name: the bytes from a panel, and from eight rows, to the next. Without a swizzle a
+  // product's depth of 16 takes two panels of q and k, and v's two strides change places.
+  static constexpr int kPanelStride = kKeys * kRowBytes;
+  static constexpr int kRowsStride = 8 * kRowBytes;
+  static constexpr bool kPlain = kSwizzle == device::Swizzle::kNone;
   static_assert(kQueries == kKeys, "one box serves q, k and v");
   static_assert(kHeadDim % 8 == 0 && kRowBytes == device::swizzle_row_bytes(kSwizzle));
 };
@@ -124,16 +130,17 @@ struct HopperRows {
 
   /// Starts Q K^T; `queries` is the group's first row in the first panel.
   BRUME_DEVICE void start_scores(Bytes queries, Bytes keys) {
-    const uint64_t left = device::describe_matrix(queries, 16, 8 * Tile::kRowBytes, Tile::kSwizzle);
-    const uint64_t right = device::describe_matrix(keys, 16, 8 * Tile::kRowBytes, Tile::kSwizzle);
+    constexpr int kNextChunk = Tile::kPlain ? Tile::kPanelStride : 16;
+    const uint64_t left = device::describe_matrix(queries, kNextChunk, Tile::kRowsStride, Tile::kSwizzle);
+    const uint64_t right = device::describe_matrix(keys, kNextChunk, Tile::kRowsStride, Tile::kSwizzle);
     device::group_fence();
     BRUME_UNROLL
     for (int step = 0; step < Tile::kDepthSteps; ++step) {
       const int panel = 32 * step / Tile::kRowBytes;
       const int inside = 32 * step % Tile::kRowBytes;
       device::group_multiply<T, Tile::kKeys>(
-          scores, device::advance_matrix(left, panel * Tile::kQueries * Tile::kRowBytes + inside),
-          device::advance_matrix(right, panel * Tile::kKeys * Tile::kRowBytes + inside), step > 0);
+          scores, device::advance_matrix(left, panel * Tile::kPanelStride + inside),
+          device::advance_matrix(right, panel * Tile::kPanelStride + inside), step > 0);
     }
     device::group_commit();
   }
@@ -144,8 +151,9 @@ struct HopperRows {
     device::pin_registers(weights);
     device::pin_registers(output);
     device::group_fence();
-    const uint64_t right =
-        device::describe_matrix(values, Tile::kKeys * Tile::kRowBytes, 8 * Tile::kRowBytes, Tile::kSwizzle);
+    constexpr int kLeading = Tile::kPlain ? Tile::kRowsStride : Tile::kPanelStride;
+    constexpr int kStride = Tile::kPlain ? Tile::kPanelStride : Tile::kRowsStride;
+    const uint64_t right = device::describe_matrix(values, kLeading, kStride, Tile::kSwizzle);
     BRUME_UNROLL
     for (int step = 0; step < kKeySteps; ++step) {
       device::group_multiply<T, Tile::kHeadDim>(

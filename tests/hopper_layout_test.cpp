@@ -5,7 +5,8 @@
 
 #include "kernels/device/hopper_layout.h"
 
-// Where Hopper's instructions look for their operands, against tables of the PTX ISA manual (9.0).
+// Where Hopper's instructions look for their operands, against tables of the PTX ISA manual (its
+// sections by number and name; the numbers move between versions).
 namespace brume::kernels::device {
 namespace {
 

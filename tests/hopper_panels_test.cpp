@@ -29,6 +29,7 @@ void expect_right_in_panels(const AttentionShape& shape) {
 
 TEST(HopperPanels, OthersAreRightToo) {
   // None is compiled, but each is one line away once a GPU can say which is fastest.
+  expect_right_in_panels<HopperTile<Half, 40, 8>>({1, 2, 50, 200, 40});
   expect_right_in_panels<HopperTile<Half, 40, 16>>({1, 2, 50, 200, 40});
   expect_right_in_panels<HopperTile<Half, 64, 32>>({1, 2, 50, 200, 64});
   expect_right_in_panels<HopperTile<Half, 80, 32>>({1, 2, 50, 200, 80});

@@ -1,9 +1,10 @@
 #pragma once
 #include "kernels/device/fragment.h"
 
-// Where the operands of Hopper's matrix instructions lie. PTX ISA 9.0: 9.7.15.5.1.1, "Register fragments" of
-// wgmma.mma_async.m64nNk16; 9.7.15.5.1.2, "Shared memory matrix layout", with "Canonical layouts" and "Matrix
-// descriptor format"; 5.5.7, "Swizzling modes" of tensor copies. tests/hopper_layout_test.cpp has the tables.
+// Where the operands of Hopper's matrix instructions lie. PTX ISA (go by the names, the numbers move between
+// its versions): 9.7.15.5.1.1, "Register fragments" of wgmma.mma_async.m64nNk16; 9.7.15.5.1.2, "Shared memory
+// matrix layout", with "Canonical layouts" and "Matrix descriptor format"; 5.5.7, "Swizzling modes" of tensor
+// copies. tests/hopper_layout_test.cpp has the tables.
 namespace brume::kernels::device {
 
 /// How 16-byte chunks are exchanged among rows of 16, 32, 64 or 128 bytes, so that the same chunk of eight

@@ -39,6 +39,9 @@ size_t stack_bytes() {
 #endif
 }
 
+/// Thrown where a body stands that is not wanted any more.
+struct Unwind {};
+
 /// Runs on the fiber's stack from its first resume on.
 void start(context::transfer_t from);
 
@@ -48,9 +51,13 @@ Fiber::Fiber(std::function<void()> body) : body_(std::move(body)), stack_(stack_
   inside_ = context::make_fcontext(stack_.data() + stack_.size(), stack_.size(), start);
 }
 
-Fiber::~Fiber() = default;
+Fiber::~Fiber() {
+  unwinding_ = true;
+  if (started_ && !ended_) resume();
+}
 
 void Fiber::resume() {
+  started_ = true;
   announce_leaving(&outside_fake_stack_, stack_.data(), stack_.size());
   const context::transfer_t back = context::jump_fcontext(inside_, this);
   inside_ = back.fctx;
@@ -63,12 +70,17 @@ void Fiber::pause() {
   const context::transfer_t back = context::jump_fcontext(outside_, nullptr);
   outside_ = back.fctx;
   announce_arrival(inside_fake_stack_, &outside_stack_, &outside_stack_size_);
+  if (unwinding_) throw Unwind{};
 }
 
 void Fiber::run(void* outside) {
   outside_ = outside;
   announce_arrival(nullptr, &outside_stack_, &outside_stack_size_);
-  body_();
+  try {
+    body_();
+  } catch (const Unwind&) {
+    // The body's destructors have run; nobody waits for more.
+  }
   ended_ = true;
   pause();
 }

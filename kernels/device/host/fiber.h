@@ -15,7 +15,7 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
 
   /// Runs the body until it pauses or ends. Called from outside. A body that still stands in the middle when
-  /// its fiber is destroyed is dropped where it is.
+  /// its fiber is destroyed is unwound from there.
   void resume();
   /// Goes back to where resume was called. Called from inside.
   void pause();
@@ -33,6 +33,8 @@ class Fiber {
   void* outside_fake_stack_ = nullptr;
   const void* outside_stack_ = nullptr;
   size_t outside_stack_size_ = 0;
+  bool started_ = false;
+  bool unwinding_ = false;
   bool ended_ = false;
 };
 
