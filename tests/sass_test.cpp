@@ -53,8 +53,10 @@ AllResources resources() {
   return all;
 }
 
-/// How often each instruction stands in each kernel of an architecture.
-std::map<std::string, std::map<std::string, int>> instructions(const std::string& architecture) {
+/// How often each instruction stands in each kernel of an architecture, by its bare name; or `whole` alone,
+/// an instruction with its modifiers.
+std::map<std::string, std::map<std::string, int>> instructions(const std::string& architecture,
+                                                               const std::string& whole = "") {
   std::istringstream lines(output_of("PATH=" + std::string(BRUME_CUDA_TOOLS) + ":$PATH " + BRUME_CUOBJDUMP +
                                      " -sass -arch " + architecture + " " + BRUME_KERNELS));
   std::map<std::string, std::map<std::string, int>> counts;
@@ -70,7 +72,11 @@ std::map<std::string, std::map<std::string, int>> instructions(const std::string
     if (at == std::string::npos || line.find(';') == std::string::npos) continue;
     at = line.find_first_not_of(' ', at + 2);
     if (line[at] == '@') at = line.find_first_not_of(' ', line.find(' ', at));
-    ++counts[kernel][line.substr(at, line.find_first_of(". ;", at) - at)];
+    if (whole.empty()) {
+      ++counts[kernel][line.substr(at, line.find_first_of(". ;", at) - at)];
+    } else if (line.compare(at, whole.size(), whole) == 0) {
+      ++counts[kernel][whole];
+    }
   }
   return counts;
 }
@@ -167,6 +173,42 @@ TEST(Sass, AttentionUsesTensorCoresAndAsynchronousCopies) {
       expect_products<device::Bfloat16>(kernels, plan);
     }
   }
+}
+
+TEST(Sass, HopperAttentionUsesItsOwnInstructions) {
+  constexpr int kThreads = 384;  // of a block, one a multiprocessor
+  const AllResources all = resources();
+  int seen = 0;
+  for (const auto& [kernel, counts] : instructions("sm_90a")) {
+    if (kernel.find("attention_hopper_kernel") == std::string::npos) continue;
+    ++seen;
+    // Products of a warp group, tiles copied by the copy engine, barriers that count its bytes, registers
+    // that change hands.
+    for (const char* wanted : {"HGMMA", "UTMALDG", "SYNCS", "USETMAXREG", "MUFU"})
+      EXPECT_TRUE(counts.contains(wanted)) << wanted << " in " << kernel;
+    for (const char* unwanted : {"HMMA", "LDL", "STL", "LDGSTS"})
+      EXPECT_FALSE(counts.contains(unwanted)) << unwanted << " in " << kernel;
+    EXPECT_LE(all.at("sm_90a").at(kernel).registers, 65536 / kThreads) << kernel;
+  }
+  EXPECT_EQ(seen, 10);
+  for (const auto& [architecture, kernels] : all) {
+    if (architecture == "sm_90a") continue;
+    for (const auto& [kernel, used] : kernels)
+      EXPECT_EQ(kernel.find("attention_hopper_kernel"), std::string::npos) << architecture;
+  }
+}
+
+TEST(Sass, NormsReadSixteenBytesAtOnce) {
+  int seen = 0;
+  for (const auto& [kernel, counts] : instructions("sm_80", "LDG.E.128")) {
+    const bool vectors = kernel.find("group_norm_first_pass") != std::string::npos &&
+                         (kernel.find("4HalfELi8E") != std::string::npos ||
+                          kernel.find("8Bfloat16ELi8E") != std::string::npos);
+    if (!vectors) continue;
+    ++seen;
+    EXPECT_TRUE(counts.contains("LDG.E.128")) << kernel;
+  }
+  EXPECT_EQ(seen, 2);
 }
 
 }  // namespace
