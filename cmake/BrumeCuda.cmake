@@ -19,6 +19,12 @@ if(NOT BRUME_CUDA STREQUAL OFF)
       NO_DEFAULT_PATH)
     find_path(BRUME_CUDA_INCLUDE cuda_runtime_api.h
       PATHS "${_toolkit}/../include" "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cu13/include" NO_DEFAULT_PATH)
+    # For the attention of one wide head alone; without it that one is left out.
+    find_file(BRUME_CUBLAS libcublas.so.13
+      PATHS "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cu13/lib" "${_toolkit}/../lib64" "${_toolkit}/../lib"
+      NO_DEFAULT_PATH)
+    find_path(BRUME_CUBLAS_INCLUDE cublas_v2.h
+      PATHS "${_toolkit}/../include" "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cu13/include" NO_DEFAULT_PATH)
     if(BRUME_CUDART AND BRUME_CUDA_INCLUDE AND BRUME_NVCC_VERSION VERSION_GREATER_EQUAL 13.0)
       set(BRUME_HAS_CUDA ON)
     endif()
@@ -55,7 +61,7 @@ function(brume_cuda_object object source)
   endif()
   add_custom_command(OUTPUT "${_out}"
     COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} "${BRUME_NVCC}" -std=c++20 --expt-relaxed-constexpr -O3 ${_warnings} ${_targets}
-            -I "${PROJECT_SOURCE_DIR}" -MD -MT "${_out}" -MF "${_out}.d"
+            -I "${PROJECT_SOURCE_DIR}" -isystem "${BRUME_CUDA_INCLUDE}" -MD -MT "${_out}" -MF "${_out}.d"
             -c "${CMAKE_CURRENT_SOURCE_DIR}/${source}" -o "${_out}"
     DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${source}"
     DEPFILE "${_out}.d"

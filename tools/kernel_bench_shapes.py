@@ -42,6 +42,11 @@ def attentions():
     return shapes
 
 
+def wide_attentions():
+    """The autoencoder's one head of 512."""
+    return [Attention(model, "wide", 1, 1, side**2, side**2, 512) for model, side in (("vae-512", 64), ("vae-1024", 128))]
+
+
 def group_norms():
     shapes = []
     for model, (side, norms) in NORMS.items():

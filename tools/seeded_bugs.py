@@ -115,9 +115,46 @@ WIDE = [
     bug("wide: scale forgotten", "kernels/attention_wide.cpp", "params.scale_log2 * kLn2", "params.scale_log2"),
 ]
 
+HKERNEL, HTILE = "kernels/attention_hopper_kernel.h", "kernels/attention_hopper_tile.h"
+
+HOPPER = [
+    bug("no barrier after the barriers are made", HKERNEL, "memory.init_barriers();\n    device::block_barrier();", "memory.init_barriers();"),
+    bug("no fence after the barriers are made", HTILE, "    device::fence_async_proxy();\n", ""),
+    bug("stage filled before it is empty", HKERNEL,
+        "device::mbarrier_wait(values.value ? memory.values_empty(stage) : memory.keys_empty(stage), parity);", ""),
+    bug("parity of empty stages the wrong way round", HKERNEL, "const int parity = 1 - tile / Tile::kStages % 2;", "const int parity = tile / Tile::kStages % 2;"),
+    bug("scores of keys that are not here", HKERNEL, "device::mbarrier_wait(memory.keys_full(0), 0);", ""),
+    bug("queries that are not here", HKERNEL, "device::mbarrier_wait(memory.queries_full(), 0);", ""),
+    bug("values that are not here", HKERNEL, "device::mbarrier_wait(memory.values_full(before), (tile - 1) / Tile::kStages % 2);", ""),
+    bug("scores read before their products end", HKERNEL, "device::group_wait<1>(rows.scores);", "device::group_wait<2>(rows.scores);"),
+    bug("output scaled before its products end", HKERNEL, "device::group_wait<0>(rows.output);\n      release", "release"),
+    bug("values released too early", HKERNEL, "device::group_wait<0>(rows.output);\n      release(memory.values_empty(before));",
+        "release(memory.values_empty(before));\n      device::group_wait<0>(rows.output);"),
+    bug("keys never released", HKERNEL, "release(memory.keys_empty(stage));\n      take", "take"),
+    bug("a warp too few to release a stage", HTILE, "device::mbarrier_init(keys_empty(stage), 4 * Tile::kConsumers);",
+        "device::mbarrier_init(keys_empty(stage), 4 * Tile::kConsumers - 1);"),
+    bug("fewer bytes expected than come", HKERNEL, "device::mbarrier_arrive_expect(full, Tile::kKeyBytes);", "device::mbarrier_arrive_expect(full, Tile::kKeyBytes - 16);"),
+    bug("turns never passed", HTILE, "if (--left_ > 0 || group_ == 0) device::named_arrive", "if (--left_ > 0 && group_ == 0) device::named_arrive"),
+    bug("no fence before the products", HTILE, "device::pin_registers(output);\n    device::group_fence();", "device::pin_registers(output);"),
+    bug("first step adds to what is there", HTILE, "step > 0);", "1);"),
+    bug("wrong stride of the panels", HTILE, "panel * Tile::kPanelStride + inside),\n          device", "panel * Tile::kRowsStride + inside),\n          device"),
+    bug("values walked over in the wrong steps", HTILE, "step * 16 * Tile::kRowBytes), 1);", "step * 8 * Tile::kRowBytes), 1);"),
+    bug("wrong swizzle", HTILE, ": kRowBytes == 64 ? device::Swizzle::k64", ": kRowBytes == 64 ? device::Swizzle::k128"),
+    bug("mask off by one", HTILE, "if (key >= count) scores", "if (key > count) scores"),
+    bug("output not rescaled", HKERNEL, "rows.scale_output(shrink);", ""),
+    bug("sum not rescaled", HTILE, "device::multiply_add(sum[half], shrink[half], added)", "sum[half] + added"),
+    bug("maximum over half of the row", HTILE, "peak = device::maximum(peak, device::shuffle_xor(peak, 2));", ""),
+    bug("no guard against rows of -inf", HTILE, "peak == -device::infinity() ? 0.0F : peak * scale_log2", "peak * scale_log2"),
+    bug("output row off by one", HTILE, "if (row >= queries) continue;", "if (row > queries) continue;"),
+    bug("weights packed in the wrong order", HTILE, "device::pack<T>(scores[8 * step + 2 * i], scores[8 * step + 2 * i + 1])",
+        "device::pack<T>(scores[8 * step + 2 * i + 1], scores[8 * step + 2 * i])"),
+]
+
 SUITES = {
     "attention": {"sources": ["tests/attention_kernel_test.cpp", "tests/machine/host_attention.cpp",
                               "kernels/attention_plan.cpp"], "bugs": ATTENTION},
+    "hopper": {"sources": ["tests/attention_hopper_test.cpp", "tests/machine/host_hopper.cpp", "kernels/attention_plan.cpp",
+                           "kernels/attention_hopper_plan.cpp"], "bugs": HOPPER},
     "group_norm": {"sources": ["tests/group_norm_kernel_test.cpp", "tests/machine/host_group_norm.cpp",
                                "kernels/group_norm_plan.cpp"], "bugs": GROUP_NORM},
     "small": {"sources": ["tests/small_kernels_test.cpp", "tests/machine/host_small.cpp", "kernels/small_plan.cpp"], "bugs": SMALL},
