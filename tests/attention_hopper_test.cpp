@@ -112,6 +112,34 @@ TEST(AttentionHopper, OtherPanelsAreRightToo) {
   expect_right_in_panels<HopperTile<Half, 80, 64>>({1, 2, 50, 200, 80});
 }
 
+TEST(HopperPlan, BoxesAreWhatTheDriverAccepts) {
+  // CUDA driver API, cuTensorMapEncodeTiled: the address and the strides are multiples of 16 bytes, each
+  // stride one of the stride before it and below 2^40; a box has at most 256 rows, and rows as long as the
+  // swizzle's.
+  for (const int head_dim : {40, 64, 80, 128, 160}) {
+    for (const AttentionShape& shape : {AttentionShape{1, 1, 1, 1, head_dim},
+                                        {1, 8, 1, 4096, head_dim},
+                                        {2, 1, 300, 1, head_dim},
+                                        {2, 8, 65536, 65536, head_dim}}) {
+      const int64_t width = int64_t{3} * shape.heads * head_dim;  // of a packed q, k and v
+      const TokenStrides strides{shape.queries * width, width, head_dim};
+      ASSERT_TRUE(visit_attention_hopper<Half>(plan_for(shape), [&]<class Tile>() {
+        const device::TensorTile box = describe_rows<Tile>(nullptr, strides, shape, shape.queries);
+        int64_t before = 16;
+        for (const int64_t stride : box.strides) {
+          EXPECT_GT(stride, 0);
+          EXPECT_EQ(stride % before, 0) << head_dim;
+          EXPECT_LT(stride, int64_t{1} << 40);
+          before = stride;
+        }
+        EXPECT_LE(box.rows, 256);
+        EXPECT_EQ(2 * box.columns, device::swizzle_row_bytes(box.swizzle));
+        EXPECT_EQ(box.bytes() * Tile::kPanels, Tile::kKeyBytes);
+      }));
+    }
+  }
+}
+
 TEST(HopperPlan, IsForHopperAndStreamedKeysAlone) {
   const AttentionShape shape{2, 8, 4096, 4096, 40};
   ASSERT_TRUE(plan_attention_hopper(shape, kH200, kHopper));

@@ -149,9 +149,9 @@ void Block::order(const std::vector<Thread*>& threads) {
 }
 
 void Block::order_warp(int warp) {
-  std::vector<Thread*> lanes;
-  for (int lane = 0; lane < kWarpSize; ++lane)
-    lanes.push_back(&threads_[static_cast<size_t>(warp * kWarpSize + lane)]);
+  std::vector<Thread*> lanes(kWarpSize);
+  Thread* const first = threads_.data() + static_cast<ptrdiff_t>(warp) * kWarpSize;
+  for (int lane = 0; lane < kWarpSize; ++lane) lanes[static_cast<size_t>(lane)] = first + lane;
   order(lanes);
 }
 

@@ -60,7 +60,8 @@ std::string SharedBytes::check_order(int unit, const Clock& clock, int thread, b
   }
   if (!writes) return "";
   for (int warp = 0; warp < warps_; ++warp) {
-    const Access& read = reads_[static_cast<size_t>(unit * warps_ + warp)];
+    const int last = unit * warps_ + warp;
+    const Access& read = reads_[static_cast<size_t>(last)];
     if (unordered(read)) {
       return "race: thread " + std::to_string(thread) + " writes what thread " + std::to_string(read.thread) +
              " read, with no barrier between" + at_byte(unit * kUnit);
@@ -79,8 +80,8 @@ std::string SharedBytes::read(int thread, const Clock& clock, int offset, int co
     if (std::string fault = check_order(unit, clock, thread, false); !fault.empty()) return fault;
     if (units_[static_cast<size_t>(unit)].written.time == 0)
       return "read of what was never written" + at_byte(unit * kUnit);
-    reads_[static_cast<size_t>(unit * warps_ + thread / kWarp)] = {static_cast<uint16_t>(thread),
-                                                                   clock[static_cast<size_t>(thread)]};
+    const int last = unit * warps_ + thread / kWarp;
+    reads_[static_cast<size_t>(last)] = {static_cast<uint16_t>(thread), clock[static_cast<size_t>(thread)]};
   }
   return "";
 }
