@@ -3,7 +3,8 @@
 #include "kernels/attention_hopper_instances.h"
 #include "tests/attention_problem.h"
 
-// Widths of the Hopper kernel's panels that are not compiled for a GPU.
+// The Hopper kernel's panels: widths that are not compiled for a GPU, and what the driver asks of their
+// boxes.
 namespace brume::kernels {
 namespace {
 
@@ -34,6 +35,40 @@ TEST(HopperPanels, OthersAreRightToo) {
   expect_right_in_panels<HopperTile<Half, 64, 32>>({1, 2, 50, 200, 64});
   expect_right_in_panels<HopperTile<Half, 80, 32>>({1, 2, 50, 200, 80});
   expect_right_in_panels<HopperTile<Half, 80, 64>>({1, 2, 50, 200, 80});
+}
+
+/// The plan for a shape, even where another kernel would take it for its few keys.
+HopperAttentionPlan plan_for(AttentionShape shape) {
+  shape.keys = 4096;
+  return *plan_attention_hopper(shape, {132, 227 * 1024, 228 * 1024}, {9, 0});
+}
+
+TEST(HopperPlan, BoxesAreWhatTheDriverAccepts) {
+  // CUDA driver API, cuTensorMapEncodeTiled: the address and the strides are multiples of 16 bytes, each
+  // stride one of the stride before it and below 2^40; a box has at most 256 rows, and rows as long as the
+  // swizzle's.
+  for (const int head_dim : {40, 64, 80, 128, 160}) {
+    for (const AttentionShape& shape : {AttentionShape{1, 1, 1, 1, head_dim},
+                                        {1, 8, 1, 4096, head_dim},
+                                        {2, 1, 300, 1, head_dim},
+                                        {2, 8, 65536, 65536, head_dim}}) {
+      const int64_t width = int64_t{3} * shape.heads * head_dim;  // of a packed q, k and v
+      const TokenStrides strides{shape.queries * width, width, head_dim};
+      ASSERT_TRUE(visit_attention_hopper<Half>(plan_for(shape), [&]<class Tile>() {
+        const device::TensorTile box = describe_rows<Tile>(nullptr, strides, shape, shape.queries);
+        int64_t before = 16;
+        for (const int64_t stride : box.strides) {
+          EXPECT_GT(stride, 0);
+          EXPECT_EQ(stride % before, 0) << head_dim;
+          EXPECT_LT(stride, int64_t{1} << 40);
+          before = stride;
+        }
+        EXPECT_LE(box.rows, 256);
+        EXPECT_EQ(2 * box.columns, device::swizzle_row_bytes(box.swizzle));
+        EXPECT_EQ(box.bytes() * Tile::kPanels, Tile::kKeyBytes);
+      }));
+    }
+  }
 }
 
 }  // namespace

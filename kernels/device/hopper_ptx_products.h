@@ -1,7 +1,7 @@
 #pragma once
-// The PTX of a warp group's matrix product, one specialisation for each shape that a kernel uses: inline PTX
-// must spell every register. All follow one pattern (PTX ISA, wgmma.mma_async): d, a, b,
-// whether d is added, the factors' signs, and for each factor in shared memory whether it is MN-major.
+// The PTX of a warp group's matrix product (wgmma.mma_async), one specialisation for each shape that a kernel
+// uses: inline PTX must spell every register. All follow one pattern: d, a, b, whether d is added, the signs
+// of the factors, and for each factor in shared memory whether it is MN-major.
 #include "kernels/device/number.h"
 
 namespace brume::kernels::device {

@@ -37,8 +37,7 @@ std::vector<std::byte> chunk_of(const TensorMap& map, const TilePlace& from, int
   }
   for (int i = 0; i < kChunkBytes / kElement; ++i) {
     const int64_t at = from.column + column + i;
-    if (at >= 0 && at < map.sizes[0])
-      memcpy(&bytes[static_cast<size_t>(kElement * i)], place + kElement * at, kElement);
+    if (at >= 0 && at < map.sizes[0]) memcpy(bytes.data() + kElement * i, place + kElement * at, kElement);
   }
   return bytes;
 }
@@ -70,8 +69,8 @@ void end_phase(Thread& thread, MbarrierState& barrier, bool waited_for) {
   ++barrier.ended;
   barrier.arrived = 0;
   barrier.last = barrier.heard;
-  const auto slot = static_cast<size_t>(thread.block->launch().threads + barrier.number);
-  barrier.last[slot] = std::max(barrier.last[slot], barrier.ended);
+  const int slot = thread.block->launch().threads + barrier.number;
+  barrier.last[static_cast<size_t>(slot)] = barrier.ended;
   barrier.heard.assign(barrier.heard.size(), 0);
 }
 
