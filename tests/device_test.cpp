@@ -22,7 +22,7 @@ std::string fault_of(const Launch& launch, const std::function<void()>& kernel) 
 }
 
 TEST(Fragments, FollowTheManualsTables) {
-  // PTX ISA 9.0, 9.7.15.5.8: "groupID = laneid >> 2, threadID_in_group = laneid % 4", written out for three
+  // PTX ISA 9.0, 9.7.14.5.8: "groupID = laneid >> 2, threadID_in_group = laneid % 4", written out for three
   // lanes.
   struct Row {
     int lane;

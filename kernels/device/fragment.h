@@ -1,8 +1,8 @@
 #pragma once
 #include "kernels/device/number.h"
 
-// Which lane holds which number of a matrix fragment. PTX ISA 9.0, section 9.7.15.5.8, "Matrix fragments for
-// mma.m16n8k16 with floating point type", and 9.7.15.5.15 for ldmatrix. tests/fragment_test.cpp holds the
+// Which lane holds which number of a matrix fragment. PTX ISA 9.0, section 9.7.14.5.8, "Matrix fragments for
+// mma.m16n8k16 with floating point type", and 9.7.14.5.15 for ldmatrix. tests/device_test.cpp holds the
 // tables.
 namespace brume::kernels::device {
 

@@ -110,7 +110,7 @@ BRUME_DEVICE Shared<unsigned char> shared_memory() {
 // Meeting points.
 BRUME_DEVICE void block_barrier() { __syncthreads(); }
 BRUME_DEVICE void warp_barrier() { __syncwarp(); }
-/// Barrier `id` of 1 to 15 for `count` threads, a multiple of 32 (9.7.14.1, bar.sync).
+/// Barrier `id` of 1 to 15 for `count` threads, a multiple of 32 (9.7.13.1, bar.sync).
 BRUME_DEVICE void named_barrier(int id, int count) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(count) : "memory");
 }
@@ -140,8 +140,8 @@ BRUME_DEVICE void copy_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
 }
 
-// Matrices (9.7.15). Fragment layouts: fragment.h.
-/// Four 8x8 matrices of 16-bit numbers; lane i names row i % 8 of matrix i / 8 (9.7.15.5.15, ldmatrix).
+// Matrices (9.7.14). Fragment layouts: fragment.h.
+/// Four 8x8 matrices of 16-bit numbers; lane i names row i % 8 of matrix i / 8 (9.7.14.5.15, ldmatrix).
 template <class T>
 BRUME_DEVICE void load_matrices_4(uint32_t (&to)[4], Shared<T> row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -173,7 +173,7 @@ BRUME_DEVICE void load_matrices_2_transposed(uint32_t (&to)[2], Shared<T> row) {
                : "memory");
 }
 
-/// d += a b: a [16, 16], b [16, 8], d [16, 8] in fp32 (9.7.15.5.8, mma.m16n8k16).
+/// d += a b: a [16, 16], b [16, 8], d [16, 8] in fp32 (9.7.14.5.8, mma.m16n8k16).
 template <class T>
 BRUME_DEVICE void multiply_16_8_16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 template <>
