@@ -7,7 +7,11 @@
 #include <stdexcept>
 
 #include "kernels/attention.h"
+#include "kernels/geglu.h"
 #include "kernels/group_norm.h"
+#include "kernels/layer_norm.h"
+#include "kernels/silu.h"
+#include "kernels/timestep_embedding.h"
 
 // The doors of our operations against plain float64 formulas, on sizes that do not divide evenly.
 namespace brume::kernels {
@@ -127,6 +131,61 @@ TEST(GroupNorm, RefusesShapesThatDoNotFit) {
   const GroupNormSettings settings{3, 1e-5, Activation::kNone};
   EXPECT_THROW(group_norm(randn({1, 4, 2, 2}), randn({4}), randn({4}), settings), std::invalid_argument);
   EXPECT_THROW(group_norm(randn({1, 6, 2, 2}), randn({4}), randn({6}), settings), std::invalid_argument);
+}
+
+at::Tensor plain_layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            double eps) {
+  const at::Tensor wide = x.to(at::kDouble);
+  const at::Tensor mean = wide.mean(-1, true);
+  const at::Tensor variance = (wide - mean).square().mean(-1, true);
+  return (wide - mean) / (variance + eps).sqrt() * weight.to(at::kDouble) + bias.to(at::kDouble);
+}
+
+TEST(LayerNorm, AgreesWithTheFormulaAloneAndOfASum) {
+  for (const int64_t width : {1, 7, 40, 320}) {
+    const at::Tensor x = randn({2, 5, width}) * 3 + 10;
+    const at::Tensor residual = randn({2, 5, width});
+    const at::Tensor weight = randn({width});
+    const at::Tensor bias = randn({width});
+    EXPECT_LT(largest_error(layer_norm(x, weight, bias, 1e-5), plain_layer_norm(x, weight, bias, 1e-5)),
+              2e-5);
+    const SumAndNorm both = layer_norm_of_sum(x, residual, weight, bias, 1e-5);
+    EXPECT_TRUE(both.sum.equal(x + residual));
+    EXPECT_LT(largest_error(both.norm, plain_layer_norm(x + residual, weight, bias, 1e-5)), 2e-5);
+  }
+  EXPECT_THROW(layer_norm(randn({2, 4}), randn({3}), randn({3}), 1e-5), std::invalid_argument);
+  EXPECT_THROW(layer_norm_of_sum(randn({2, 4}), randn({1, 4}), randn({4}), randn({4}), 1e-5),
+               std::invalid_argument);
+}
+
+TEST(Geglu, AgreesWithTheFormula) {
+  const at::Tensor x = randn({3, 5, 14});
+  const std::vector<at::Tensor> halves = x.to(at::kDouble).chunk(2, -1);
+  const at::Tensor gelu = halves[1] * 0.5 * (1 + (halves[1] / std::sqrt(2.0)).erf());
+  EXPECT_LT(largest_error(geglu(x), halves[0] * gelu), 1e-6);
+  EXPECT_THROW(geglu(randn({2, 5})), std::invalid_argument);
+}
+
+TEST(Silu, AgreesWithTheFormula) {
+  const at::Tensor x = randn({3, 50}) * 10;
+  const at::Tensor wide = x.to(at::kDouble);
+  EXPECT_LT(largest_error(kernels::silu(x), wide * wide.sigmoid()), 1e-5);
+}
+
+TEST(SinusoidalEmbedding, AgreesWithTheFormula) {
+  for (const bool cosine_first : {false, true}) {
+    const at::Tensor values = at::tensor({0.0F, 1.0F, 999.0F});
+    const at::Tensor got = sinusoidal_embedding(values, {7, cosine_first, 1.0});
+    for (int64_t row = 0; row < 3; ++row) {
+      for (int64_t i = 0; i < 6; ++i) {
+        const double frequency = std::exp(-std::log(10000.0) * static_cast<double>(i % 3) / 2);
+        const double angle = values[row].item<double>() * frequency;
+        const double wanted = (i < 3) == cosine_first ? std::cos(angle) : std::sin(angle);
+        EXPECT_NEAR(got[row][i].item<double>(), wanted, 1e-4) << row << " " << i;
+      }
+      EXPECT_EQ(got[row][6].item<float>(), 0);
+    }
+  }
 }
 
 }  // namespace

@@ -1,14 +1,16 @@
 #include "brume/nn/norm.h"
 
-#include <ATen/ATen.h>
-
 namespace brume::nn {
 
 LayerNorm::LayerNorm(const WeightsView& weights, int64_t width, double eps)
     : weight_(weights.tensor("weight", {width})), bias_(weights.tensor("bias", {width})), eps_(eps) {}
 
 at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
-  return at::layer_norm(x, weight_.sizes(), weight_, bias_, eps_);
+  return kernels::layer_norm(x, weight_, bias_, eps_);
+}
+
+kernels::SumAndNorm LayerNorm::of_sum(const at::Tensor& x, const at::Tensor& residual) const {
+  return kernels::layer_norm_of_sum(x, residual, weight_, bias_, eps_);
 }
 
 GroupNorm::GroupNorm(const WeightsView& weights, int64_t channels, const kernels::GroupNormSettings& settings)

@@ -1,27 +1,14 @@
 #include "brume/nn/timestep_embedding.h"
 
-#include <ATen/ATen.h>
-
-#include <cmath>
+#include "kernels/silu.h"
 
 namespace brume::nn {
-
-at::Tensor sinusoidal_embedding(const at::Tensor& values, const SinusoidShape& shape) {
-  constexpr double kMaxPeriod = 10000;
-  const int64_t half = shape.width / 2;
-  const at::Tensor exponent =
-      at::arange(half, at::kFloat) * -std::log(kMaxPeriod) / (half - shape.freq_shift);
-  const at::Tensor angles = values.to(at::kFloat).unsqueeze(1) * exponent.exp().unsqueeze(0);  // [N, half]
-  const at::Tensor waves = shape.cosine_first ? at::cat({angles.cos(), angles.sin()}, 1)
-                                              : at::cat({angles.sin(), angles.cos()}, 1);
-  return shape.width % 2 == 0 ? waves : at::constant_pad_nd(waves, {0, 1});
-}
 
 TimestepEmbedding::TimestepEmbedding(const WeightsView& weights, int64_t in, int64_t width)
     : linear1_(weights / "linear_1", in, width), linear2_(weights / "linear_2", width, width) {}
 
 at::Tensor TimestepEmbedding::operator()(const at::Tensor& x) const {
-  return linear2_(at::silu(linear1_(x)));
+  return linear2_(kernels::silu(linear1_(x)));
 }
 
 }  // namespace brume::nn

@@ -1,6 +1,6 @@
 #include "brume/nn/transformer_block.h"
 
-#include <ATen/ATen.h>
+#include "kernels/geglu.h"
 
 namespace brume::nn {
 
@@ -20,8 +20,7 @@ FeedForward::FeedForward(const WeightsView& weights, int64_t width)
       out_(weights / "net.2", kExpansion * width, width) {}
 
 at::Tensor FeedForward::operator()(const at::Tensor& x) const {
-  const std::vector<at::Tensor> halves = in_(x).chunk(2, -1);  // value, gate: [N, T, 4 width] each
-  return out_(halves[0] * at::gelu(halves[1]));
+  return out_(kernels::geglu(in_(x)));  // [N, T, 8 width] -> [N, T, 4 width]
 }
 
 TransformerBlock::TransformerBlock(const WeightsView& weights, const AttentionShape& shape,
@@ -36,10 +35,10 @@ TransformerBlock::TransformerBlock(const WeightsView& weights, const AttentionSh
 
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& context) const {
   const at::Tensor normed = norm1_(x);
-  at::Tensor y = x + attention1_(normed, first_ == FirstAttention::kSelf ? normed : context);
-  y += attention2_(norm2_(y), context);
-  y += feed_forward_(norm3_(y));
-  return y;
+  const at::Tensor first = attention1_(normed, first_ == FirstAttention::kSelf ? normed : context);
+  const auto [after_first, norm2] = norm2_.of_sum(x, first);
+  const auto [after_second, norm3] = norm3_.of_sum(after_first, attention2_(norm2, context));
+  return after_second + feed_forward_(norm3);
 }
 
 }  // namespace brume::nn

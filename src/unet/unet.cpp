@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include "kernels/silu.h"
+#include "kernels/timestep_embedding.h"
+
 namespace brume {
 
 namespace {
@@ -45,7 +48,7 @@ at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timeste
 at::Tensor UNet::embed_time(const at::Tensor& timesteps, const Conditioning& conditioning,
                             at::ScalarType dtype) const {
   const auto sinusoid = [&](const at::Tensor& values, int64_t width) {
-    return nn::sinusoidal_embedding(values, {width, config_.cosine_first, config_.freq_shift}).to(dtype);
+    return kernels::sinusoidal_embedding(values, {width, config_.cosine_first, config_.freq_shift}).to(dtype);
   };
   at::Tensor time = time_embedding_(sinusoid(timesteps, config_.levels.front().channels));  // [N, 4 C0]
   if (added_embedding_) {
@@ -54,7 +57,7 @@ at::Tensor UNet::embed_time(const at::Tensor& timesteps, const Conditioning& con
     const at::Tensor sizes = ids.view({conditioning.time_ids.size(0), -1});
     time = time + (*added_embedding_)(at::cat({conditioning.pooled, sizes}, 1));
   }
-  return at::silu(time);  // every residual block begins with it
+  return kernels::silu(time);  // every residual block begins with it
 }
 
 }  // namespace brume

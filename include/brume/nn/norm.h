@@ -3,6 +3,7 @@
 
 #include "brume/weights/weights.h"
 #include "kernels/group_norm.h"
+#include "kernels/layer_norm.h"
 
 namespace brume::nn {
 
@@ -12,6 +13,8 @@ class LayerNorm {
   LayerNorm(const WeightsView& weights, int64_t width, double eps = 1e-5);
   /// [..., width] -> [..., width]
   at::Tensor operator()(const at::Tensor& x) const;
+  /// x + residual, and its norm. Both [..., width].
+  kernels::SumAndNorm of_sum(const at::Tensor& x, const at::Tensor& residual) const;
 
  private:
   at::Tensor weight_;  // [width]
