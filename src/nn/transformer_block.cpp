@@ -1,5 +1,7 @@
 #include "brume/nn/transformer_block.h"
 
+#include <ATen/ATen.h>
+
 #include "kernels/geglu.h"
 
 namespace brume::nn {
