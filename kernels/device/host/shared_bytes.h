@@ -58,7 +58,8 @@ class SharedBytes {
   std::string check_order(int unit, const Clock& clock, int thread, bool writes) const;
   std::string name_of(int writer) const;
 
-  int threads_;
+  // [units][warps], the last of each warp: a race with an earlier lane of the same warp may go unseen.
+  std::vector<Access> reads_;
   int warps_;
   std::vector<std::byte> bytes_;
   std::vector<Unit> units_;
