@@ -182,16 +182,17 @@ struct HopperRows {
         peak = device::maximum(device::maximum(peak, scores[i]), scores[i + 1]);
       peak = device::maximum(peak, device::shuffle_xor(peak, 1));
       peak = device::maximum(peak, device::shuffle_xor(peak, 2));
-      // A row that has seen only -inf keeps weights of zero, not the nan of inf - inf.
-      const float reference = peak == -device::infinity() ? 0.0F : peak * scale_log2;
-      shrink[half] = device::exp2_fast(device::multiply_add(largest[half], scale_log2, -reference));
+      // A row that has seen only -inf keeps weights of zero, not the nan of inf - inf. The peak is taken away
+      // before the scaling: a product rounded first would be off by whole powers where scores are huge.
+      const float reference = peak == -device::infinity() ? 0.0F : peak;
+      shrink[half] = device::exp2_fast((largest[half] - reference) * scale_log2);
       largest[half] = peak;
       float added = 0;
       BRUME_UNROLL
       for (int i = 2 * half; i < kScores; i += 4) {
         BRUME_UNROLL
         for (int j = i; j < i + 2; ++j) {
-          scores[j] = device::exp2_fast(device::multiply_add(scores[j], scale_log2, -reference));
+          scores[j] = device::exp2_fast((scores[j] - reference) * scale_log2);
           added += scores[j];
         }
       }

@@ -2,12 +2,12 @@
 #include "kernels/attention_tile.h"
 
 // Attention on tensor cores of sm_80 and up. On paper, for SD1.5's 64x64 level (2 x 8 heads, 4096 tokens,
-// head_dim 40): 43 GFLOP of useful products (48/40 and 40/40 of them done), 268 M exponentials, 31 MB of q,
+// head_dim 40): 43 GFLOP of useful products (48/40 and 40/40 of them done), 268 M exponentials, 21 MB of q,
 // k, v and out.
 //   A100 (312 TF/s, 108 SMs x 16 exponentials a clock = 2.4 T/s): products 0.15 ms, exponentials 0.11 ms
 //   RTX 4090 (165 TF/s with fp32 sums, 5.2 T/s):                  products 0.29 ms, exponentials 0.05 ms
 //   H200 (mma.sync reaches about 660 of 989 TF/s; 3.9 T/s):       products 0.07 ms, exponentials 0.07 ms
-// At head_dim 40 the exponentials weigh as much as the products on the large cards, memory (31 MB) nowhere.
+// At head_dim 40 the exponentials weigh as much as the products on the large cards, memory (21 MB) nowhere.
 namespace brume::kernels {
 
 /// Self-attention with an online softmax ("FlashAttention-2", Dao 2023): a block has a tile of queries, and

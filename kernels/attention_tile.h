@@ -173,9 +173,11 @@ struct RunningSoftmax {
         }
         peak = device::maximum(peak, device::shuffle_xor(peak, 1));
         peak = device::maximum(peak, device::shuffle_xor(peak, 2));
-        // A row that has seen only -inf keeps weights of zero, not the nan of inf - inf.
-        const float reference = peak == -device::infinity() ? 0.0F : peak * scale_log2;
-        shrink[r][half] = device::exp2_fast(device::multiply_add(largest[r][half], scale_log2, -reference));
+        // A row that has seen only -inf keeps weights of zero, not the nan of inf - inf. The peak is taken
+        // away before the scaling: a product rounded first would be off by whole powers where scores are
+        // huge.
+        const float reference = peak == -device::infinity() ? 0.0F : peak;
+        shrink[r][half] = device::exp2_fast((largest[r][half] - reference) * scale_log2);
         largest[r][half] = peak;
         float added = 0;
         BRUME_UNROLL
@@ -183,7 +185,7 @@ struct RunningSoftmax {
           BRUME_UNROLL
           for (int i = 0; i < 2; ++i) {
             float& score = scores.values[r][tile][2 * half + i];
-            score = device::exp2_fast(device::multiply_add(score, scale_log2, -reference));
+            score = device::exp2_fast((score - reference) * scale_log2);
             added += score;
           }
         }

@@ -17,16 +17,15 @@ template <class T>
 struct SoftmaxRows {
   static constexpr int kThreads = 256;
   static constexpr int kWarps = kThreads / 32;
+  static constexpr float kLog2E = 1.4426950408889634F;
   static constexpr int kSharedBytes = 2 * kWarps * static_cast<int>(sizeof(float));
 
   BRUME_DEVICE static void run(const SoftmaxRowsParams& params) {
-    constexpr float kLog2E = 1.4426950408889634F;
     const int64_t first = static_cast<int64_t>(device::block_x()) * params.columns;
     const float* const scores = params.scores + first;
     float largest = -device::infinity();
     float sum = 0;
-    for (int i = device::thread(); i < params.columns; i += kThreads)
-      add(largest, sum, scores[i] * kLog2E, 1);
+    for (int i = device::thread(); i < params.columns; i += kThreads) add(largest, sum, scores[i], 1);
     BRUME_UNROLL
     for (int mask = 16; mask > 0; mask /= 2) {
       const float other = device::shuffle_xor(largest, mask);
@@ -46,18 +45,19 @@ struct SoftmaxRows {
     const float reciprocal = device::reciprocal_fast(sum);
     T* const weights = static_cast<T*>(params.weights) + first;
     for (int i = device::thread(); i < params.columns; i += kThreads) {
-      const float power = device::exp2_fast(device::multiply_add(scores[i], kLog2E, -largest));
+      const float power = device::exp2_fast((scores[i] - largest) * kLog2E);
       weights[i] = device::from_float<T>(power * reciprocal);
     }
   }
 
  private:
-  /// Takes `count` terms, as large as 2^value together with their own largest, into a running sum relative to
+  /// Takes `count` terms, as large as e^value together with their own largest, into a running sum relative to
   /// the largest so far.
   BRUME_DEVICE static void add(float& largest, float& sum, float value, float count) {
     const float peak = device::maximum(largest, value);
     if (peak == -device::infinity()) return;
-    sum = sum * device::exp2_fast(largest - peak) + count * device::exp2_fast(value - peak);
+    sum = sum * device::exp2_fast((largest - peak) * kLog2E) +
+          count * device::exp2_fast((value - peak) * kLog2E);
     largest = peak;
   }
 };

@@ -102,6 +102,14 @@ TEST(AttentionHopper, LargeScoresDoNotOverflow) {
   }
 }
 
+TEST(AttentionHopper, EqualHugeScoresAreEqualWeights) {
+  for (const float size : {100.0F, 1000.0F, 60000.0F}) {
+    const double error = equal_scores_error<Half>({1, 1, 65, 1000, 64}, size,
+                                                  [](auto& problem) { return run_planned(problem); });
+    EXPECT_LT(error, kMostUnits) << size;
+  }
+}
+
 TEST(AttentionHopper, InfiniteScores) {
   const AttentionShape shape{1, 1, 5, 130, 64};
   for (const int far : {0, 129}) {  // the only key with a finite score is in the first or in the last tile

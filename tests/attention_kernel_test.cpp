@@ -98,6 +98,18 @@ TEST(AttentionKernel, LargeScoresDoNotOverflow) {
   }
 }
 
+TEST(AttentionKernel, EqualHugeScoresAreEqualWeights) {
+  for (const float size : {100.0F, 1000.0F, 60000.0F}) {
+    for (const int keys : {77, 1000}) {
+      const AttentionShape shape{1, 1, 65, keys, 64};
+      const AttentionPlan plan = keys == 77 ? *plan_attention(shape, kSmall) : streamed(shape, 2);
+      EXPECT_LT(equal_scores_error<Half>(shape, size, [&](auto& problem) { return run(problem, plan); }),
+                kMostUnits)
+          << size << " " << keys;
+    }
+  }
+}
+
 TEST(AttentionKernel, InfiniteScores) {
   const AttentionShape shape{1, 1, 5, 130, 64};
   for (const int far : {0, 129}) {  // the only key with a finite score is in the first or in the last tile

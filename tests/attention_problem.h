@@ -115,6 +115,26 @@ struct Problem {
   }
 };
 
+/// The worst error where all scores are equal and huge (size squared times head_dim), and the values are 0
+/// for the first half of the keys and 1 for the second; infinite where `run` finds a fault.
+template <class T, class Run>
+double equal_scores_error(const AttentionShape& shape, float size, const Run& run) {
+  Problem<T> problem(shape);
+  problem.fill(1, 1);
+  for (auto* tensor : {&problem.q, &problem.k})
+    for (T& x : tensor->storage) x = device::from_float<T>(size);
+  for (int n = 0; n < shape.batch; ++n) {
+    for (int key = 0; key < shape.keys; ++key) {
+      for (int head = 0; head < shape.heads; ++head) {
+        for (int i = 0; i < shape.head_dim; ++i)
+          problem.v.at(n, key, head, i) = device::from_float<T>(2 * key < shape.keys ? 0.0F : 1.0F);
+      }
+    }
+  }
+  if (!run(problem).faults.empty()) return std::numeric_limits<double>::infinity();
+  return problem.worst_error();
+}
+
 // Rounding the weights and the result costs at most one unit each, the exponentials of large scores a little
 // more.
 inline constexpr double kMostUnits = 3;

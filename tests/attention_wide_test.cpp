@@ -64,6 +64,13 @@ TEST(SoftmaxRows, AgreesForAnyLength) {
   }
 }
 
+TEST(SoftmaxRows, EqualHugeScoresAreEqualWeights) {
+  for (const float score : {1e3F, 1e5F, 8e6F, 1e30F}) {
+    const std::vector<Half> weights = softmax<Half>(std::vector<float>(1024, score), 1, 1024);
+    for (const Half weight : weights) ASSERT_EQ(to_float(weight), 1.0F / 1024) << score;
+  }
+}
+
 TEST(SoftmaxRows, InfinitiesAreWeightsOfZero) {
   std::vector<float> scores(600, -std::numeric_limits<float>::infinity());
   scores[299] = 5;  // the only finite one of the first row; the second has none

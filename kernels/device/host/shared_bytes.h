@@ -58,12 +58,12 @@ class SharedBytes {
   std::string check_order(int unit, const Clock& clock, int thread, bool writes) const;
   std::string name_of(int writer) const;
 
-  // [units][warps], the last of each warp: a race with an earlier lane of the same warp may go unseen.
-  std::vector<Access> reads_;
+  int threads_;
   int warps_;
   std::vector<std::byte> bytes_;
   std::vector<Unit> units_;
-  std::vector<Access> reads_;     // [units][warps], the last of each warp
+  // [units][warps], the last of each warp: a race with an earlier lane of the same warp may go unseen.
+  std::vector<Access> reads_;
   std::vector<uint32_t> fenced_;  // [threads], up to which time each has fenced its writes
 };
 
