@@ -30,6 +30,7 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Att
 
 int launch_attention(const AttentionParams& params, const AttentionShape& shape, const AttentionPlan& plan,
                      Element element, CUstream_st* stream) {
+  if (!attention_is_aligned(params)) return cudaErrorMisalignedAddress;
   switch (element) {
     case Element::kHalf:
       return launch<device::Half>(params, shape, plan, stream);

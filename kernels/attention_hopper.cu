@@ -88,6 +88,7 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Hop
 
 int launch_attention_hopper(const AttentionParams& params, const AttentionShape& shape,
                             const HopperAttentionPlan& plan, Element element, CUstream_st* stream) {
+  if (!attention_is_aligned(params)) return cudaErrorMisalignedAddress;
   switch (element) {
     case Element::kHalf:
       return launch<device::Half>(params, shape, plan, stream);

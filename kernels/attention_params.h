@@ -24,7 +24,20 @@ struct AttentionParams {
   TokenStrides out_strides;
   int32_t queries;
   int32_t keys;
-  float scale_log2;  // the scale times the binary logarithm of e
+  float scale_log2;  // the scale, above 0, times the binary logarithm of e
 };
+
+/// Whether every row of q, k and v begins at a multiple of 16 bytes and of out at one of 4, as the kernels
+/// need.
+inline bool attention_is_aligned(const AttentionParams& params) {
+  constexpr int64_t kBytes = 2;  // of an element
+  const auto aligned = [](const void* base, const TokenStrides& strides, int64_t bytes) {
+    return reinterpret_cast<uintptr_t>(base) % static_cast<uintptr_t>(bytes) == 0 &&
+           strides.picture * kBytes % bytes == 0 && strides.token * kBytes % bytes == 0 &&
+           strides.head * kBytes % bytes == 0;
+  };
+  return aligned(params.q, params.q_strides, 16) && aligned(params.k, params.k_strides, 16) &&
+         aligned(params.v, params.v_strides, 16) && aligned(params.out, params.out_strides, 4);
+}
 
 }  // namespace brume::kernels

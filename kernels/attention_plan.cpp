@@ -68,6 +68,7 @@ double cost(const Candidate& kernel, const AttentionShape& shape, const GpuLimit
 }  // namespace
 
 std::optional<AttentionPlan> plan_attention(const AttentionShape& shape, const GpuLimits& gpu) {
+  if (shape.batch < 1 || shape.heads < 1 || shape.queries < 1 || shape.keys < 1) return {};
   const Candidate* best = nullptr;
   for (const Candidate& kernel : kCandidates) {
     if (kernel.head_dim != shape.head_dim || shared_bytes(kernel) > gpu.shared_bytes_a_block) continue;

@@ -34,7 +34,7 @@ struct AttentionPlan {
 };
 
 /// The kernel for a shape on a GPU: keys that fit stay resident; a tile of queries is as large as still fills
-/// the multiprocessors. Nothing where head_dim is none of 40, 64, 80, 128 and 160.
+/// the multiprocessors. Nothing where head_dim is none of 40, 64, 80, 128 and 160, or there is nothing to do.
 std::optional<AttentionPlan> plan_attention(const AttentionShape& shape, const GpuLimits& gpu);
 
 }  // namespace brume::kernels

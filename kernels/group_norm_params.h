@@ -47,6 +47,7 @@ struct GroupNormParams {
   void* y;                   // [pictures, pixels, channels]; may be parts[0].data where that is all of x
   int64_t y_pixel_stride;
   int64_t y_picture_stride;
+  // One for each stream: launches that overlap on one would spoil each other's meetings.
   void* workspace;  // group_norm_workspace_bytes; its head of kGroupNormMeetingBytes zero before first use
   float eps;
   NormActivation activation;

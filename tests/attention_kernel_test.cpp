@@ -154,6 +154,9 @@ TEST(AttentionPlan, FitsEveryGpuAndShape) {
     }
   }
   EXPECT_FALSE(plan_attention({1, 1, 16, 16, 48}, gpus[0]));
+  for (const AttentionShape& nothing :
+       {AttentionShape{0, 1, 1, 1, 64}, {1, 0, 1, 1, 64}, {1, 1, 0, 1, 64}, {1, 1, 1, 0, 64}})
+    EXPECT_FALSE(plan_attention(nothing, gpus[0]));
 }
 
 TEST(AttentionPlan, TilesFollowTheNumberOfMultiprocessors) {

@@ -14,15 +14,15 @@ UNETS = {
     "sd21-768": (96, [(1, 5, 64), (2, 10, 64), (4, 20, 64), (8, 20, 64)]),
     "sdxl-1024": (128, [(2, 10, 64), (4, 20, 64)]),
 }
-# model: (side, [(channels of a norm, divisor of the side)]): the residual blocks' norms with SiLU.
-NORMS = {
-    "sd15-512": (64, [(320, 1), (320, 2), (640, 2), (640, 4), (1280, 4), (1280, 8), (2560, 8), (2560, 4), (1920, 4),
-                      (1920, 2), (1280, 2), (960, 2), (960, 1), (640, 1)]),
-    "sd15-768": (96, [(320, 1), (640, 2), (1280, 4), (2560, 8), (1920, 2), (960, 1)]),
-    "sd21-768": (96, [(320, 1), (640, 2), (1280, 4), (1280, 8), (1920, 4), (640, 1)]),
-    "sdxl-1024": (128, [(320, 1), (320, 2), (640, 2), (640, 4), (1280, 4), (2560, 4), (1920, 4), (1920, 2), (1280, 2),
-                        (960, 2), (960, 1), (640, 1)]),
-}
+# The residual blocks' norms, with SiLU: (channels, divisor of the side). 1.5 and 2.1 are built alike.
+SD_NORMS = [(320, 1), (320, 2), (640, 2), (640, 4), (1280, 4), (1280, 8), (2560, 8), (2560, 4), (1920, 4), (1920, 2),
+            (1280, 2), (960, 2), (960, 1), (640, 1)]
+SDXL_NORMS = [(320, 1), (320, 2), (640, 2), (640, 4), (1280, 4), (2560, 4), (1920, 4), (1920, 2), (1280, 2), (960, 2),
+              (960, 1), (640, 1)]
+NORMS = {"sd15-512": (64, SD_NORMS), "sd15-768": (96, SD_NORMS), "sd21-768": (96, SD_NORMS), "sdxl-1024": (128, SDXL_NORMS)}
+# The transformers' norms, without: (channels, divisor of the side).
+PLAIN_NORMS = {"sd15-512": [(320, 1), (640, 2), (1280, 4), (1280, 8)], "sd15-768": [(320, 1), (640, 2), (1280, 4), (1280, 8)],
+               "sd21-768": [(320, 1), (640, 2), (1280, 4), (1280, 8)], "sdxl-1024": [(640, 2), (1280, 4)]}
 # The autoencoder decodes one picture at a time: (channels, side) of its norms.
 DECODERS = {
     "vae-512": [(512, 64), (512, 128), (512, 256), (256, 256), (256, 512), (128, 512)],
@@ -52,7 +52,10 @@ def group_norms():
     for model, (side, norms) in NORMS.items():
         for channels, divisor in norms:
             shapes.append(GroupNorm(model, GUIDED, channels, side // divisor, 32, True))
+        for channels, divisor in PLAIN_NORMS[model]:
+            shapes.append(GroupNorm(model, GUIDED, channels, side // divisor, 32, False))
     for model, norms in DECODERS.items():
         for channels, side in norms:
             shapes.append(GroupNorm(model, 1, channels, side, 32, True))
+        shapes.append(GroupNorm(model, 1, *norms[0], 32, False))  # of its attention
     return shapes
