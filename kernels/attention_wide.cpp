@@ -26,6 +26,7 @@ const void* half_at(const void* base, int64_t element) {
 int32_t wide_block_rows(const WideShape& shape) {
   constexpr int64_t kBlockBytes = int64_t{24} << 20;
   constexpr int64_t kStep = 64;
+  if (shape.keys < 1) return 0;
   const int64_t fitting = kBlockBytes / (shape.keys * static_cast<int64_t>(kScoreBytes + kHalfBytes));
   return static_cast<int32_t>(
       std::min<int64_t>(shape.queries, std::max<int64_t>(kStep, fitting / kStep * kStep)));
@@ -38,6 +39,7 @@ size_t wide_workspace_bytes(const WideShape& shape) {
 
 int wide_attention(const AttentionParams& params, const WideShape& shape, void* workspace,
                    const WideOperations& operations) {
+  if (shape.keys < 1) return 0;  // nothing to look at
   auto* const scores = static_cast<float*>(workspace);
   void* const weights = static_cast<std::byte*>(workspace) + score_bytes(shape);
   const int32_t block = wide_block_rows(shape);

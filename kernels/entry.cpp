@@ -70,8 +70,12 @@ int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* strea
       .scale_log2 = static_cast<float>(kLog2E / std::sqrt(double{1} * call->head_dim))};
   const auto element = static_cast<Element>(call->element);
   auto* const where = static_cast<CUstream_st*>(stream);
-  if (const auto hopper = plan_attention_hopper(shape, limits_of(*gpu), capability_of(*gpu)))
-    return launch_attention_hopper(params, shape, *hopper, element, where);
+  if (const auto hopper = plan_attention_hopper(shape, limits_of(*gpu), capability_of(*gpu))) {
+    // cudaErrorInvalidValue: the driver refuses a tensor map, which the other kernel does without.
+    constexpr int kInvalidValue = 1;
+    const int error = launch_attention_hopper(params, shape, *hopper, element, where);
+    if (error != kInvalidValue) return error;
+  }
   const std::optional<AttentionPlan> plan = plan_attention(shape, limits_of(*gpu));
   return plan ? launch_attention(params, shape, *plan, element, where) : -1;
 }

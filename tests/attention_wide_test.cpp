@@ -181,6 +181,11 @@ TEST(WideAttention, StopsAtTheFirstError) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(WideAttention, NoKeysAreNoWork) {
+  EXPECT_EQ(wide_attention({}, {1, 4, 0, 8}, nullptr, {}), 0);
+  EXPECT_EQ(wide_workspace_bytes({1, 4, 0, 8}), 0U);
+}
+
 TEST(WideAttention, BlocksStayWithinTheCache) {
   for (const int tokens : {64, 4096, 9216, 16384, 65536}) {
     const WideShape shape{1, tokens, tokens, 512};
