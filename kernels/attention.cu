@@ -1,5 +1,6 @@
 #include "kernels/attention_instances.h"
 #include "kernels/attention_launch.h"
+#include "kernels/element_dispatch.h"
 
 namespace brume::kernels {
 
@@ -31,15 +32,8 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Att
 int launch_attention(const AttentionParams& params, const AttentionShape& shape, const AttentionPlan& plan,
                      Element element, CUstream_st* stream) {
   if (!attention_is_aligned(params)) return cudaErrorMisalignedAddress;
-  switch (element) {
-    case Element::kHalf:
-      return launch<device::Half>(params, shape, plan, stream);
-    case Element::kBfloat16:
-      return launch<device::Bfloat16>(params, shape, plan, stream);
-    case Element::kFloat:
-      break;
-  }
-  return cudaErrorInvalidValue;
+  return with_half_element(element, cudaErrorInvalidValue,
+                           [&]<class T>() { return launch<T>(params, shape, plan, stream); });
 }
 
 }  // namespace brume::kernels

@@ -2,6 +2,7 @@
 
 #include "kernels/attention_hopper_instances.h"
 #include "kernels/attention_hopper_launch.h"
+#include "kernels/element_dispatch.h"
 
 // Compiled for sm_90a alone: its instructions are in no other architecture.
 namespace brume::kernels {
@@ -89,15 +90,8 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Hop
 int launch_attention_hopper(const AttentionParams& params, const AttentionShape& shape,
                             const HopperAttentionPlan& plan, Element element, CUstream_st* stream) {
   if (!attention_is_aligned(params)) return cudaErrorMisalignedAddress;
-  switch (element) {
-    case Element::kHalf:
-      return launch<device::Half>(params, shape, plan, stream);
-    case Element::kBfloat16:
-      return launch<device::Bfloat16>(params, shape, plan, stream);
-    case Element::kFloat:
-      break;
-  }
-  return cudaErrorInvalidValue;
+  return with_half_element(element, cudaErrorInvalidValue,
+                           [&]<class T>() { return launch<T>(params, shape, plan, stream); });
 }
 
 }  // namespace brume::kernels

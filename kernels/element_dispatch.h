@@ -18,4 +18,12 @@ int with_element(Element element, const Call& call) {
   return call.template operator()<float>();
 }
 
+/// As with_element, for the kernels of half precision; `refused` for fp32.
+template <class Call>
+int with_half_element(Element element, int refused, const Call& call) {
+  if (element == Element::kFloat) return refused;
+  return element == Element::kHalf ? call.template operator()<device::Half>()
+                                   : call.template operator()<device::Bfloat16>();
+}
+
 }  // namespace brume::kernels

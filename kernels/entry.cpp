@@ -1,11 +1,11 @@
 #include "kernels/entry.h"
 
-#include <cmath>
 #include <cstdio>
 #include <optional>
 
 #include "kernels/attention_hopper_launch.h"
 #include "kernels/attention_launch.h"
+#include "kernels/entry_params.h"
 #include "kernels/group_norm_launch.h"
 #include "kernels/group_norm_plan.h"
 
@@ -22,11 +22,6 @@ GpuLimits limits_of(const BrumeGpu& gpu) {
 }
 
 ComputeCapability capability_of(const BrumeGpu& gpu) { return {gpu.capability / 10, gpu.capability % 10}; }
-
-TokenStrides strides_of(const BrumeAttention& call, int tensor) {
-  const int64_t* const strides = call.strides + static_cast<ptrdiff_t>(3) * tensor;
-  return {strides[0], strides[1], strides[2]};
-}
 
 GroupNormParams params_of(const BrumeGroupNorm& call) {
   const int64_t picture = int64_t{call.pixels} * call.channels;
@@ -54,20 +49,8 @@ GroupNormPlan plan_of(const BrumeGroupNorm& call, const BrumeGpu& gpu) {
 }  // namespace
 
 int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* stream) {
-  constexpr double kLog2E = 1.4426950408889634;
   const AttentionShape shape = shape_of(*call);
-  const AttentionParams params{
-      .q = call->pointers[0],
-      .k = call->pointers[1],
-      .v = call->pointers[2],
-      .out = const_cast<void*>(call->pointers[3]),
-      .q_strides = strides_of(*call, 0),
-      .k_strides = strides_of(*call, 1),
-      .v_strides = strides_of(*call, 2),
-      .out_strides = strides_of(*call, 3),
-      .queries = call->queries,
-      .keys = call->keys,
-      .scale_log2 = static_cast<float>(kLog2E / std::sqrt(double{1} * call->head_dim))};
+  const AttentionParams params = params_of(*call);
   const auto element = static_cast<Element>(call->element);
   auto* const where = static_cast<CUstream_st*>(stream);
   if (const auto hopper = plan_attention_hopper(shape, limits_of(*gpu), capability_of(*gpu))) {
