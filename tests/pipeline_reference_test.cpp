@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <map>
+#include <tuple>
 
+#include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
 #include "reference_case.h"
 
@@ -95,6 +98,83 @@ TEST(Batches, APictureIsTheSameAloneAndWithOthersToRounding) {
   request.seeds = {9};
   const Generation alone = pipeline.generate(request, unseen);
   expect_close(alone.latents[0], together.latents[2], "latents", 1e-5);
+}
+
+/// Pictures of different words, steps, samplers, guidance and seeds, of one size.
+std::vector<Request> mixed_requests() {
+  std::vector<Request> requests;
+  for (const auto& [prompt, steps, sampler, scale, seed] :
+       {std::tuple{"a red fox", 3, Sampler::kDdim, 5.0, 7}, std::tuple{"a house", 5, Sampler::kDdpm, 1.0, 8},
+        std::tuple{"", 2, Sampler::kDdim, 2.5, 9}, std::tuple{"two owls", 4, Sampler::kDdpm, 7.0, 10},
+        std::tuple{"a red fox", 1, Sampler::kDdim, 1.0, 11}}) {
+    Request request;
+    request.prompt = prompt;
+    request.width = request.height = 72;
+    request.seeds = {static_cast<uint64_t>(seed)};
+    request.sampling = {sampler, steps, sampler == Sampler::kDdim && seed == 9 ? 0.5 : 0.0};
+    request.guidance = {scale, seed == 10 ? 0.7 : 0.0};
+    if (seed == 7) request.negative_prompt = "a dog";
+    requests.push_back(request);
+  }
+  return requests;
+}
+
+/// The latents of each request, two on their way at first and one more joining after every call.
+std::map<uint64_t, at::Tensor> by_rows(const Pipeline& pipeline, const std::vector<Request>& requests,
+                                       RowCalls calls) {
+  DenoisingRows rows(pipeline, calls);
+  Observer unseen;
+  std::map<uint64_t, at::Tensor> latents;
+  int64_t steps = 0;
+  for (size_t next = 0; next < requests.size() || rows.size() > 0;) {
+    for (size_t begun = 0; next < requests.size() && begun < (next == 0 ? 2 : 1); ++begun, ++next)
+      rows.join(next, requests[next], pipeline.words(requests[next], unseen));
+    for (const DenoisedRow& row : rows.advance()) {
+      EXPECT_EQ(row.failed_stage, "");
+      latents[row.ticket] = row.latents;
+    }
+  }
+  for (const Request& request : requests) steps += request.sampling.steps;
+  EXPECT_EQ(rows.steps_done(), steps);
+  return latents;
+}
+
+class Rows : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Rows, ThatJoinAndLeaveAreThePicturesMadeAlone) {
+  const Pipeline pipeline(ModelDirectory(reference_path(GetParam())), at::kFloat);
+  const std::vector<Request> requests = mixed_requests();
+  const auto together = by_rows(pipeline, requests, RowCalls::kTogether);
+  const auto apart = by_rows(pipeline, requests, RowCalls::kApart);
+  ASSERT_EQ(together.size(), requests.size());
+  ASSERT_EQ(apart.size(), requests.size());
+  Observer unseen;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const Generation alone = pipeline.generate(requests[i], unseen);
+    EXPECT_TRUE(apart.at(i).equal(alone.latents)) << "picture " << i;
+    expect_close(together.at(i), alone.latents, "latents of picture " + std::to_string(i), 1e-5);
+    EXPECT_EQ(pipeline.decode(requests[i], apart.at(i)).picture->pixels, alone.pictures[0].picture->pixels);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Rows, ::testing::Values("sd1", "sd2", "sdxl"),
+                         [](const auto& name) { return std::string(name.param); });
+
+TEST(Rows, SayWhereTheirNumbersOverflowed) {
+  const Pipeline pipeline(ModelDirectory(reference_path("sd1")), at::kFloat);
+  std::vector<Request> requests = mixed_requests();
+  Observer unseen;
+  DenoisingRows rows(pipeline, RowCalls::kTogether);
+  Conditioning broken = pipeline.words(requests[0], unseen);
+  broken.context = broken.context * std::numeric_limits<float>::infinity();
+  rows.join(0, requests[0], broken);
+  rows.join(1, requests[1], pipeline.words(requests[1], unseen));
+  std::map<uint64_t, std::string> stages;
+  while (rows.size() > 0) {
+    for (const DenoisedRow& row : rows.advance()) stages[row.ticket] = row.failed_stage;
+  }
+  EXPECT_EQ(stages.at(0), "text embedding");
+  EXPECT_EQ(stages.at(1), "");
 }
 
 TEST(Repeats, GiveTheSameBytes) {

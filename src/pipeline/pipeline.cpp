@@ -91,7 +91,7 @@ double Pipeline::step_work(int64_t width, int64_t height) const {
 
 Generation Pipeline::generate(const Request& request, Observer& observer) const {
   const c10::InferenceMode guard;
-  check_request(request);
+  check(request);
   Generation result;
   FiniteCheck finite(request.seeds.size());
   Stopwatch watch;
@@ -100,9 +100,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   result.times.text_seconds = watch.lap();
 
   Noise generators(request.seeds);
-  const auto noise = [&] {
-    return generators.normal({latent_channels(), request.height / factor(), request.width / factor()});
-  };
+  const auto noise = [&] { return generators.normal(latent_sizes(request)); };
   const auto observe = [&](int64_t step, const at::Tensor& latents) {
     observer.on_stage("latents_step" + std::to_string(step), latents);
     finite.look(latents, "latents after step " + std::to_string(step + 1));
@@ -115,38 +113,46 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
-  result.pictures = decode(request, result.latents, finite, observer);
+  result.pictures = decode_all(request, result.latents, finite, observer);
   result.times.decode_seconds = watch.lap();
   return result;
 }
 
-Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Observer& observer) const {
-  const auto count = static_cast<int64_t>(request.seeds.size());
-  const EncodedPrompt positive = prompts_.encode(request.prompt, request.clip_skip, observer);
-  std::vector<EncodedPrompt> prompts{positive};
-  if (request.guidance.active()) {
-    prompts.insert(prompts.begin(), prompts_.encode_negative(request.negative_prompt));
-  }
-  std::vector<at::Tensor> contexts;
-  std::vector<at::Tensor> pooled;
-  for (const EncodedPrompt& prompt : prompts) {
-    contexts.push_back(rows(prompt.context, count));
-    pooled.push_back(rows(prompt.pooled, count));
-  }
-  Conditioning conditioning;
-  conditioning.context = at::cat(contexts);  // [N, T, D], or [2N, T, D] with the negative half first
-  finite.look_at_shared(conditioning.context, "text embedding");
-  observer.on_stage("context", conditioning.context);
-  if (model_.family() != ModelFamily::kStableDiffusionXl) return conditioning;
-
-  conditioning.pooled = at::cat(pooled);
-  finite.look_at_shared(conditioning.pooled, "pooled text embedding");
-  observer.on_stage("pooled", conditioning.pooled);
+Conditioning Pipeline::words(const Request& request, Observer& observer) const {
+  const c10::InferenceMode guard;
+  std::vector<EncodedPrompt> prompts;
+  if (request.guidance.active()) prompts.push_back(prompts_.encode_negative(request.negative_prompt));
+  prompts.push_back(prompts_.encode(request.prompt, request.clip_skip, observer));
+  const auto stacked = [&](at::Tensor EncodedPrompt::*part) {
+    return prompts.size() == 1 ? prompts[0].*part : at::cat({prompts[0].*part, prompts[1].*part});
+  };
+  Conditioning words{stacked(&EncodedPrompt::context), {}, {}};
+  if (model_.family() != ModelFamily::kStableDiffusionXl) return words;
+  words.pooled = stacked(&EncodedPrompt::pooled);
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);
-  conditioning.time_ids = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
-  conditioning.time_ids = rows(conditioning.time_ids, conditioning.context.size(0));
-  return conditioning;
+  const at::Tensor sizes = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
+  words.time_ids = rows(sizes, words.context.size(0));
+  return words;
+}
+
+/// The words of one picture for each seed: [N, T, D], or [2N, T, D] with the negative half first.
+Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Observer& observer) const {
+  const auto count = static_cast<int64_t>(request.seeds.size());
+  const Conditioning one = words(request, observer);
+  Conditioning all{rows(one.context, count), {}, {}};
+  finite.look_at_shared(all.context, "text embedding");
+  observer.on_stage("context", all.context);
+  if (!one.pooled.defined()) return all;
+  all.pooled = rows(one.pooled, count);
+  all.time_ids = rows(one.time_ids, count);
+  finite.look_at_shared(all.pooled, "pooled text embedding");
+  observer.on_stage("pooled", all.pooled);
+  return all;
+}
+
+std::array<int64_t, 3> Pipeline::latent_sizes(const Request& request) const {
+  return {latent_channels(), request.height / factor(), request.width / factor()};
 }
 
 at::Tensor Pipeline::first_latents(const Request& request, const std::function<at::Tensor()>& noise) const {
@@ -159,9 +165,9 @@ Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditio
       [this, &request, &conditioning, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
         const int64_t count = conditioning.context.size(0);
         const bool guided = request.guidance.active();
-        const at::Tensor input = (guided ? at::cat({latents, latents}) : latents).to(dtype_);
+        const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
         const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
-        at::Tensor prediction = unet_(input, timesteps, conditioning).to(at::kFloat);
+        const at::Tensor prediction = predict(input, timesteps, conditioning);
         if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
         if (!guided) return prediction;
         const std::vector<at::Tensor> halves = prediction.chunk(2);
@@ -169,8 +175,21 @@ Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditio
       };
 }
 
-std::vector<PictureResult> Pipeline::decode(const Request& request, const at::Tensor& latents,
-                                            FiniteCheck& finite, Observer& observer) const {
+at::Tensor Pipeline::predict(const at::Tensor& latents, const at::Tensor& timesteps,
+                             const Conditioning& words) const {
+  const c10::InferenceMode guard;
+  return unet_(latents.to(dtype_), timesteps, words).to(at::kFloat);
+}
+
+PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents) const {
+  const c10::InferenceMode guard;
+  FiniteCheck finite(1);
+  Observer unseen;
+  return std::move(decode_all(request, latents, finite, unseen).front());
+}
+
+std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at::Tensor& latents,
+                                                FiniteCheck& finite, Observer& observer) const {
   at::Tensor decoded = decode_with(vae_, request, latents);
   std::vector<bool> sound = finite_rows(decoded);
   std::optional<AutoencoderKL> exact;  // loaded when a picture needs it

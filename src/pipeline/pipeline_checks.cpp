@@ -63,7 +63,7 @@ void Pipeline::check_defaults() const {
   check("height", model_.defaults().height);
 }
 
-void Pipeline::check_request(const Request& request) const {
+void Pipeline::check(const Request& request) const {
   const auto check_side = [&](const char* option, int64_t pixels) {
     if (pixels > 0 && pixels % factor() == 0) return;
     const int64_t lower = std::max(pixels / factor() * factor(), factor());

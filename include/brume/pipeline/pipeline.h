@@ -1,8 +1,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <functional>
-
 #include <string>
 #include <vector>
 
@@ -28,6 +28,22 @@ class Pipeline {
   /// model.
   Generation generate(const Request& request, Observer& observer) const;
 
+  // The parts of that walk, for those who lead many pictures through it at a time (denoising_rows.h). All
+  // may be called from several threads.
+
+  /// Throws kUsage where the request does not fit the model, kOutOfMemory where it does not fit the machine.
+  void check(const Request& request) const;
+  /// What the UNet reads of the request's words: context [1, T, D], or [2, T, D] with the negative half first
+  /// where there is guidance.
+  Conditioning words(const Request& request, Observer& observer) const;
+  /// Of one picture's latents: C, h, w.
+  std::array<int64_t, 3> latent_sizes(const Request& request) const;
+  /// One call of the UNet in the pipeline's dtype: latents [N, C, h, w] fp32, timesteps [N] fp32 and words of
+  /// N rows -> prediction [N, C, h, w] fp32.
+  at::Tensor predict(const at::Tensor& latents, const at::Tensor& timesteps, const Conditioning& words) const;
+  /// The picture of one seed from its latents [1, C, h, w] fp32.
+  PictureResult decode(const Request& request, const at::Tensor& latents) const;
+
   const ModelDirectory& model() const { return model_; }
   at::ScalarType dtype() const { return dtype_; }
   /// Pixels per latent; widths and heights are multiples of it.
@@ -47,13 +63,12 @@ class Pipeline {
  private:
   void check_components() const;
   void check_defaults() const;
-  void check_request(const Request& request) const;
   void check_memory(const Request& request) const;
   Conditioning condition(const Request& request, FiniteCheck& finite, Observer& observer) const;
   at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
   Denoiser denoiser(const Request& request, const Conditioning& conditioning, Observer& observer) const;
-  std::vector<PictureResult> decode(const Request& request, const at::Tensor& latents, FiniteCheck& finite,
-                                    Observer& observer) const;
+  std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
+                                        FiniteCheck& finite, Observer& observer) const;
   at::Tensor decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const;
 
   ModelDirectory model_;

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/device/host/fiber.h"
+#include "brume/base/fiber.h"
 #include "kernels/device/host/shared_bytes.h"
 
 namespace brume::kernels::device::host {

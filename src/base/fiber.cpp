@@ -1,4 +1,4 @@
-#include "kernels/device/host/fiber.h"
+#include "brume/base/fiber.h"
 
 #include <boost/context/detail/fcontext.hpp>
 #include <utility>
@@ -7,14 +7,11 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-namespace brume::kernels::device::host {
+namespace brume {
 
 namespace context = boost::context::detail;
 
 namespace {
-
-constexpr size_t kStackBytes = size_t{64} << 10;
-constexpr size_t kSanitizedStackBytes = size_t{256} << 10;
 
 // Without these calls the address sanitizer takes a jump between stacks for an overflow.
 void announce_leaving([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* to,
@@ -31,11 +28,11 @@ void announce_arrival([[maybe_unused]] void* fake_stack, [[maybe_unused]] const 
 #endif
 }
 
-size_t stack_bytes() {
+size_t with_room_for_the_sanitizer(size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
-  return kSanitizedStackBytes;
+  return 4 * bytes;
 #else
-  return kStackBytes;
+  return bytes;
 #endif
 }
 
@@ -47,7 +44,8 @@ void start(context::transfer_t from);
 
 }  // namespace
 
-Fiber::Fiber(std::function<void()> body) : body_(std::move(body)), stack_(stack_bytes()) {
+Fiber::Fiber(std::function<void()> body, size_t stack_bytes)
+    : body_(std::move(body)), stack_(with_room_for_the_sanitizer(stack_bytes)) {
   inside_ = context::make_fcontext(stack_.data() + stack_.size(), stack_.size(), start);
 }
 
@@ -91,4 +89,4 @@ void start(context::transfer_t from) { static_cast<Fiber*>(from.data)->run(from.
 
 }  // namespace
 
-}  // namespace brume::kernels::device::host
+}  // namespace brume

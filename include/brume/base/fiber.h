@@ -3,13 +3,16 @@
 #include <functional>
 #include <vector>
 
-namespace brume::kernels::device::host {
+namespace brume {
 
 /// A function with a stack of its own that can be left in the middle and gone on with later (Boost.Context),
 /// known to the address sanitizer.
 class Fiber {
  public:
-  explicit Fiber(std::function<void()> body);
+  static constexpr size_t kSmallStack = size_t{64} << 10;
+
+  /// The sanitizer's frames are larger; with it the stack is four times `stack_bytes`.
+  explicit Fiber(std::function<void()> body, size_t stack_bytes = kSmallStack);
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
@@ -38,4 +41,4 @@ class Fiber {
   bool ended_ = false;
 };
 
-}  // namespace brume::kernels::device::host
+}  // namespace brume

@@ -1,0 +1,162 @@
+#include "brume/pipeline/denoising_rows.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "brume/base/fiber.h"
+#include "brume/base/noise.h"
+#include "finite.h"
+
+namespace brume {
+
+namespace {
+
+constexpr size_t kStackBytes = size_t{512} << 10;  // a sampler's step, with what ATen needs below it
+
+}  // namespace
+
+/// The sampler is an ordinary loop that calls for a prediction; it runs on a stack of its own, and stands
+/// still in that call until the UNet has answered all rows at once.
+class DenoisingRows::Row {
+ public:
+  Row(const Pipeline& pipeline, uint64_t ticket, const Request& request, Conditioning words)
+      : pipeline_(pipeline),
+        request_(request),
+        words_(std::move(words)),
+        noise_({request.seeds.front()}),
+        fiber_([this] { run(); }, kStackBytes) {
+    result_.ticket = ticket;
+    resume();
+  }
+
+  bool ended() const { return fiber_.ended(); }
+  int64_t steps_left() const { return request_.sampling.steps - steps_; }
+  bool guided() const { return request_.guidance.active(); }
+  const Conditioning& words() const { return words_; }
+  /// What the prediction is wanted for. [1, C, h, w]
+  const at::Tensor& latents() const { return latents_; }
+  int64_t timestep() const { return timestep_; }
+
+  /// `prediction` [1 or 2, C, h, w], the negative half first. Runs the sampler to its next call, or its end.
+  void answer(const at::Tensor& prediction) {
+    prediction_ = guided() ? guide(prediction.narrow(0, 0, 1), prediction.narrow(0, 1, 1), request_.guidance)
+                           : prediction;
+    resume();
+  }
+  DenoisedRow take_result() { return std::move(result_); }
+
+ private:
+  void resume() {
+    fiber_.resume();
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+  void run() {
+    try {
+      result_.latents = sample_all();
+    } catch (const std::exception&) {
+      failure_ = std::current_exception();  // it cannot leave this stack
+    }
+  }
+
+  at::Tensor sample_all() {
+    FiniteCheck finite(1);
+    finite.look_at_shared(words_.context, "text embedding");
+    if (words_.pooled.defined()) finite.look_at_shared(words_.pooled, "pooled text embedding");
+    const auto noise = [this] { return noise_.normal(pipeline_.latent_sizes(request_)); };
+    const auto denoise = [this](const at::Tensor& latents, int64_t timestep) {
+      latents_ = latents;
+      timestep_ = timestep;
+      fiber_.pause();
+      return std::exchange(prediction_, {});
+    };
+    const auto observe = [&](int64_t step, const at::Tensor& latents) {
+      steps_ = step + 1;
+      finite.look(latents, "latents after step " + std::to_string(steps_));
+      return !finite.all_failed();
+    };
+    at::Tensor latents = sample(pipeline_.schedule(), request_.sampling, noise(), denoise, noise, observe);
+    result_.failed_stage = finite.failed_stage(0);
+    return latents;
+  }
+
+  const Pipeline& pipeline_;
+  Request request_;
+  Conditioning words_;
+  Noise noise_;
+  at::Tensor latents_;
+  at::Tensor prediction_;
+  int64_t timestep_ = 0;
+  int64_t steps_ = 0;
+  DenoisedRow result_;
+  std::exception_ptr failure_;
+  Fiber fiber_;  // the last: it is unwound while the others still stand
+};
+
+DenoisingRows::DenoisingRows(const Pipeline& pipeline, RowCalls calls) : pipeline_(pipeline), calls_(calls) {}
+DenoisingRows::~DenoisingRows() = default;
+
+void DenoisingRows::join(uint64_t ticket, const Request& request, Conditioning words) {
+  const c10::InferenceMode guard;
+  rows_.push_back(std::make_unique<Row>(pipeline_, ticket, request, std::move(words)));
+}
+
+std::vector<DenoisedRow> DenoisingRows::advance() {
+  const c10::InferenceMode guard;
+  std::vector<Row*> all;
+  for (const std::unique_ptr<Row>& row : rows_) all.push_back(row.get());
+  if (calls_ == RowCalls::kTogether) {
+    if (!all.empty()) predict(all);
+  } else {
+    for (Row* row : all) predict({row});
+  }
+  steps_done_ += static_cast<int64_t>(all.size());
+  std::vector<DenoisedRow> ended;
+  for (const std::unique_ptr<Row>& row : rows_) {
+    if (row->ended()) ended.push_back(row->take_result());
+  }
+  std::erase_if(rows_, [](const std::unique_ptr<Row>& row) { return row->ended(); });
+  return ended;
+}
+
+int64_t DenoisingRows::steps_left() const {
+  int64_t most = 0;
+  for (const std::unique_ptr<Row>& row : rows_) most = std::max(most, row->steps_left());
+  return most;
+}
+
+void DenoisingRows::predict(const std::vector<Row*>& rows) const {
+  std::vector<at::Tensor> latents;
+  std::vector<float> timesteps;
+  std::vector<at::Tensor> contexts;
+  std::vector<at::Tensor> pooled;
+  std::vector<at::Tensor> time_ids;
+  for (const Row* row : rows) {
+    for (int half = 0; half < (row->guided() ? 2 : 1); ++half) {
+      latents.push_back(row->latents());
+      timesteps.push_back(static_cast<float>(row->timestep()));
+    }
+    contexts.push_back(row->words().context);
+    if (!row->words().pooled.defined()) continue;
+    pooled.push_back(row->words().pooled);
+    time_ids.push_back(row->words().time_ids);
+  }
+  Conditioning words{at::cat(contexts), {}, {}};
+  if (!pooled.empty()) {
+    words.pooled = at::cat(pooled);
+    words.time_ids = at::cat(time_ids);
+  }
+  const at::Tensor prediction = pipeline_.predict(at::cat(latents), at::tensor(timesteps), words);
+  int64_t first = 0;
+  for (Row* row : rows) {
+    const int64_t count = row->guided() ? 2 : 1;
+    row->answer(prediction.narrow(0, first, count));
+    first += count;
+  }
+}
+
+}  // namespace brume
