@@ -167,10 +167,10 @@ TEST_F(BrokenModel, MissingAndBrokenFiles) {
   expect_error(draw(), 3, {kVaeWeights, "too few"});
   fs::remove(model_ / kVaeWeights);
   expect_error(draw(), 3, {"vae", "no weights found", "diffusion_pytorch_model.safetensors"});
-  std::ofstream(model_ / "unet/config.json") << "{\"a\": ";
-  expect_error(draw(), 3, {"unet/config.json", "not valid JSON"});
   std::ofstream(model_ / "tokenizer/vocab.json") << "[]";
   expect_error(draw(), 3, {"tokenizer/vocab.json"});
+  std::ofstream(model_ / "unet/config.json") << "{\"a\": ";
+  expect_error(draw(), 3, {"unet/config.json", "not valid JSON"});
   expect_error(brume({"tokenize", "-m", model_.string(), "a"}), 3, {"tokenizer/vocab.json"});
   fs::remove(model_ / "model_index.json");
   expect_error(draw(), 3, {"model_index.json"});

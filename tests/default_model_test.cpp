@@ -32,15 +32,11 @@ Colour mean_of(const Picture& picture, int left, int top, int side) {
 }
 
 TEST(DefaultModel, DrawsARedAppleOnABlueBackground) {
-  const Pipeline pipeline(ModelDirectory(default_model()), at::kFloat);
+  const Pipeline pipeline(ModelConfig(default_model()), at::kFloat);
   EXPECT_TRUE(pipeline.remarks().empty()) << pipeline.remarks().front();
-  Request request;
-  request.prompt = "a red apple on a blue background";
-  request.width = pipeline.default_width();
-  request.height = pipeline.default_height();
-  request.sampling.steps = pipeline.model().defaults().steps;
-  request.guidance.scale = pipeline.model().defaults().cfg_scale;
-  request.seeds = {42};
+  PictureSettings settings;
+  settings.prompt = "a red apple on a blue background";
+  const Request request = pipeline.model().resolve(settings, {42});
   Observer unseen;
   const Generation made = pipeline.generate(request, unseen);
   ASSERT_TRUE(made.pictures.front().picture) << made.pictures.front().failed_stage;

@@ -44,7 +44,7 @@ class WholePicture : public ::testing::TestWithParam<std::string> {};
 TEST_P(WholePicture, AgreesWithDiffusersAtEveryStage) {
   const ReferenceCase reference("cases/" + GetParam());
   const nlohmann::json& parameters = reference.parameters();
-  const Pipeline pipeline(ModelDirectory(reference_path(parameters["model"])), at::kFloat);
+  const Pipeline pipeline(ModelConfig(reference_path(parameters["model"])), at::kFloat);
   const Request request = request_of(parameters);
   StageKeeper stages;
   const Generation made = pipeline.generate(request, stages);
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Pipelines, WholePicture, ::testing::ValuesIn(all_cases(
                          [](const auto& name) { return name.param; });
 
 TEST(Batches, APictureIsTheSameAloneAndWithOthersToRounding) {
-  const Pipeline pipeline(ModelDirectory(reference_path("sd1")), at::kFloat);
+  const Pipeline pipeline(ModelConfig(reference_path("sd1")), at::kFloat);
   Request request;
   request.prompt = "a red fox";
   request.width = request.height = 56;
@@ -142,7 +142,7 @@ std::map<uint64_t, at::Tensor> by_rows(const Pipeline& pipeline, const std::vect
 class Rows : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Rows, ThatJoinAndLeaveAreThePicturesMadeAlone) {
-  const Pipeline pipeline(ModelDirectory(reference_path(GetParam())), at::kFloat);
+  const Pipeline pipeline(ModelConfig(reference_path(GetParam())), at::kFloat);
   const std::vector<Request> requests = mixed_requests();
   const auto together = by_rows(pipeline, requests, RowCalls::kTogether);
   const auto apart = by_rows(pipeline, requests, RowCalls::kApart);
@@ -161,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Rows, ::testing::Values("sd1", "sd2", "sdxl")
                          [](const auto& name) { return std::string(name.param); });
 
 TEST(Rows, SayWhereTheirNumbersOverflowed) {
-  const Pipeline pipeline(ModelDirectory(reference_path("sd1")), at::kFloat);
+  const Pipeline pipeline(ModelConfig(reference_path("sd1")), at::kFloat);
   std::vector<Request> requests = mixed_requests();
   Observer unseen;
   DenoisingRows rows(pipeline, RowCalls::kTogether);
@@ -178,7 +178,7 @@ TEST(Rows, SayWhereTheirNumbersOverflowed) {
 }
 
 TEST(Repeats, GiveTheSameBytes) {
-  const Pipeline pipeline(ModelDirectory(reference_path("sdxl")), at::kFloat);
+  const Pipeline pipeline(ModelConfig(reference_path("sdxl")), at::kFloat);
   Request request;
   request.prompt = "a red fox";
   request.width = request.height = 72;

@@ -37,7 +37,7 @@ int threads_for(const GenerateOptions& options, const Request& request, const Pi
     say("note: this machine runs " + std::to_string(most) + " threads at a time; using these");
   if (options.run.threads > 0) return static_cast<int>(std::min(options.run.threads, most));
   const double work =
-      pipeline.step_work(request.width, request.height) * static_cast<double>(options.run.batch_size);
+      pipeline.model().step_work(request.width, request.height) * static_cast<double>(options.run.batch_size);
   return work < kWorthSharing ? 1 : at::get_num_threads();
 }
 
@@ -87,10 +87,10 @@ int generate(const GenerateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const std::string model = options.run.model.empty() ? embedded_model() : options.run.model;
   if (options.run.verbose) say("loading " + model);
-  const Pipeline pipeline(ModelDirectory(model), chosen_dtype(options.run.dtype));
+  const Pipeline pipeline(ModelConfig(model), chosen_dtype(options.run.dtype));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  Request request = resolve(options, pipeline);
+  Request request = pipeline.model().resolve(options.picture, seeds_of(options));
   if (options.run.init_latents)
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   at::set_num_threads(threads_for(options, request, pipeline));
@@ -126,6 +126,7 @@ void add_generate(CLI::App& program, Action& chosen) {
   auto options = std::make_shared<GenerateOptions>();
   CLI::App* command = program.add_subcommand("generate", "Draw pictures of a prompt");
   add_picture_options(*command, options->picture);
+  command->get_option("--prompt")->required();
   add_run_options(*command, options->run);
   command->callback([options, &chosen] { chosen = [options] { return generate(*options); }; });
 }

@@ -11,63 +11,47 @@ namespace brume::cli {
 
 namespace {
 
-constexpr int64_t kMostSide = 16384;
+constexpr int64_t kUsualSeed = 42;
 constexpr int64_t kMostPictures = 1'000'000;
 
 [[noreturn]] void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
   throw Error(ExitCode::kUsage, option, problem, remedy);
 }
 
-Sampler choose_sampler(const PictureOptions& options, const Pipeline& pipeline) {
-  if (options.sampler) return sampler_from_name(*options.sampler);
-  return pipeline.schedule().config().class_name == "DDPMScheduler" ? Sampler::kDdpm : Sampler::kDdim;
-}
-
-std::vector<uint64_t> seeds_of(const GenerateOptions& options) {
-  uint64_t first = static_cast<uint64_t>(options.picture.seed);
-  if (options.picture.seed < 0) {
-    std::random_device source;
-    first = source();
-  }
-  std::vector<uint64_t> seeds;
-  for (int64_t i = 0; i < options.run.batch_count; ++i) seeds.push_back(first + static_cast<uint64_t>(i));
-  return seeds;
-}
-
 }  // namespace
 
-void add_picture_options(CLI::App& command, PictureOptions& options) {
-  command.add_option("-p,--prompt", options.prompt, "What to draw")->required();
-  command.add_option("-n,--negative-prompt", options.negative_prompt, "What to keep out of the picture");
-  command.add_option("-W,--width", options.width, "Pixels (default: the model's own)")
+void add_picture_options(CLI::App& command, PictureSettings& settings) {
+  command.add_option("-p,--prompt", settings.prompt, "What to draw");
+  command.add_option("-n,--negative-prompt", settings.negative_prompt, "What to keep out of the picture");
+  command.add_option("-W,--width", settings.width, "Pixels (default: the model's own)")
       ->transform(whole_number(1, kMostSide));
-  command.add_option("-H,--height", options.height, "Pixels (default: the model's own)")
+  command.add_option("-H,--height", settings.height, "Pixels (default: the model's own)")
       ->transform(whole_number(1, kMostSide));
   command
-      .add_option("--steps,--num-inference-steps,--sampling-steps", options.steps,
+      .add_option("--steps,--num-inference-steps,--sampling-steps", settings.steps,
                   "Denoising steps (default: the model's own, or 20)")
-      ->transform(whole_number(1, 1000));
+      ->transform(whole_number(1, kMostSteps));
   command
-      .add_option("--cfg-scale,--guidance-scale", options.cfg_scale,
+      .add_option("--cfg-scale,--guidance-scale", settings.cfg_scale,
                   "How closely to follow the prompt; 1 or less: no guidance (default: the model's own, or 7)")
-      ->transform(real_number(0, 1000));
+      ->transform(real_number(0, kMostGuidance));
   command
-      .add_option("--cfg-rescale,--guidance-rescale", options.cfg_rescale,
+      .add_option("--cfg-rescale,--guidance-rescale", settings.cfg_rescale,
                   "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)")
       ->transform(real_number(0, 1));
-  command.add_option("--sampling-method,--sampler,--sampler-name", options.sampler,
+  command.add_option("--sampling-method,--sampler,--sampler-name", settings.sampler,
                      "ddim or ddpm (default: ddim, or the model's own ddpm)");
-  command.add_option("--eta", options.eta, "ddim: fresh noise in each step, 0 to 1 (default 0)")
+  command.add_option("--eta", settings.eta, "ddim: fresh noise in each step, 0 to 1 (default 0)")
       ->transform(real_number(0, 1));
   command
-      .add_option("-s,--seed", options.seed,
+      .add_option("-s,--seed", settings.seed,
                   "Of the first picture, the next has the next number; -1: any (default 42)")
       ->transform(whole_number(-1, std::numeric_limits<int64_t>::max()));
   command
-      .add_option("--clip-skip", options.clip_skip,
+      .add_option("--clip-skip", settings.clip_skip,
                   "1: the text encoder's last layer; 2: the one before (default 1)")
-      ->transform(whole_number(1, 100));
-  command.add_flag("--vae-tiling", options.vae_tiling, "Decode large pictures by tiles, in less memory");
+      ->transform(whole_number(1, kMostClipSkip));
+  command.add_flag("--vae-tiling", settings.vae_tiling, "Decode large pictures by tiles, in less memory");
 }
 
 void add_run_options(CLI::App& command, RunOptions& options) {
@@ -112,13 +96,14 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 }
 
 void check_options(const GenerateOptions& options) {
-  const PictureOptions& picture = options.picture;
+  const PictureSettings& picture = options.picture;
   const RunOptions& run = options.run;
-  if (picture.seed > std::numeric_limits<int64_t>::max() - (run.batch_count - 1))
+  if (picture.seed.value_or(kUsualSeed) > std::numeric_limits<int64_t>::max() - (run.batch_count - 1))
     refuse("--seed",
            "the seeds of all pictures must be at most " + std::to_string(std::numeric_limits<int64_t>::max()),
            "use a smaller seed");
-  if (picture.sampler && sampler_from_name(*picture.sampler) != Sampler::kDdim && picture.eta != 0) {
+  if (picture.sampler && sampler_from_name(*picture.sampler) != Sampler::kDdim &&
+      picture.eta.value_or(0) != 0) {
     refuse("--eta", "only ddim has it", "leave it out");
   }
   if (run.output && is_standard_output(*run.output) && run.json)
@@ -128,20 +113,16 @@ void check_options(const GenerateOptions& options) {
   }
 }
 
-Request resolve(const GenerateOptions& options, const Pipeline& pipeline) {
-  const PictureOptions& picture = options.picture;
-  const ModelDefaults& defaults = pipeline.model().defaults();
-  Request request;
-  request.prompt = picture.prompt;
-  request.negative_prompt = picture.negative_prompt;
-  request.width = picture.width.value_or(pipeline.default_width());
-  request.height = picture.height.value_or(pipeline.default_height());
-  request.seeds = seeds_of(options);
-  request.sampling = {choose_sampler(picture, pipeline), picture.steps.value_or(defaults.steps), picture.eta};
-  request.guidance = {picture.cfg_scale.value_or(defaults.cfg_scale), picture.cfg_rescale};
-  request.clip_skip = picture.clip_skip;
-  request.decode = picture.vae_tiling ? DecodeMode::kTiled : DecodeMode::kWhole;
-  return request;
+std::vector<uint64_t> seeds_of(const GenerateOptions& options) {
+  const int64_t seed = options.picture.seed.value_or(kUsualSeed);
+  uint64_t first = static_cast<uint64_t>(seed);
+  if (seed < 0) {
+    std::random_device source;
+    first = source();
+  }
+  std::vector<uint64_t> seeds;
+  for (int64_t i = 0; i < options.run.batch_count; ++i) seeds.push_back(first + static_cast<uint64_t>(i));
+  return seeds;
 }
 
 }  // namespace brume::cli

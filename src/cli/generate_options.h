@@ -6,26 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "brume/pipeline/pipeline.h"
+#include "brume/pipeline/model_config.h"
+#include "brume/pipeline/picture_settings.h"
 #include "brume/pipeline/request.h"
 
 namespace brume::cli {
-
-/// What is drawn.
-struct PictureOptions {
-  std::string prompt;
-  std::optional<std::string> negative_prompt;
-  std::optional<int64_t> width;
-  std::optional<int64_t> height;
-  std::optional<int64_t> steps;
-  std::optional<double> cfg_scale;
-  double cfg_rescale = 0;
-  std::optional<std::string> sampler;
-  double eta = 0;
-  int64_t seed = 42;
-  int64_t clip_skip = 1;
-  bool vae_tiling = false;
-};
 
 /// How, and where it goes.
 struct RunOptions {
@@ -44,18 +29,17 @@ struct RunOptions {
 };
 
 struct GenerateOptions {
-  PictureOptions picture;
+  PictureSettings picture;
   RunOptions run;
 };
 
-void add_picture_options(CLI::App& command, PictureOptions& options);
+void add_picture_options(CLI::App& command, PictureSettings& settings);
 void add_run_options(CLI::App& command, RunOptions& options);
 
 /// What the command line alone can tell is wrong. Throws kUsage.
 void check_options(const GenerateOptions& options);
 
-/// The request for all pictures, with the model's own defaults where nothing was said. Its seeds are those of
-/// the run.
-Request resolve(const GenerateOptions& options, const Pipeline& pipeline);
+/// The seeds of all pictures of the run, one after the other; -1 draws the first.
+std::vector<uint64_t> seeds_of(const GenerateOptions& options);
 
 }  // namespace brume::cli

@@ -36,7 +36,7 @@ Recipe recipe_of(const Request& request, const PictureResult& result, const Pipe
                      .cfg_scale = request.guidance.scale,
                      .cfg_rescale = request.guidance.rescale,
                      .clip_skip = static_cast<int>(request.clip_skip)};
-  recipe.engine = {.model = pipeline.model().name(),
+  recipe.engine = {.model = pipeline.model().directory().name(),
                    .dtype = std::string(dtype_name(pipeline.dtype())),
                    .device = "cpu",
                    .version = version_name()};

@@ -67,7 +67,7 @@ class DenoisingRows::Row {
     FiniteCheck finite(1);
     finite.look_at_shared(words_.context, "text embedding");
     if (words_.pooled.defined()) finite.look_at_shared(words_.pooled, "pooled text embedding");
-    const auto noise = [this] { return noise_.normal(pipeline_.latent_sizes(request_)); };
+    const auto noise = [this] { return noise_.normal(pipeline_.model().latent_sizes(request_)); };
     const auto denoise = [this](const at::Tensor& latents, int64_t timestep) {
       latents_ = latents;
       timestep_ = timestep;
@@ -79,7 +79,8 @@ class DenoisingRows::Row {
       finite.look(latents, "latents after step " + std::to_string(steps_));
       return !finite.all_failed();
     };
-    at::Tensor latents = sample(pipeline_.schedule(), request_.sampling, noise(), denoise, noise, observe);
+    at::Tensor latents =
+        sample(pipeline_.model().schedule(), request_.sampling, noise(), denoise, noise, observe);
     result_.failed_stage = finite.failed_stage(0);
     return latents;
   }

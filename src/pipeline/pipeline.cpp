@@ -7,6 +7,7 @@
 #include <functional>
 #include <utility>
 
+#include "brume/base/error.h"
 #include "brume/base/noise.h"
 #include "brume/weights/weights.h"
 #include "finite.h"
@@ -39,18 +40,6 @@ Network open_network(const ModelDirectory& model, const char* component, const C
   return network;
 }
 
-UNet open_unet(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks) {
-  const UNetConfig config = UNetConfig::read(model.component("unet") / "config.json", remarks);
-  return open_network<UNet>(model, "unet", config, dtype, remarks);
-}
-
-/// In fp32 where the model's author says that it overflows fp16.
-AutoencoderKL open_vae(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks) {
-  const VaeConfig config = VaeConfig::read(model.component("vae") / "config.json", remarks);
-  const bool overflows = dtype == at::kHalf && config.force_fp32;
-  return open_network<AutoencoderKL>(model, "vae", config, overflows ? at::kFloat : dtype, remarks);
-}
-
 /// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds.
 Picture to_picture(const at::Tensor& decoded) {
   const at::Tensor bytes =
@@ -65,33 +54,42 @@ at::Tensor rows(const at::Tensor& one, int64_t count) { return one.repeat_interl
 
 }  // namespace
 
-Pipeline::Pipeline(ModelDirectory model, at::ScalarType dtype)
+Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
     : model_(std::move(model)),
       dtype_(dtype),
       remarks_(model_.remarks()),
-      prompts_(model_, dtype, remarks_),
-      unet_(open_unet(model_, dtype, remarks_)),
-      vae_(open_vae(model_, dtype, remarks_)),
-      schedule_(
-          NoiseScheduleConfig::read(model_.component("scheduler") / "scheduler_config.json", remarks_)) {
-  check_components();
+      prompts_(model_.directory(), dtype, remarks_),
+      unet_(open_network<UNet>(model_.directory(), "unet", model_.unet(), dtype, remarks_)),
+      vae_(open_vae(model_.vae_dtype(dtype), remarks_)) {
+  check_words();
 }
 
-int64_t Pipeline::default_width() const {
-  return model_.defaults().width.value_or(unet_.config().sample_size.value_or(64) * factor());
+AutoencoderKL Pipeline::open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const {
+  return open_network<AutoencoderKL>(model_.directory(), "vae", model_.vae(), dtype, remarks);
 }
 
-int64_t Pipeline::default_height() const {
-  return model_.defaults().height.value_or(unet_.config().sample_size.value_or(64) * factor());
-}
-
-double Pipeline::step_work(int64_t width, int64_t height) const {
-  return unet_.config().convolution_work(height / factor(), width / factor());
+void Pipeline::check_words() const {
+  const std::string file = (model_.directory().component("unet") / "config.json").string();
+  const auto disagree = [&](const std::string& key, int64_t value, const std::string& other) {
+    throw Error(ExitCode::kModelInvalid, file, key + ": " + std::to_string(value) + " does not fit " + other);
+  };
+  for (const UNetLevel& level : model_.unet().levels) {
+    if (level.context_width != prompts_.context_width()) {
+      disagree("cross_attention_dim", level.context_width,
+               "the text encoder's width of " + std::to_string(prompts_.context_width()));
+    }
+  }
+  constexpr int64_t kTimeIds = 6;
+  const std::optional<AddedCondition>& added = model_.unet().added;
+  if (added && added->input_width != kTimeIds * added->time_id_width + prompts_.pooled_width().value_or(0)) {
+    disagree("projection_class_embeddings_input_dim", added->input_width,
+             "six time ids and the pooled words");
+  }
 }
 
 Generation Pipeline::generate(const Request& request, Observer& observer) const {
   const c10::InferenceMode guard;
-  check(request);
+  model_.check(request, dtype_);
   Generation result;
   FiniteCheck finite(request.seeds.size());
   Stopwatch watch;
@@ -100,7 +98,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   result.times.text_seconds = watch.lap();
 
   Noise generators(request.seeds);
-  const auto noise = [&] { return generators.normal(latent_sizes(request)); };
+  const auto noise = [&] { return generators.normal(model_.latent_sizes(request)); };
   const auto observe = [&](int64_t step, const at::Tensor& latents) {
     observer.on_stage("latents_step" + std::to_string(step), latents);
     finite.look(latents, "latents after step " + std::to_string(step + 1));
@@ -108,7 +106,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
     result.stopped = observer.stop_requested();
     return !result.stopped && !finite.all_failed();
   };
-  result.latents = sample(schedule_, request.sampling, first_latents(request, noise),
+  result.latents = sample(model_.schedule(), request.sampling, first_latents(request, noise),
                           denoiser(request, conditioning, observer), noise, observe);
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
@@ -127,7 +125,7 @@ Conditioning Pipeline::words(const Request& request, Observer& observer) const {
     return prompts.size() == 1 ? prompts[0].*part : at::cat({prompts[0].*part, prompts[1].*part});
   };
   Conditioning words{stacked(&EncodedPrompt::context), {}, {}};
-  if (model_.family() != ModelFamily::kStableDiffusionXl) return words;
+  if (model_.directory().family() != ModelFamily::kStableDiffusionXl) return words;
   words.pooled = stacked(&EncodedPrompt::pooled);
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);
@@ -149,10 +147,6 @@ Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Ob
   finite.look_at_shared(all.pooled, "pooled text embedding");
   observer.on_stage("pooled", all.pooled);
   return all;
-}
-
-std::array<int64_t, 3> Pipeline::latent_sizes(const Request& request) const {
-  return {latent_channels(), request.height / factor(), request.width / factor()};
 }
 
 at::Tensor Pipeline::first_latents(const Request& request, const std::function<at::Tensor()>& noise) const {
@@ -200,7 +194,7 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
     const auto row = static_cast<int64_t>(i);
     if (!sound[i] && finite.failed_stage(i).empty() && vae_.dtype() != at::kFloat) {
       std::vector<std::string> said_before;
-      if (!exact) exact.emplace(open_vae(model_, at::kFloat, said_before));
+      if (!exact) exact.emplace(open_vae(at::kFloat, said_before));
       decoded.narrow(0, row, 1).copy_(decode_with(*exact, request, latents.narrow(0, row, 1)));
       result.notes.emplace_back("vae_fallback fp32");
     }

@@ -1,13 +1,11 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "brume/diffusion/noise_schedule.h"
-#include "brume/pipeline/model_directory.h"
+#include "brume/pipeline/model_config.h"
 #include "brume/pipeline/prompt_encoder.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet.h"
@@ -22,7 +20,7 @@ class Pipeline {
  public:
   /// Loads every component with its weights as `dtype`; the autoencoder stays in fp32 where fp16 would
   /// overflow it. Throws kModelInvalid.
-  Pipeline(ModelDirectory model, at::ScalarType dtype);
+  Pipeline(ModelConfig model, at::ScalarType dtype);
 
   /// Draws request.seeds.size() pictures in one batch. Throws kUsage where the request does not fit the
   /// model.
@@ -31,39 +29,25 @@ class Pipeline {
   // The parts of that walk, for those who lead many pictures through it at a time (denoising_rows.h). All
   // may be called from several threads.
 
-  /// Throws kUsage where the request does not fit the model, kOutOfMemory where it does not fit the machine.
-  void check(const Request& request) const;
   /// What the UNet reads of the request's words: context [1, T, D], or [2, T, D] with the negative half first
   /// where there is guidance.
   Conditioning words(const Request& request, Observer& observer) const;
-  /// Of one picture's latents: C, h, w.
-  std::array<int64_t, 3> latent_sizes(const Request& request) const;
   /// One call of the UNet in the pipeline's dtype: latents [N, C, h, w] fp32, timesteps [N] fp32 and words of
   /// N rows -> prediction [N, C, h, w] fp32.
   at::Tensor predict(const at::Tensor& latents, const at::Tensor& timesteps, const Conditioning& words) const;
   /// The picture of one seed from its latents [1, C, h, w] fp32.
   PictureResult decode(const Request& request, const at::Tensor& latents) const;
 
-  const ModelDirectory& model() const { return model_; }
+  const ModelConfig& model() const { return model_; }
   at::ScalarType dtype() const { return dtype_; }
-  /// Pixels per latent; widths and heights are multiples of it.
-  int64_t factor() const { return vae_.config().factor(); }
-  int64_t latent_channels() const { return vae_.config().latent_channels; }
-  /// The size the model was trained at.
-  int64_t default_width() const;
-  int64_t default_height() const;
-  /// About how many multiply-adds one denoising step of one picture of this size takes.
-  double step_work(int64_t width, int64_t height) const;
-  const NoiseSchedule& schedule() const { return schedule_; }
   /// Tokens of a prompt that do not fit the model and are not seen by it.
   int64_t tokens_cut(const std::string& prompt) const { return prompts_.tokens_cut(prompt); }
   /// Ignored settings and unused weights, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
-  void check_components() const;
-  void check_defaults() const;
-  void check_memory(const Request& request) const;
+  void check_words() const;
+  AutoencoderKL open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
   Conditioning condition(const Request& request, FiniteCheck& finite, Observer& observer) const;
   at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
   Denoiser denoiser(const Request& request, const Conditioning& conditioning, Observer& observer) const;
@@ -71,13 +55,12 @@ class Pipeline {
                                         FiniteCheck& finite, Observer& observer) const;
   at::Tensor decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const;
 
-  ModelDirectory model_;
+  ModelConfig model_;
   at::ScalarType dtype_;
   std::vector<std::string> remarks_;
   PromptEncoder prompts_;
   UNet unet_;
   AutoencoderKL vae_;
-  NoiseSchedule schedule_;
 };
 
 }  // namespace brume

@@ -1,0 +1,63 @@
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "brume/diffusion/noise_schedule.h"
+#include "brume/pipeline/model_directory.h"
+#include "brume/pipeline/picture_settings.h"
+#include "brume/pipeline/request.h"
+#include "brume/unet/unet_config.h"
+#include "brume/vae/vae_config.h"
+
+namespace brume {
+
+/// What a model says of itself, its weights not yet looked at: enough to resolve and to judge a request.
+class ModelConfig {
+ public:
+  /// Reads the configurations of a model directory. Throws kModelInvalid.
+  explicit ModelConfig(std::filesystem::path path);
+
+  const ModelDirectory& directory() const { return directory_; }
+  const UNetConfig& unet() const { return unet_; }
+  const VaeConfig& vae() const { return vae_; }
+  const NoiseSchedule& schedule() const { return schedule_; }
+  /// Settings that nothing reads, a line each.
+  const std::vector<std::string>& remarks() const { return remarks_; }
+
+  /// Pixels per latent; widths and heights are multiples of it.
+  int64_t factor() const { return vae_.factor(); }
+  int64_t latent_channels() const { return vae_.latent_channels; }
+  /// Of one picture's latents: C, h, w.
+  std::array<int64_t, 3> latent_sizes(const Request& request) const;
+  /// About how many multiply-adds one denoising step of one picture of this size takes.
+  double step_work(int64_t width, int64_t height) const;
+  /// In fp16 some autoencoders overflow, as their authors say: those stay in fp32.
+  at::ScalarType vae_dtype(at::ScalarType dtype) const;
+
+  /// The request of pictures with these seeds, with the model's own choices where nothing was said. The seed
+  /// of `settings` is not looked at. Throws kUsage for a sampler that brume does not have.
+  Request resolve(const PictureSettings& settings, std::vector<uint64_t> seeds) const;
+  /// Throws kUsage where the request does not fit the model, kOutOfMemory where it does not fit the machine.
+  void check(const Request& request, at::ScalarType dtype) const;
+  /// Bytes that the pictures of a request need at the height of its work, beside the weights.
+  double working_bytes(const Request& request, at::ScalarType dtype) const;
+
+ private:
+  void check_own() const;
+  void check_memory(const Request& request, at::ScalarType dtype) const;
+  double step_bytes(const Request& request, at::ScalarType dtype) const;
+  double decode_bytes(const Request& request, at::ScalarType dtype) const;
+
+  ModelDirectory directory_;
+  std::vector<std::string> remarks_;
+  UNetConfig unet_;
+  VaeConfig vae_;
+  NoiseSchedule schedule_;
+};
+
+}  // namespace brume

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace brume {
+
+// What these may be, wherever they are typed.
+inline constexpr int64_t kMostSide = 16384;  // pixels
+inline constexpr int64_t kMostSteps = 1000;
+inline constexpr double kMostGuidance = 1000;
+inline constexpr int64_t kMostClipSkip = 100;
+
+/// A picture as somebody asks for it. What is not said is the model's own choice, or the usual one.
+struct PictureSettings {
+  std::optional<std::string> prompt;
+  std::optional<std::string> negative_prompt;
+  std::optional<int64_t> width;
+  std::optional<int64_t> height;
+  std::optional<int64_t> steps;
+  std::optional<double> cfg_scale;
+  std::optional<double> cfg_rescale;
+  std::optional<std::string> sampler;  // any name that sampler_from_name knows
+  std::optional<double> eta;
+  std::optional<int64_t> seed;  // -1: any
+  std::optional<int64_t> clip_skip;
+  std::optional<bool> vae_tiling;
+
+  /// Takes from `others` what is not said here.
+  void complete_with(const PictureSettings& others);
+};
+
+}  // namespace brume

@@ -1,0 +1,156 @@
+#include "brume/pipeline/model_config.h"
+
+#include <algorithm>
+#include <iomanip>
+#include <sstream>
+#include <utility>
+
+#include "brume/base/error.h"
+#include "memory.h"
+
+namespace brume {
+
+namespace {
+
+constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
+constexpr int64_t kMostCheckedSide = int64_t{1} << 24;  // so that the next product cannot overflow
+constexpr int64_t kMostPixels = 100'000'000;
+
+Sampler choose_sampler(const std::optional<std::string>& name, const NoiseSchedule& schedule) {
+  if (name) return sampler_from_name(*name);
+  return schedule.config().class_name == "DDPMScheduler" ? Sampler::kDdpm : Sampler::kDdim;
+}
+
+}  // namespace
+
+ModelConfig::ModelConfig(std::filesystem::path path)
+    : directory_(std::move(path)),
+      remarks_(directory_.remarks()),
+      unet_(UNetConfig::read(directory_.component("unet") / "config.json", remarks_)),
+      vae_(VaeConfig::read(directory_.component("vae") / "config.json", remarks_)),
+      schedule_(
+          NoiseScheduleConfig::read(directory_.component("scheduler") / "scheduler_config.json", remarks_)) {
+  check_own();
+}
+
+std::array<int64_t, 3> ModelConfig::latent_sizes(const Request& request) const {
+  return {latent_channels(), request.height / factor(), request.width / factor()};
+}
+
+double ModelConfig::step_work(int64_t width, int64_t height) const {
+  return unet_.convolution_work(height / factor(), width / factor());
+}
+
+at::ScalarType ModelConfig::vae_dtype(at::ScalarType dtype) const {
+  return dtype == at::kHalf && vae_.force_fp32 ? at::kFloat : dtype;
+}
+
+Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64_t> seeds) const {
+  const ModelDefaults& defaults = directory_.defaults();
+  const int64_t trained_side = unet_.sample_size.value_or(64) * factor();
+  Request request;
+  request.prompt = settings.prompt.value_or("");
+  request.negative_prompt = settings.negative_prompt;
+  request.width = settings.width.value_or(defaults.width.value_or(trained_side));
+  request.height = settings.height.value_or(defaults.height.value_or(trained_side));
+  request.seeds = std::move(seeds);
+  request.sampling = {choose_sampler(settings.sampler, schedule_), settings.steps.value_or(defaults.steps),
+                      settings.eta.value_or(0)};
+  request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
+  request.clip_skip = settings.clip_skip.value_or(1);
+  request.decode = settings.vae_tiling.value_or(false) ? DecodeMode::kTiled : DecodeMode::kWhole;
+  if (request.sampling.sampler != Sampler::kDdim && request.sampling.eta != 0)
+    throw Error(ExitCode::kUsage, "--eta", "only ddim has it", "leave it out");
+  return request;
+}
+
+void ModelConfig::check_own() const {
+  const std::string file = (directory_.component("unet") / "config.json").string();
+  const auto disagree = [&](const std::string& key, int64_t value) {
+    throw Error(ExitCode::kModelInvalid, file,
+                key + ": " + std::to_string(value) + " does not fit the autoencoder's " +
+                    std::to_string(latent_channels()) + " latent channels");
+  };
+  if (unet_.in_channels > latent_channels() && unet_.out_channels == latent_channels()) {
+    throw Error(
+        ExitCode::kModelInvalid, file,
+        "in_channels: " + std::to_string(unet_.in_channels) + " makes this an inpainting or editing model",
+        "brume generates from words alone; use a text-to-image model");
+  }
+  if (unet_.in_channels != latent_channels()) disagree("in_channels", unet_.in_channels);
+  if (unet_.out_channels != latent_channels()) disagree("out_channels", unet_.out_channels);
+  const bool xl = directory_.family() == ModelFamily::kStableDiffusionXl;
+  if (unet_.added.has_value() != xl)
+    throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
+  const auto check_side = [this](const char* key, const std::optional<int64_t>& pixels) {
+    if (!pixels || *pixels % factor() == 0) return;
+    throw Error(ExitCode::kModelInvalid, directory_.defaults_file().string(),
+                std::string(key) + ": " + std::to_string(*pixels) + " is not supported",
+                "it must be a multiple of the autoencoder's " + std::to_string(factor()));
+  };
+  check_side("width", directory_.defaults().width);
+  check_side("height", directory_.defaults().height);
+}
+
+void ModelConfig::check(const Request& request, at::ScalarType dtype) const {
+  const auto check_side = [&](const char* option, int64_t pixels) {
+    if (pixels > 0 && pixels % factor() == 0) return;
+    const int64_t lower = std::max(pixels / factor() * factor(), factor());
+    throw Error(ExitCode::kUsage, std::string(option) + " " + std::to_string(pixels),
+                "not a multiple of this model's " + std::to_string(factor()),
+                "use " + std::to_string(lower) + " or " + std::to_string(lower + factor()));
+  };
+  if (request.width > kMostCheckedSide || request.height > kMostCheckedSide ||
+      request.width * request.height > kMostPixels)
+    throw Error(ExitCode::kUsage, "--width, --height", "more than 100 million pixels", "use a smaller size");
+  check_side("--width", request.width);
+  check_side("--height", request.height);
+  schedule_.timesteps(request.sampling.steps);  // throws where they do not fit
+  check_memory(request, dtype);
+  if (!request.init_latents) return;
+  const std::vector<int64_t> wanted{static_cast<int64_t>(request.seeds.size()), latent_channels(),
+                                    request.height / factor(), request.width / factor()};
+  if (request.init_latents->sizes() == at::IntArrayRef(wanted)) return;
+  std::ostringstream text;
+  text << "latents " << request.init_latents->sizes() << " do not fit";
+  std::ostringstream remedy;
+  remedy << "this run needs " << at::IntArrayRef(wanted);
+  throw Error(ExitCode::kInputInvalid, "--init-latents", text.str(), remedy.str());
+}
+
+double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) const {
+  // A step holds the UNet's maps of every picture, guided ones twice.
+  const double guided = request.guidance.active() ? 2 : 1;
+  return guided * static_cast<double>(request.seeds.size()) * static_cast<double>(c10::elementSize(dtype)) *
+         unet_.activation_values(request.height / factor(), request.width / factor());
+}
+
+double ModelConfig::decode_bytes(const Request& request, at::ScalarType dtype) const {
+  // Pictures are decoded one at a time: the decoder's last level holds about four maps of its widest part at
+  // the size of the picture, a tile far less.
+  const auto widest = static_cast<double>(vae_.channels[std::min<size_t>(1, vae_.channels.size() - 1)]);
+  const double pixels = static_cast<double>(request.width) * static_cast<double>(request.height);
+  const double maps = request.decode == DecodeMode::kTiled ? vae_.picture_channels : widest;
+  return 4 * maps * pixels * static_cast<double>(c10::elementSize(vae_dtype(dtype))) +
+         static_cast<double>(request.seeds.size()) * vae_.picture_channels * pixels * sizeof(float);
+}
+
+double ModelConfig::working_bytes(const Request& request, at::ScalarType dtype) const {
+  return std::max(step_bytes(request, dtype), decode_bytes(request, dtype));
+}
+
+void ModelConfig::check_memory(const Request& request, at::ScalarType dtype) const {
+  const double step = step_bytes(request, dtype);
+  const double decoding = decode_bytes(request, dtype);
+  const std::optional<double> free = available_memory();
+  if (!free || std::max(step, decoding) < *free) return;
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << (step > decoding ? "a step" : "decoding") << " needs about "
+       << std::max(step, decoding) / kGibibyte << " GiB, " << *free / kGibibyte << " GiB are free";
+  const bool tiling_helps = decoding > step && request.decode == DecodeMode::kWhole;
+  const std::string smaller = request.seeds.size() > 1 ? "a smaller size or --batch-size" : "a smaller size";
+  throw Error(ExitCode::kOutOfMemory, "--width, --height", text.str(),
+              (tiling_helps ? "use --vae-tiling or " : "use ") + smaller);
+}
+
+}  // namespace brume

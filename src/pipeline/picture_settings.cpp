@@ -1,0 +1,23 @@
+#include "brume/pipeline/picture_settings.h"
+
+namespace brume {
+
+void PictureSettings::complete_with(const PictureSettings& others) {
+  const auto complete = [](auto& mine, const auto& other) {
+    if (!mine) mine = other;
+  };
+  complete(prompt, others.prompt);
+  complete(negative_prompt, others.negative_prompt);
+  complete(width, others.width);
+  complete(height, others.height);
+  complete(steps, others.steps);
+  complete(cfg_scale, others.cfg_scale);
+  complete(cfg_rescale, others.cfg_rescale);
+  complete(sampler, others.sampler);
+  complete(eta, others.eta);
+  complete(seed, others.seed);
+  complete(clip_skip, others.clip_skip);
+  complete(vae_tiling, others.vae_tiling);
+}
+
+}  // namespace brume
