@@ -25,7 +25,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"diffusion", {"base"}},
     {"image", {"base"}},
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
-    {"cli", {"pipeline", "text", "diffusion", "image", "weights", "base"}},
+    {"batch", {"pipeline", "diffusion", "image", "base"}},
+    {"cli", {"batch", "pipeline", "text", "diffusion", "image", "weights", "base"}},
 };
 
 /// Third-party headers and the rooms that may open them.
@@ -33,7 +34,9 @@ const std::map<std::string, std::set<std::string>> kDoors = {
     {"CLI/", {"cli"}},
     {"spng.h", {"image"}},
     {"utf8proc.h", {"text"}},
-    {"nlohmann/", {"base", "weights", "text", "image", "cli"}},
+    {"nlohmann/", {"base", "weights", "text", "image", "batch", "cli"}},
+    {"openssl/", {"base"}},
+    {"boost/", {"base", "batch"}},
 };
 
 /// The room an included path belongs to; empty for a file beside the includer and for the outside world.
