@@ -124,10 +124,8 @@ std::vector<DenoisedRow> DenoisingRows::advance() {
   return ended;
 }
 
-int64_t DenoisingRows::steps_left() const {
-  int64_t most = 0;
-  for (const std::unique_ptr<Row>& row : rows_) most = std::max(most, row->steps_left());
-  return most;
+void DenoisingRows::leave_if(const std::function<bool(int64_t steps_left)>& hopeless) {
+  std::erase_if(rows_, [&](const std::unique_ptr<Row>& row) { return hopeless(row->steps_left()); });
 }
 
 void DenoisingRows::predict(const std::vector<Row*>& rows) const {

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,8 +41,8 @@ class DenoisingRows {
   std::vector<DenoisedRow> advance();
   /// Of all rows since the beginning.
   int64_t steps_done() const { return steps_done_; }
-  /// The most steps that a row has still to go; 0 where there is none.
-  int64_t steps_left() const;
+  /// Gives up the rows whose steps still to go satisfy `hopeless`.
+  void leave_if(const std::function<bool(int64_t steps_left)>& hopeless);
 
  private:
   class Row;

@@ -1,0 +1,267 @@
+#include "brume/batch/runner.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <deque>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "bounded_queue.h"
+#include "brume/base/error.h"
+
+namespace brume::batch {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Adds the time of its life to one phase.
+class Busier {
+ public:
+  explicit Busier(std::atomic<double>& seconds) : seconds_(seconds) {}
+  ~Busier() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Busier(const Busier&) = delete;
+  Busier& operator=(const Busier&) = delete;
+
+ private:
+  std::atomic<double>& seconds_;
+  Clock::time_point start_ = Clock::now();
+};
+
+struct Ready {
+  Work work;
+  std::optional<Conditioning> words;
+  std::string failure;
+};
+
+struct Denoised {
+  Request request;
+  DenoisedRow row;
+};
+
+}  // namespace
+
+/// One run: reader -> (words) -> rows of the UNet -> decoder -> writer. The rows are led by the caller's
+/// thread.
+class Runner::Run {
+ public:
+  explicit Run(Runner& runner)
+      : runner_(runner),
+        settings_(runner.settings_),
+        beside_(settings_.phases == Phases::kBeside),
+        most_waiting_(static_cast<size_t>(4 * settings_.most_rows)),
+        ready_(static_cast<size_t>(settings_.most_rows) + 1),
+        denoised_(static_cast<size_t>(settings_.most_rows) + 1),
+        made_(kMostUnwritten),
+        rows_(runner.pipeline_, settings_.calls) {}
+
+  void go() {
+    std::thread reader([this] { guarded([this] { read(); }); });
+    std::thread decoder;
+    if (beside_) {
+      decoder = std::thread([this] {
+        guarded([this] { decode_all(); });
+        denoised_.abandon();
+      });
+    }
+    std::thread writer([this] {
+      guarded([this] { write_all(); });
+      made_.abandon();
+    });
+    guarded([this] { denoise_all(); });
+    ready_.abandon();
+    reader.join();
+    denoised_.close();
+    if (decoder.joinable()) decoder.join();
+    made_.close();
+    writer.join();
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  static constexpr size_t kMostUnwritten = 4;
+
+  /// Runs a phase; its exception ends the run, and what the phases behind it hold is still finished. Those
+  /// before it must not wait for room that nobody makes.
+  template <class Phase>
+  void guarded(const Phase& phase) {
+    try {
+      phase();
+    } catch (...) {
+      const std::lock_guard lock(failure_mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      failed_ = true;
+      ready_.abandon();
+    }
+  }
+
+  void read() {
+    if (beside_) at::set_num_threads(1);
+    while (std::optional<Work> work = runner_.source_()) {
+      Ready ready{std::move(*work), {}, {}};
+      if (beside_) encode(ready);
+      if (!ready_.push(std::move(ready))) return;
+    }
+    ready_.close();
+  }
+
+  void encode(Ready& ready) {
+    const Busier busier(runner_.busy_.text);
+    Observer unseen;
+    try {
+      ready.words = runner_.pipeline_.words(ready.work.request, unseen);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kUsage) throw;
+      ready.failure = error.what();  // this one does not fit the model; others may
+    }
+  }
+
+  void denoise_all() {
+    while (true) {
+      fill_rows();
+      if (stopping()) return;
+      if (rows_.size() > 0) {
+        step();
+      } else if (waiting_.empty()) {
+        std::optional<Ready> next = ready_.pop();
+        if (!next) return;
+        waiting_.push_back(std::move(*next));
+      }
+    }
+  }
+
+  void fill_rows() {
+    if (stop_at_) return;
+    while (waiting_.size() < most_waiting_) {
+      std::optional<Ready> next = ready_.pop_now();
+      if (!next) break;
+      waiting_.push_back(std::move(*next));
+    }
+    for (auto next = waiting_.begin(); next != waiting_.end() && may_join();) {
+      const Request& request = next->work.request;
+      if (rows_.size() == 0) size_ = {request.width, request.height};
+      if (size_ == std::pair(request.width, request.height)) {
+        if (next != waiting_.begin())
+          ++overtaken_;
+        else
+          overtaken_ = 0;
+        join(std::move(*next));
+        next = waiting_.erase(next);
+      } else {
+        ++next;
+      }
+    }
+  }
+
+  /// A picture of another size waits for the rows to end; not for ever, though others of their size come.
+  bool may_join() const {
+    return static_cast<int64_t>(rows_.size()) < settings_.most_rows &&
+           (rows_.size() == 0 || overtaken_ < static_cast<int64_t>(most_waiting_));
+  }
+
+  void join(Ready ready) {
+    if (!ready.words && ready.failure.empty()) encode(ready);
+    const uint64_t ticket = ready.work.ticket;
+    if (!ready.failure.empty()) {
+      made_.push({ticket, {}, ready.failure});
+      return;
+    }
+    const Busier busier(runner_.busy_.denoise);
+    rows_.join(ticket, ready.work.request, std::move(*ready.words));
+    requests_.emplace(ticket, std::move(ready.work.request));
+  }
+
+  void step() {
+    std::vector<DenoisedRow> ended;
+    {
+      const auto start = Clock::now();
+      const Busier busier(runner_.busy_.denoise);
+      ended = rows_.advance();
+      step_time_ = Clock::now() - start;
+    }
+    runner_.steps_done_ = rows_.steps_done();
+    for (DenoisedRow& row : ended) {
+      auto request = requests_.extract(row.ticket);
+      Denoised denoised{std::move(request.mapped()), std::move(row)};
+      if (beside_) {
+        denoised_.push(std::move(denoised));
+      } else {
+        decode(denoised);
+      }
+    }
+  }
+
+  /// After a stop: pictures that the grace is long enough for go on, the others are given up.
+  bool stopping() {
+    if (failed_) return true;
+    if (!stop_at_) {
+      if (!runner_.stop_requested_()) return false;
+      stop_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.grace);
+      waiting_.clear();
+      ready_.abandon();
+      rows_.leave_if([this](int64_t steps_left) { return steps_left * step_time_ > settings_.grace; });
+    }
+    return rows_.size() == 0 || Clock::now() + step_time_ > *stop_at_;
+  }
+
+  void decode_all() {
+    at::set_num_threads(1);
+    while (const std::optional<Denoised> denoised = denoised_.pop()) decode(*denoised);
+  }
+
+  void decode(const Denoised& denoised) {
+    const std::string& stage = denoised.row.failed_stage;
+    Made made{denoised.row.ticket, {}, stage};
+    if (stage.empty()) {
+      const Busier busier(runner_.busy_.decode);
+      made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents);
+      made.failure = made.result.failed_stage;
+    }
+    if (!made.failure.empty()) made.failure = "its numbers are not finite (" + made.failure + ")";
+    made_.push(std::move(made));
+  }
+
+  void write_all() {
+    while (std::optional<Made> made = made_.pop()) {
+      const Busier busier(runner_.busy_.write);
+      runner_.sink_(std::move(*made));
+    }
+  }
+
+  Runner& runner_;
+  const RunnerSettings& settings_;
+  const bool beside_;  // words and decoding have threads of their own
+  const size_t most_waiting_;
+  BoundedQueue<Ready> ready_;
+  BoundedQueue<Denoised> denoised_;
+  BoundedQueue<Made> made_;
+  DenoisingRows rows_;
+  std::deque<Ready> waiting_;             // read, and not on their way yet
+  std::map<uint64_t, Request> requests_;  // on their way
+  std::pair<int64_t, int64_t> size_;      // of these
+  int64_t overtaken_ = 0;                 // how many went before the one that waits longest
+  std::chrono::duration<double> step_time_{0};
+  std::optional<Clock::time_point> stop_at_;
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;
+  std::atomic<bool> failed_ = false;
+};
+
+Runner::Runner(const Pipeline& pipeline, const RunnerSettings& settings, Source source, Sink sink,
+               std::function<bool()> stop_requested)
+    : pipeline_(pipeline),
+      settings_(settings),
+      source_(std::move(source)),
+      sink_(std::move(sink)),
+      stop_requested_(std::move(stop_requested)) {}
+
+void Runner::run() {
+  at::set_num_threads(settings_.threads);
+  Run(*this).go();
+}
+
+}  // namespace brume::batch
