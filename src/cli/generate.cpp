@@ -1,13 +1,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <map>
-#include <thread>
+#include <utility>
 
-#include "brume/base/dtype.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "commands.h"
@@ -22,24 +20,6 @@
 namespace brume::cli {
 
 namespace {
-
-at::ScalarType chosen_dtype(const std::string& name) {
-  return name == "auto" ? at::kFloat : dtype_from_name(name);
-}
-
-/// Handing a small network's work from thread to thread takes longer than the work: the embedded model's step
-/// is a millisecond or two on one thread, and many times that on two of a busy machine.
-int threads_for(const GenerateOptions& options, const Request& request, const Pipeline& pipeline) {
-  constexpr double kWorthSharing = 1e9;  // multiply-adds in a step
-  // More threads than the machine runs only wait for each other, and a pool of a thousand may never start.
-  const int64_t most = std::max(1U, std::thread::hardware_concurrency());
-  if (options.run.threads > most)
-    say("note: this machine runs " + std::to_string(most) + " threads at a time; using these");
-  if (options.run.threads > 0) return static_cast<int>(std::min(options.run.threads, most));
-  const double work =
-      pipeline.model().step_work(request.width, request.height) * static_cast<double>(options.run.batch_size);
-  return work < kWorthSharing ? 1 : at::get_num_threads();
-}
 
 /// A place that cannot be written to, or that is named twice, is known at once, not after minutes of drawing.
 void check_places(const RunOptions& run, const PictureFiles& files) {
@@ -85,15 +65,17 @@ int generate(const GenerateOptions& options) {
   PictureFiles files(options.run.output, options.run.batch_count);
   check_places(options.run, files);
   const auto start = std::chrono::steady_clock::now();
-  const std::string model = options.run.model.empty() ? embedded_model() : options.run.model;
-  if (options.run.verbose) say("loading " + model);
-  const Pipeline pipeline(ModelConfig(model), chosen_dtype(options.run.dtype));
+  const std::filesystem::path model = options.engine.model_path();
+  if (options.engine.verbose) say("loading " + model.string());
+  ModelConfig config(model);
+  Request request = config.resolve(options.picture, seeds_of(options));
+  const Pipeline pipeline(std::move(config), options.engine.scalar_type());
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  Request request = pipeline.model().resolve(options.picture, seeds_of(options));
   if (options.run.init_latents)
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
-  at::set_num_threads(threads_for(options, request, pipeline));
+  const double work = pipeline.model().step_work(request.width, request.height);
+  at::set_num_threads(options.engine.threads_for(work * static_cast<double>(options.run.batch_size)));
   print_notes(request, options, pipeline);
   const PoliteStop polite;
   GenerateRun run(pipeline, request, options.run, std::move(files));
@@ -109,7 +91,7 @@ int generate(const GenerateOptions& options) {
   }
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
-  if (options.run.verbose) print_times(run.tally(), load_seconds);
+  if (options.engine.verbose) print_times(run.tally(), load_seconds);
 
   constexpr int kSignalled = 128;
   if (stop_signal() != 0 && run.tally().pictures.size() < request.seeds.size()) {
@@ -127,6 +109,8 @@ void add_generate(CLI::App& program, Action& chosen) {
   CLI::App* command = program.add_subcommand("generate", "Draw pictures of a prompt");
   add_picture_options(*command, options->picture);
   command->get_option("--prompt")->required();
+  add_seed_option(*command, options->picture.seed);
+  add_engine_options(*command, options->engine);
   add_run_options(*command, options->run);
   command->callback([options, &chosen] { chosen = [options] { return generate(*options); }; });
 }

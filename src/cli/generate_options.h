@@ -6,34 +6,29 @@
 #include <string>
 #include <vector>
 
-#include "brume/pipeline/model_config.h"
 #include "brume/pipeline/picture_settings.h"
-#include "brume/pipeline/request.h"
+#include "engine_options.h"
 
 namespace brume::cli {
 
-/// How, and where it goes.
+/// How many, and where they go.
 struct RunOptions {
-  std::string model;
   int64_t batch_count = 1;
   int64_t batch_size = 1;
   std::optional<std::string> output;
   std::optional<std::filesystem::path> init_latents;
   std::optional<std::filesystem::path> save_latents;
   std::optional<std::filesystem::path> dump_stages;
-  std::string device = "auto";
-  std::string dtype = "auto";
-  int64_t threads = 0;
-  bool verbose = false;
   bool json = false;
 };
 
 struct GenerateOptions {
   PictureSettings picture;
+  EngineOptions engine;
   RunOptions run;
 };
 
-void add_picture_options(CLI::App& command, PictureSettings& settings);
+void add_seed_option(CLI::App& command, std::optional<int64_t>& seed);
 void add_run_options(CLI::App& command, RunOptions& options);
 
 /// What the command line alone can tell is wrong. Throws kUsage.

@@ -24,7 +24,7 @@ void print_remarks(const Pipeline& pipeline, bool all) {
 void say(const std::string& line) { std::cerr << "brume: " << escape_control(line) << '\n'; }
 
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
-  print_remarks(pipeline, options.run.verbose);
+  print_remarks(pipeline, options.engine.verbose);
   if (const int64_t cut = pipeline.tokens_cut(request.prompt); cut > 0) {
     say("note: the prompt is too long for this model; its last " + std::to_string(cut) +
         " tokens are not seen");

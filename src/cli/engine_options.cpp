@@ -1,0 +1,80 @@
+#include "engine_options.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "brume/base/dtype.h"
+#include "commands.h"
+#include "notes.h"
+#include "values.h"
+
+namespace brume::cli {
+
+void add_picture_options(CLI::App& command, PictureSettings& settings) {
+  command.add_option("-p,--prompt", settings.prompt, "What to draw");
+  command.add_option("-n,--negative-prompt", settings.negative_prompt, "What to keep out of the picture");
+  command.add_option("-W,--width", settings.width, "Pixels (default: the model's own)")
+      ->transform(whole_number(1, kMostSide));
+  command.add_option("-H,--height", settings.height, "Pixels (default: the model's own)")
+      ->transform(whole_number(1, kMostSide));
+  command
+      .add_option("--steps,--num-inference-steps,--sampling-steps", settings.steps,
+                  "Denoising steps (default: the model's own, or 20)")
+      ->transform(whole_number(1, kMostSteps));
+  command
+      .add_option("--cfg-scale,--guidance-scale", settings.cfg_scale,
+                  "How closely to follow the prompt; 1 or less: no guidance (default: the model's own, or 7)")
+      ->transform(real_number(0, kMostGuidance));
+  command
+      .add_option("--cfg-rescale,--guidance-rescale", settings.cfg_rescale,
+                  "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)")
+      ->transform(real_number(0, 1));
+  command.add_option("--sampling-method,--sampler,--sampler-name", settings.sampler,
+                     "ddim or ddpm (default: ddim, or the model's own ddpm)");
+  command.add_option("--eta", settings.eta, "ddim: fresh noise in each step, 0 to 1 (default 0)")
+      ->transform(real_number(0, 1));
+  command
+      .add_option("--clip-skip", settings.clip_skip,
+                  "1: the text encoder's last layer; 2: the one before (default 1)")
+      ->transform(whole_number(1, kMostClipSkip));
+  command.add_flag("--vae-tiling", settings.vae_tiling, "Decode large pictures by tiles, in less memory");
+}
+
+void add_engine_options(CLI::App& command, EngineOptions& options) {
+  command
+      .add_option("-m,--model", options.model,
+                  "Model directory in diffusers layout (default: the embedded model)")
+      ->check(not_empty());
+  command
+      .add_option_function<std::string>(
+          "--rng", [](const std::string&) {}, "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
+      ->check(one_of({"cpu"}));
+  command.add_option("--device", options.device, "auto or cpu")->check(one_of({"auto", "cpu"}));
+  command.add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32)")
+      ->check(one_of({"auto", "fp32", "bf16", "fp16"}));
+  command
+      .add_option("-t,--threads", options.threads,
+                  "CPU threads (default: one a core; one for a small network)")
+      ->transform(whole_number(1, 1024));
+  command.add_flag("-v,--verbose", options.verbose, "Say what is being done, with times");
+}
+
+std::filesystem::path EngineOptions::model_path() const { return model.empty() ? embedded_model() : model; }
+
+at::ScalarType EngineOptions::scalar_type() const {
+  return dtype == "auto" ? at::kFloat : dtype_from_name(dtype);
+}
+
+int EngineOptions::threads_for(double work) const {
+  constexpr double kWorthSharing = 1e9;
+  // More threads than the machine runs only wait for each other, and a pool of a thousand may never start.
+  const int64_t most = std::max(1U, std::thread::hardware_concurrency());
+  if (threads > most)
+    say("note: this machine runs " + std::to_string(most) + " threads at a time; using these");
+  if (threads > 0) return static_cast<int>(std::min(threads, most));
+  return work < kWorthSharing ? 1 : at::get_num_threads();
+}
+
+}  // namespace brume::cli
