@@ -138,5 +138,32 @@ TEST(TensorCopy, StoresBeforeItNeedAFence) {
   EXPECT_EQ(overwrite(true), "");
 }
 
+TEST(TensorCopy, WhatItReadsMustBeOrderedToo) {
+  Source source(16, 64);
+  const TensorMap map = source.map(16, Swizzle::k128);
+  enum class Write { kBefore, kUnheard, kOnItsWay, kAfterTheWait, kBesideTheBox };
+  const auto write = [&](Write when) {
+    return fault_of(kOneGroup, [&, when] {
+      const auto store = [&](int element) {
+        if (thread() == 40) store_global(&source.values[static_cast<size_t>(element)], Half{});
+      };
+      if (when == Write::kBefore) store(64);
+      start();
+      if (when == Write::kUnheard) store(64);
+      load(map);
+      if (when == Write::kOnItsWay) block_barrier(), store(64);
+      mbarrier_wait(kBarrier, 0);
+      if (when == Write::kAfterTheWait) store(64);
+      if (when == Write::kBesideTheBox) store(map.rows * map.columns);
+    });
+  };
+  EXPECT_EQ(write(Write::kBefore), "");
+  EXPECT_EQ(write(Write::kAfterTheWait), "");
+  EXPECT_EQ(write(Write::kBesideTheBox), "");
+  expect_fault(write(Write::kOnItsWay),
+               "thread 40 of block 0,0,0 writes what a tensor copy of mbarrier 0 of block 0,0,0 read");
+  expect_fault(write(Write::kUnheard), "race: thread 40");
+}
+
 }  // namespace
 }  // namespace brume::kernels::device
