@@ -88,19 +88,35 @@ void end_phase(Thread& thread, MbarrierState& barrier, bool waited_for) {
 }
 
 void check_map(const TensorMap& map, int to) {
-  if (map.columns * kElement != swizzle_row_bytes(map.swizzle))
-    stop_at("a box whose rows are not as long as the swizzle's");
+  stop_at(fault_of_map(map));
   if (to % std::max(128, swizzle_pattern_bytes(map.swizzle)) != 0)
     stop_at("a tensor copy to where no swizzle pattern begins, byte " + std::to_string(to));
-  if (map.rows < 1 || map.rows > 256) stop_at("a box of " + std::to_string(map.rows) + " rows");
-  if (reinterpret_cast<uintptr_t>(map.base) % kChunkBytes != 0) stop_at("a tensor that is not aligned");
-  for (const int64_t stride : map.strides) {
-    if (stride % kChunkBytes != 0 || stride < 0 || stride >= int64_t{1} << 40)
-      stop_at("a tensor's stride of " + std::to_string(stride) + " bytes");
-  }
 }
 
 }  // namespace
+
+std::string fault_of_map(const TensorMap& map) {
+  if (map.columns * kElement != swizzle_row_bytes(map.swizzle))
+    return "a box whose rows are not as long as the swizzle's";
+  if (map.rows < 1 || map.rows > 256) return "a box of " + std::to_string(map.rows) + " rows";
+  if (reinterpret_cast<uintptr_t>(map.base) % kChunkBytes != 0) return "a tensor that is not aligned";
+  for (const int64_t size : map.sizes) {
+    if (size < 1 || size > int64_t{1} << 32) return "a tensor with a size of " + std::to_string(size);
+  }
+  // "globalStrides[0] = globalDim[0] * elementSizeInBytes(tensorDataType) + padding[0]; for (i = 1; ...)
+  // globalStrides[i] = globalStrides[i - 1] * (globalDim[i] + padding[i])"
+  int64_t before = kElement;
+  for (size_t i = 0; i < std::size(map.strides); ++i) {
+    const int64_t stride = map.strides[i];
+    const std::string name = "a tensor's stride of " + std::to_string(stride) + " bytes";
+    if (stride % kChunkBytes != 0) return name + ", which is no multiple of 16";
+    if (stride >= int64_t{1} << 40) return name + ", which is too far";
+    if (stride % before != 0) return name + ", which is no multiple of the one before";
+    if (stride / before < map.sizes[i]) return name + ", which is less than what it steps over";
+    before = stride;
+  }
+  return "";
+}
 
 Hopper& hopper_of(Thread& thread) {
   std::shared_ptr<Hopper>& state = thread.block->hopper();
