@@ -25,7 +25,8 @@ struct SoftmaxRows {
     const float* const scores = params.scores + first;
     float largest = -device::infinity();
     float sum = 0;
-    for (int i = device::thread(); i < params.columns; i += kThreads) add(largest, sum, scores[i], 1);
+    for (int i = device::thread(); i < params.columns; i += kThreads)
+      add(largest, sum, device::load_global<float>(scores + i), 1);
     BRUME_UNROLL
     for (int mask = 16; mask > 0; mask /= 2) {
       const float other = device::shuffle_xor(largest, mask);
@@ -45,8 +46,8 @@ struct SoftmaxRows {
     const float reciprocal = device::reciprocal_fast(sum);
     T* const weights = static_cast<T*>(params.weights) + first;
     for (int i = device::thread(); i < params.columns; i += kThreads) {
-      const float power = device::exp2_fast((scores[i] - largest) * kLog2E);
-      weights[i] = device::from_float<T>(power * reciprocal);
+      const float power = device::exp2_fast((device::load_global<float>(scores + i) - largest) * kLog2E);
+      device::store_global(weights + i, device::from_float<T>(power * reciprocal));
     }
   }
 
