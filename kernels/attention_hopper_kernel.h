@@ -28,6 +28,8 @@ template <class Tile>
 struct HopperAttention {
   using T = typename Tile::Element;
   static constexpr int kSharedBytes = HopperMemory<Tile>::kBytes;
+  // One block has the multiprocessor to itself; its groups then share the registers out among themselves.
+  static constexpr KernelBudget kBudget{Tile::kThreads, 1, kSharedBytesOfHopper};
 
   BRUME_DEVICE static void run(const HopperAttentionParams& params) {
     const HopperMemory<Tile> memory(device::swizzled_shared_memory());

@@ -15,11 +15,12 @@ namespace brume::kernels {
 template <class Tile>
 struct StreamedAttention {
   using T = typename Tile::Element;
-  static constexpr int kBlocks = Tile::kBlocks;
+  static constexpr KernelBudget kBudget = Tile::kBudget;
   static constexpr int kProducts = Tile::kProducts;
   static constexpr int kStageElements = Tile::kKeyElements + Tile::kValueElements;
   static constexpr int kSharedBytes =
       (Tile::kQueryElements + 2 * kStageElements) * static_cast<int>(sizeof(T));
+  static_assert(kSharedBytes <= kBudget.shared_bytes);
 
   BRUME_DEVICE static void run(const AttentionParams& params) {
     const Shared<T> query_tile = device::shared_memory().template as<T>();
@@ -83,10 +84,11 @@ struct StreamedAttention {
 template <class Tile>
 struct ResidentAttention {
   using T = typename Tile::Element;
-  static constexpr int kBlocks = 2;
+  static constexpr KernelBudget kBudget = Tile::kBudget;
   static constexpr int kProducts = Tile::kProducts;
   static constexpr int kSharedBytes =
       (2 * Tile::kQueryElements + Tile::kKeyElements + Tile::kValueElements) * static_cast<int>(sizeof(T));
+  static_assert(kSharedBytes <= kBudget.shared_bytes);
 
   BRUME_DEVICE static void run(const AttentionParams& params) {
     const Shared<T> key_tile = device::shared_memory().template as<T>();

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/small_params.h"
 
@@ -11,6 +12,9 @@
 // Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 39 (float), 43
 // (Bfloat16), 40 (Half), scalars 21. No shared memory.
 namespace brume::kernels::device {
+
+/// Each thread has 32 bytes on their way: four blocks, 32 KB.
+inline constexpr KernelBudget kGegluBudget{256, 4, 0};
 
 /// x * Phi(x), exactly, not by tanh.
 BRUME_DEVICE float gelu(float x) {

@@ -11,28 +11,30 @@ namespace brume::kernels {
 
 namespace {
 
-constexpr int kMostThreads = 512;
-constexpr int kSharedBytesUnasked = 48 << 10;  // a kernel has these without asking
+using device::GroupNorm;
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+__global__ void __launch_bounds__(GroupNorm<T, kVector>::kOneLaunchBudget.threads,
+                                  GroupNorm<T, kVector>::kOneLaunchBudget.blocks)
     group_norm_one_launch(const __grid_constant__ GroupNormParams params,
                           const __grid_constant__ GroupNormPlan plan) {
-  device::GroupNorm<T, kVector>(params, plan).one_launch();
+  GroupNorm<T, kVector>(params, plan).one_launch();
 }
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+__global__ void __launch_bounds__(GroupNorm<T, kVector>::kPassBudget.threads,
+                                  GroupNorm<T, kVector>::kPassBudget.blocks)
     group_norm_first_pass(const __grid_constant__ GroupNormParams params,
                           const __grid_constant__ GroupNormPlan plan, int first_job) {
-  device::GroupNorm<T, kVector>(params, plan).first_pass(first_job);
+  GroupNorm<T, kVector>(params, plan).first_pass(first_job);
 }
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+__global__ void __launch_bounds__(GroupNorm<T, kVector>::kPassBudget.threads,
+                                  GroupNorm<T, kVector>::kPassBudget.blocks)
     group_norm_second_pass(const __grid_constant__ GroupNormParams params,
                            const __grid_constant__ GroupNormPlan plan, int first_job) {
-  device::GroupNorm<T, kVector>(params, plan).second_pass(first_job);
+  GroupNorm<T, kVector>(params, plan).second_pass(first_job);
 }
 
 template <class T, int kVector>

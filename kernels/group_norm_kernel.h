@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/group_norm_column.h"
 #include "kernels/group_norm_params.h"
@@ -31,6 +32,12 @@ class GroupNorm {
  public:
   using Values = Vector<T, kVector>;
   using Column = GroupNormColumn<T, kVector>;
+
+  // Two blocks of sixteen warps each: one reads while the other writes, or waits at its meeting. Their tiles
+  // share the largest multiprocessor's memory, less the driver's part; two passes keep no tile.
+  static constexpr KernelBudget kOneLaunchBudget{512, kGroupNormBlocksEach,
+                                                 (kSharedBytesOfHopper + 1024) / kGroupNormBlocksEach - 1024};
+  static constexpr KernelBudget kPassBudget{512, kGroupNormBlocksEach, kSharedBytesUnasked};
 
   BRUME_DEVICE GroupNorm(const GroupNormParams& params, const GroupNormPlan& plan)
       : params_(params),

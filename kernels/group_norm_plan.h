@@ -14,9 +14,6 @@ struct GroupNormMachine {
 
 enum class GroupNormAccess { kVectors, kScalars };
 
-/// Blocks of a launch that a multiprocessor holds at once: the kernels promise registers for so many.
-inline constexpr int kGroupNormBlocksEach = 2;
-
 /// Vectors where every pointer and stride is a multiple of 16 bytes, and a vector touches two groups at most.
 GroupNormAccess group_norm_access(const GroupNormParams& params, int element_bytes);
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/small_params.h"
 
@@ -12,6 +13,9 @@
 // Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 36 (float,
 // Bfloat16), 38 (Half), scalars 20. No shared memory.
 namespace brume::kernels::device {
+
+/// Each thread has 32 bytes on their way, or 48: four blocks, 32 KB.
+inline constexpr KernelBudget kGuidedStepBudget{256, 4, 0};
 
 template <class T, int kVector>
 BRUME_DEVICE void guided_step_at(const GuidedStepParams& params, const StepFactors& factors, int64_t first) {

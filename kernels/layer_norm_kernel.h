@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/moments.h"
 #include "kernels/small_params.h"
@@ -20,6 +21,9 @@ template <class T, int kVector>
 class LayerNorm {
  public:
   using Values = Vector<T, kVector>;
+
+  // 24 warps: with rows of 1,280 bytes they have 30 KB on their way, with a residual twice that.
+  static constexpr KernelBudget kBudget{128, 6, kSharedBytesUnasked};
 
   BRUME_DEVICE explicit LayerNorm(const LayerNormParams& params)
       : params_(params),

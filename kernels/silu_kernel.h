@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/moments.h"
 #include "kernels/small_params.h"
@@ -12,6 +13,9 @@
 // Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 19 (float), 25
 // (Bfloat16, Half), scalars 10. No shared memory.
 namespace brume::kernels::device {
+
+/// Each thread has 16 bytes on their way: eight blocks, 32 KB.
+inline constexpr KernelBudget kSiluBudget{256, 8, 0};
 
 template <class T, int kVector>
 BRUME_DEVICE void silu_at(const SiluParams& params, int64_t first) {

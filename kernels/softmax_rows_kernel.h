@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 
 namespace brume::kernels {
@@ -19,6 +20,8 @@ struct SoftmaxRows {
   static constexpr int kWarps = kThreads / 32;
   static constexpr float kLog2E = 1.4426950408889634F;
   static constexpr int kSharedBytes = 2 * kWarps * static_cast<int>(sizeof(float));
+  // A read brings a thread four bytes, so that as many threads must read as there can be: 2,048.
+  static constexpr KernelBudget kBudget{kThreads, 8, kSharedBytes};
 
   BRUME_DEVICE static void run(const SoftmaxRowsParams& params) {
     const int64_t first = static_cast<int64_t>(device::block_x()) * params.columns;

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/small_params.h"
 
@@ -10,6 +11,9 @@
 //
 // Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 22. No shared memory.
 namespace brume::kernels::device {
+
+/// Nothing is on its way; few registers, to start beside whatever else is at work.
+inline constexpr KernelBudget kTimestepEmbeddingBudget{256, 8, 0};
 
 /// The same angle within pi of zero: two pi is taken away in three parts, the first two with so few digits
 /// that their multiples are exact (Cody and Waite).
