@@ -72,14 +72,19 @@ int launch_two(const GroupNormParams& params, const GroupNormPlan& plan, cudaStr
 
 template <class T, int kVector>
 int launch(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
-  return plan.mode == GroupNormPlan::Mode::kOneLaunch ? launch_one<T, kVector>(params, plan, stream)
-                                                      : launch_two<T, kVector>(params, plan, stream);
+  if (plan.mode == GroupNormPlan::Mode::kTwoPasses) return launch_two<T, kVector>(params, plan, stream);
+  const int error = launch_one<T, kVector>(params, plan, stream);
+  if (error != cudaErrorCooperativeLaunchTooLarge) return error;
+  // The process may have fewer multiprocessors than the GPU (MPS), or they fewer registers free.
+  cudaGetLastError();  // is answered with this
+  return launch_two<T, kVector>(params, group_norm_without_meeting(params.shape, plan), stream);
 }
 
 }  // namespace
 
 int launch_group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
                       CUstream_st* stream) {
+  if (plan.chunks == 0) return cudaSuccess;
   return with_element(element, [&]<class T>() -> int {
     return plan.vector == 1 ? launch<T, 1>(params, plan, stream)
                             : launch<T, 16 / sizeof(T)>(params, plan, stream);

@@ -191,14 +191,18 @@ bool ready_for_replay(const Workspace& workspace) {
   return ready;
 }
 
+enum class Meeting { kAllowed, kRefused };
+
 /// Runs the case and checks it. `machine` decides the mode. The workspace goes from launch to launch.
 template <class T>
-GroupNormPlan run(const Case& one, const GroupNormMachine& machine, Workspace& workspace, unsigned seed = 1) {
+GroupNormPlan run(const Case& one, const GroupNormMachine& machine, Workspace& workspace, unsigned seed = 1,
+                  Meeting meeting = Meeting::kAllowed) {
   Experiment<T> experiment(one, seed);
   GroupNormParams params = experiment.params();
   const GroupNormAccess access = group_norm_access(params, sizeof(T));
-  const GroupNormPlan plan = plan_group_norm(one.shape, access, sizeof(T), machine);
+  GroupNormPlan plan = plan_group_norm(one.shape, access, sizeof(T), machine);
   workspace.reserve(group_norm_workspace_bytes(one.shape, plan));
+  if (meeting == Meeting::kRefused) plan = group_norm_without_meeting(one.shape, plan);
   params.workspace = workspace.room.data();
   const std::vector<Report> reports = machine::group_norm(params, plan, machine::element_of<T>());
   for (const Report& report : reports) {
@@ -305,6 +309,21 @@ TYPED_TEST(GroupNormKernel, TheSameWorkspaceServesManyLaunches) {
     EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace, i)));
     EXPECT_TRUE(group_norm_meets(run<TypeParam>(other, kMeeting, workspace, i)));
   }
+}
+
+TYPED_TEST(GroupNormKernel, TwoPassesTakeOverInTheSameWorkspace) {
+  for (const Case& one : {Case{.shape = {2, 300, 80, 8}}, Case{.shape = {1, 117, 160, 4}, .gap = 4},
+                          Case{.shape = {1, 117, 120, 4}, .embedding = true}}) {
+    Workspace workspace;
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace)));
+    EXPECT_EQ(run<TypeParam>(one, kMeeting, workspace, 2, Meeting::kRefused).mode, Mode::kTwoPasses);
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace, 3)));
+  }
+}
+
+TYPED_TEST(GroupNormKernel, NoElementsAreNoLaunch) {
+  for (const Report& report : machine::group_norm({}, {}, machine::element_of<TypeParam>()))
+    EXPECT_TRUE(report.faults.empty()) << report.faults.front();
 }
 
 TEST(GroupNormAccess, NeedsEveryPlaceAligned) {

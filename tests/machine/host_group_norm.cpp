@@ -35,6 +35,7 @@ std::vector<Report> run(const GroupNormParams& params, const GroupNormPlan& plan
 
 std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element) {
   std::vector<Report> reports;
+  if (plan.chunks == 0) return reports;
   with_element(element, [&]<class T>() {
     reports = plan.vector == 1 ? run<T, 1>(params, plan) : run<T, 16 / sizeof(T)>(params, plan);
     return 0;
