@@ -39,6 +39,7 @@ std::vector<Report> run(const GroupNormParams& params, const GroupNormPlan& plan
 std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
                                uint32_t schedule) {
   std::vector<Report> reports;
+  if (plan.chunks == 0) return reports;
   with_element(element, [&]<class T>() {
     reports =
         plan.vector == 1 ? run<T, 1>(params, plan, schedule) : run<T, 16 / sizeof(T)>(params, plan, schedule);

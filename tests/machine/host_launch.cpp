@@ -50,7 +50,7 @@ int launch_wide_attention(const AttentionParams& params, const WideShape& shape,
 int launch_group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
                       CUstream_st*) {
   int code = 0;
-  for (const device::host::Report& report : machine::group_norm(params, plan, element))
+  for (const device::host::Report& report : machine::group_norm(params, plan, element, 0))
     code |= code_of(report);
   return code;
 }
