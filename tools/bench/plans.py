@@ -5,7 +5,7 @@ from bench import bounds, entry, gpus, shapes
 MIB = 1 << 20
 # name: (of the data sheet, multiprocessors, shared bytes of a block and of a multiprocessor, capability, L2 bytes)
 GPUS = {
-    "A100": ("NVIDIA A100-SXM4-40GB", 108, 163 << 10, 164 << 10, 80, 40 * MIB),
+    "A100": ("NVIDIA A100-SXM4-80GB", 108, 163 << 10, 164 << 10, 80, 40 * MIB),
     "RTX 4090": ("NVIDIA GeForce RTX 4090", 128, 99 << 10, 100 << 10, 89, 72 * MIB),
     "H200": ("NVIDIA H200", 132, 227 << 10, 228 << 10, 90, 50 * MIB),
 }
