@@ -7,7 +7,7 @@ namespace brume::kernels {
 namespace {
 
 template <class Kernel>
-__global__ void __launch_bounds__(128, Kernel::kBlocks)
+__global__ void __launch_bounds__(Kernel::kBudget.threads, Kernel::kBudget.blocks)
     attention_kernel(const __grid_constant__ AttentionParams params) {
   Kernel::run(params);
 }
@@ -21,7 +21,7 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Att
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::kSharedBytes);
     if (error != cudaSuccess) return;
     const dim3 grid(plan.blocks, shape.heads, shape.batch);
-    kernel<<<grid, 128, Kernel::kSharedBytes, stream>>>(params);
+    kernel<<<grid, Kernel::kBudget.threads, Kernel::kSharedBytes, stream>>>(params);
     error = cudaGetLastError();
   });
   return static_cast<int>(error);

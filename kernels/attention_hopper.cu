@@ -13,7 +13,8 @@ static_assert(sizeof(device::TensorMap) == sizeof(CUtensorMap) &&
               alignof(device::TensorMap) >= alignof(CUtensorMap));
 
 template <class Tile>
-__global__ void __launch_bounds__(Tile::kThreads, 1)
+__global__ void __launch_bounds__(HopperAttention<Tile>::kBudget.threads,
+                                  HopperAttention<Tile>::kBudget.blocks)
     attention_hopper_kernel(const __grid_constant__ HopperAttentionParams params) {
   HopperAttention<Tile>::run(params);
 }

@@ -23,10 +23,14 @@ template <class Tile>
 device::TensorTile describe_rows(const void* base, const TokenStrides& strides, const AttentionShape& shape,
                                  int32_t rows) {
   constexpr int64_t kBytes = sizeof(typename Tile::Element);
-  // The stride of a dimension of one element means nothing, but the driver would check it.
-  const int64_t token = rows > 1 ? strides.token * kBytes : shape.head_dim * kBytes;
+  // The stride of a dimension of one element means nothing, but the driver would check it. It gets that of
+  // the next one, the outermost what it steps over.
+  int64_t picture = shape.head_dim * kBytes;
+  if (shape.heads > 1) picture = strides.head * kBytes * shape.heads;
+  if (rows > 1) picture = strides.token * kBytes * rows;
+  if (shape.batch > 1) picture = strides.picture * kBytes;
+  const int64_t token = rows > 1 ? strides.token * kBytes : picture;
   const int64_t head = shape.heads > 1 ? strides.head * kBytes : token;
-  const int64_t picture = shape.batch > 1 ? strides.picture * kBytes : token;
   return {base,
           {shape.head_dim, shape.heads, rows, shape.batch},
           {head, token, picture},

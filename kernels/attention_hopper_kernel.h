@@ -8,8 +8,23 @@
 //   exponentials, clocks      1024  1024  1024  1024  1024
 //   shared memory, clocks      704   896  1120  1792  2240   (q, k and v read by each group, k and v written)
 // At head_dim 40 the exponentials are the bound, from 64 on the products: the two consumer groups take turns,
-// one at its exponentials while the other's products run. 128 queries a block give SD1.5's 64x64 level (2 x 8
-// heads, 4096 tokens) 512 blocks, 3.9 waves of 132.
+// one at its exponentials while the other's products run.
+//
+// Whole maps on an H200, fp16, batch 2; expected, not measured (README.md). Each block reads all keys and
+// values of its head from L2; what moves from memory is q, k, v and out, once.
+//
+//   map                    blocks, waves   products   exponentials   memory            from L2   expected
+//   SD1.5   64x64, d 40     512    3.9      48 us      69 us         21.0 MB   4 us    0.35 GB   145 us
+//           32x32, d 80     128    1.0     5.4 us     4.3 us         10.5 MB   2 us    47 MB      13 us
+//           16x16, d 160     32    0.2     0.7 us     0.3 us          5.2 MB   1 us     8 MB       8 us
+//   at 768  96x96, d 40    1152    8.7     242 us     352 us         47.2 MB  10 us    1.72 GB   727 us
+//           48x48, d 80     288    2.2      27 us      22 us         23.6 MB   5 us    0.22 GB    78 us
+//           24x24, d 160     80    0.6     4.2 us     1.7 us         11.8 MB   3 us    39 MB      16 us
+//   SDXL    64x64, d 64     640    4.8      87 us      87 us         41.9 MB   9 us    0.69 GB   181 us
+//           32x32, d 64     320    2.4      11 us      11 us         21.0 MB   4 us    94 MB      29 us
+//
+// Registers: 168 of a thread at the launch, which the producer's 128 threads give up to 24 and the consumers'
+// 256 raise to 240; nothing spills. Shared memory: 112 to 200 KiB, one block a multiprocessor.
 namespace brume::kernels {
 
 struct HopperAttentionParams {
@@ -28,6 +43,8 @@ template <class Tile>
 struct HopperAttention {
   using T = typename Tile::Element;
   static constexpr int kSharedBytes = HopperMemory<Tile>::kBytes;
+  // One block has the multiprocessor to itself; its groups then share the registers out among themselves.
+  static constexpr KernelBudget kBudget{Tile::kThreads, 1, kSharedBytesOfHopper};
 
   BRUME_DEVICE static void run(const HopperAttentionParams& params) {
     const HopperMemory<Tile> memory(device::swizzled_shared_memory());

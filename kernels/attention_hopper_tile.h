@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/attention_params.h"
+#include "kernels/budget.h"
 #include "kernels/device/hopper.h"
 
 // What the Hopper attention kernel is made of: its sizes, its shared memory, and a consumer group's rows.
@@ -49,7 +50,7 @@ class HopperMemory {
   static constexpr int kStageBytes = 2 * Tile::kKeyBytes;
   static constexpr int kBarriersAt = Tile::kQueryBytes + Tile::kStages * kStageBytes;
   static constexpr int kBytes = kBarriersAt + 8 * (1 + 4 * Tile::kStages);
-  static_assert(kBytes <= 227 * 1024);
+  static_assert(kBytes <= kSharedBytesOfHopper);
 
   BRUME_DEVICE explicit HopperMemory(Bytes first) : first_(first) {}
 

@@ -1,13 +1,41 @@
 #pragma once
 #include "kernels/attention_tile.h"
 
-// Attention on tensor cores of sm_80 and up. On paper, for SD1.5's 64x64 level (2 x 8 heads, 4096 tokens,
-// head_dim 40): 43 GFLOP of useful products (48/40 and 40/40 of them done), 268 M exponentials, 21 MB of q,
-// k, v and out.
-//   A100 (312 TF/s, 108 SMs x 16 exponentials a clock = 2.4 T/s): products 0.15 ms, exponentials 0.11 ms
-//   RTX 4090 (165 TF/s with fp32 sums, 5.2 T/s):                  products 0.29 ms, exponentials 0.05 ms
-//   H200 (mma.sync reaches about 660 of 989 TF/s; 3.9 T/s):       products 0.07 ms, exponentials 0.07 ms
-// At head_dim 40 the exponentials weigh as much as the products on the large cards, memory (21 MB) nowhere.
+// Attention on tensor cores of sm_80 and up. On paper, fp16, batch 2; expected times, not measured (README.md
+// has the rates, shares and formula):
+//
+//   streamed               GFLOP useful, done   exponentials   moved     A100      RTX 4090   H200
+//   SD1.5   64x64, d 40    42.9   47.2          268 M          21.0 MB   268 us    383 us     158 us
+//           32x32, d 80     5.4    5.4           17 M          10.5 MB    50 us     45 us      20 us
+//           16x16, d 160    0.7    0.8            1 M           5.2 MB     9 us     14 us       7 us
+//   at 768  96x96, d 40     217    239         1359 M          47.2 MB   1.32 ms   1.93 ms    0.79 ms
+//           48x48, d 80    27.2   27.2           85 M          23.6 MB   165 us    246 us     102 us
+//           24x24, d 160    3.4    3.4            5 M          11.8 MB    29 us     51 us      22 us
+//   SDXL    64x64, d 64    85.9   85.9          336 M          41.9 MB   467 us    695 us     286 us
+//           32x32, d 64    10.7   10.7           42 M          21.0 MB    60 us     89 us      38 us
+//
+// All of these are bound by the products, and the small ones by whole blocks: 128 of them at 32x32 leave most
+// of an A100's 108 multiprocessors idle for the second, 64 at 16x16 half of any. At d 40 the exponentials
+// come near on the large cards: 0.11 ms of an A100's beside 0.15 ms of products, 69 us of an H200's
+// beside 76. The memory is never the bound; d 128 is in none of these models.
+//
+//   resident, 77 keys      GFLOP useful, done   exponentials   moved     A100      RTX 4090   H200
+//   SD1.5   64x64, d 40     0.8    0.9            5 M          10.7 MB     8 us     15 us       5 us
+//           32x32, d 80     0.4    0.4            1 M           5.6 MB     6 us      9 us       4 us
+//           16x16, d 160    0.2    0.2          0.3 M           3.4 MB     4 us      6 us       3 us
+//   SDXL    64x64, d 64     1.6    1.7            6 M          21.4 MB    15 us     28 us       8 us
+//           32x32, d 64     0.8    0.8            3 M          11.3 MB     9 us     16 us       5 us
+//
+// These are bound by memory, q read and out written, and by the launch; at SD1.5's 64x64 on an H200 as much
+// by the products.
+//
+// Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 128 for four blocks, 168 for three, 255
+// for two); nothing spills:
+//   streamed, two row tiles   d 40: 196          64: 250          80: 254
+//   streamed, one row tile    d 40: 123          64: 162          80: 168   128: 248   160: 248
+//   resident, 80 keys         d 40: 125          64: 163          80: 160   128: 195   160: 234
+//   resident, 160 and 240     d 40: 157, 232     64: 160, 230     80: 221, 231
+// Shared memory of a block: the two-stage or resident tiles, 25 to 95 KiB, so that every card can run each.
 namespace brume::kernels {
 
 /// Self-attention with an online softmax ("FlashAttention-2", Dao 2023): a block has a tile of queries, and
@@ -15,11 +43,12 @@ namespace brume::kernels {
 template <class Tile>
 struct StreamedAttention {
   using T = typename Tile::Element;
-  static constexpr int kBlocks = Tile::kBlocks;
+  static constexpr KernelBudget kBudget = Tile::kBudget;
   static constexpr int kProducts = Tile::kProducts;
   static constexpr int kStageElements = Tile::kKeyElements + Tile::kValueElements;
   static constexpr int kSharedBytes =
       (Tile::kQueryElements + 2 * kStageElements) * static_cast<int>(sizeof(T));
+  static_assert(kSharedBytes <= kBudget.shared_bytes);
 
   BRUME_DEVICE static void run(const AttentionParams& params) {
     const Shared<T> query_tile = device::shared_memory().template as<T>();
@@ -83,10 +112,11 @@ struct StreamedAttention {
 template <class Tile>
 struct ResidentAttention {
   using T = typename Tile::Element;
-  static constexpr int kBlocks = 2;
+  static constexpr KernelBudget kBudget = Tile::kBudget;
   static constexpr int kProducts = Tile::kProducts;
   static constexpr int kSharedBytes =
       (2 * Tile::kQueryElements + Tile::kKeyElements + Tile::kValueElements) * static_cast<int>(sizeof(T));
+  static_assert(kSharedBytes <= kBudget.shared_bytes);
 
   BRUME_DEVICE static void run(const AttentionParams& params) {
     const Shared<T> key_tile = device::shared_memory().template as<T>();

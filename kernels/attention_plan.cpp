@@ -21,14 +21,14 @@ struct Candidate {
 constexpr auto kStreamed = AttentionKind::kStreamed;
 constexpr auto kResident = AttentionKind::kResident;
 
-/// Every compiled kernel; attention.cu instantiates the same list.
+/// Every compiled kernel; attention_instances.h has the same list.
 constexpr std::array kCandidates = {
     Candidate{kStreamed, 40, 2, 64, 2},  Candidate{kStreamed, 40, 1, 64, 4},
     Candidate{kStreamed, 64, 2, 64, 2},  Candidate{kStreamed, 64, 1, 64, 3},
     Candidate{kStreamed, 80, 2, 64, 2},  Candidate{kStreamed, 80, 1, 64, 3},
     Candidate{kStreamed, 128, 1, 64, 2}, Candidate{kStreamed, 160, 1, 48, 2},
     Candidate{kResident, 40, 1, 80, 4},  Candidate{kResident, 40, 1, 160, 3},
-    Candidate{kResident, 40, 1, 240, 2}, Candidate{kResident, 64, 1, 80, 4},
+    Candidate{kResident, 40, 1, 240, 2}, Candidate{kResident, 64, 1, 80, 3},
     Candidate{kResident, 64, 1, 160, 3}, Candidate{kResident, 64, 1, 240, 2},
     Candidate{kResident, 80, 1, 80, 3},  Candidate{kResident, 80, 1, 160, 2},
     Candidate{kResident, 80, 1, 240, 2}, Candidate{kResident, 128, 1, 80, 2},
@@ -82,7 +82,9 @@ std::optional<AttentionPlan> plan_attention(const AttentionShape& shape, const G
     }
   }
   if (best == nullptr) return {};
-  AttentionPlan plan{best->kind, best->head_dim, best->row_tiles, best->tile_keys, shared_bytes(*best), 0};
+  AttentionPlan plan{
+      best->kind, best->head_dim,           best->row_tiles, best->tile_keys, shared_bytes(*best),
+      0,          best->blocks_by_registers};
   plan.blocks = ceil_div(shape.queries, plan.tile_queries());
   if (plan.kind == kResident) {
     const int32_t heads = shape.heads * shape.batch;

@@ -29,6 +29,7 @@ struct AttentionPlan {
   int32_t tile_keys;
   int32_t shared_bytes;
   int32_t blocks;
+  int32_t blocks_each;  // that a multiprocessor has the registers for: the kernel's budget
 
   int32_t tile_queries() const { return 4 * 16 * row_tiles; }
 };

@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/attention_params.h"
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/device/fragment.h"
 
@@ -9,9 +10,9 @@ namespace brume::kernels {
 using device::Shared;
 
 /// Sizes of one kernel. A block of four warps; each warp has kRowTiles times 16 queries to itself, and works
-/// with kKeys keys at a time. Q K^T runs over head_dim in steps of 16, P V over it in steps of 8: neither is
-/// padded further.
-template <class ElementType, int kHeadDimension, int kRowTilesOfWarp, int kKeysOfTile>
+/// with kKeys keys at a time; a multiprocessor should have registers for kBlocks of them at once. Q K^T runs
+/// over head_dim in steps of 16, P V over it in steps of 8: neither is padded further.
+template <class ElementType, int kHeadDimension, int kRowTilesOfWarp, int kKeysOfTile, int kBlocksAtOnce>
 struct AttentionTile {
   using Element = ElementType;
   static constexpr int kHeadDim = kHeadDimension;
@@ -20,9 +21,8 @@ struct AttentionTile {
   static constexpr int kWarps = 4;
   static constexpr int kThreads = 32 * kWarps;
   static constexpr int kQueries = kWarps * 16 * kRowTiles;
-  static constexpr int kBlocks =
-      kRowTiles == 1 && kHeadDim <= 64 ? 3 : 2;  // that a multiprocessor should hold
-  static constexpr int kChunk = 8;               // elements in 16 bytes
+  static constexpr KernelBudget kBudget{kThreads, kBlocksAtOnce, kSharedBytesAnywhere};
+  static constexpr int kChunk = 8;  // elements in 16 bytes
   static constexpr int kDepthSteps = device::ceil_div(kHeadDim, 16);
   static constexpr int kDepthChunks =
       2 * kDepthSteps;  // of a row of q or k, the last one zero where head_dim is odd

@@ -8,7 +8,8 @@ namespace brume::kernels {
 namespace {
 
 template <class T>
-__global__ void __launch_bounds__(SoftmaxRows<T>::kThreads) softmax_rows_kernel(SoftmaxRowsParams params) {
+__global__ void __launch_bounds__(SoftmaxRows<T>::kBudget.threads)
+    softmax_rows_kernel(SoftmaxRowsParams params) {
   SoftmaxRows<T>::run(params);
 }
 

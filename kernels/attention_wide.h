@@ -5,11 +5,21 @@
 
 #include "kernels/attention_params.h"
 
+// The wide head on paper: the autoencoder's attention, head_dim 512, fp16. Expected, not measured
+// (kernels/README.md), with 0.6 of the peak for cuBLAS.
+//
+//   latents   GFLOP   exponentials   scores and weights   launches   A100      RTX 4090   H200
+//   64x64      34      50 M          0.2 GB, by L2        3 x 4      0.27 ms   0.50 ms    0.11 ms
+//   128x128   550     805 M          3.2 GB, by L2        3 x 64      4.3 ms    7.9 ms     1.7 ms
+//
+// Bound by the products (half to two thirds), then by the softmax and the launches. That is where cuBLAS
+// splits the keys of P V among blocks: its result has but 32 tiles of 128 x 128 at 64x64, and 8 at 128x128,
+// for 108 to 132 multiprocessors. Unsplit, P V alone would take 0.3, 0.7 and 0.1 ms, and 20, 44 and 8 ms.
 namespace brume::kernels {
 
 /// Attention with one head too wide for registers (the autoencoder's 512): blocks of query rows, each by two
-/// matrix products and a softmax over rows between them. 34 GFLOP at 4,096 tokens, 550 at 16,384: at most 5 %
-/// of a decoding, so the library's products are good enough.
+/// matrix products and a softmax over rows between them. At most 5 % of a decoding, so the library's products
+/// are good enough.
 struct WideShape {
   int32_t batch;
   int32_t queries;

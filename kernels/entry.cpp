@@ -23,16 +23,22 @@ GpuLimits limits_of(const BrumeGpu& gpu) {
 
 ComputeCapability capability_of(const BrumeGpu& gpu) { return {gpu.capability / 10, gpu.capability % 10}; }
 
+/// Tensors that lie tight.
 GroupNormParams params_of(const BrumeGroupNorm& call) {
-  const int64_t picture = int64_t{call.pixels} * call.channels;
+  const auto part = [&](const void* data, int32_t channels) -> GroupNormPart {
+    return {data, channels, channels, int64_t{call.pixels} * channels};
+  };
   GroupNormParams params{};
   params.shape = {call.pictures, call.pixels, call.channels, call.groups};
-  params.parts[0] = {call.pointers[0], call.channels, call.channels, picture};
-  params.weight = call.pointers[1];
-  params.bias = call.pointers[2];
-  params.y = const_cast<void*>(call.pointers[3]);
+  params.parts[0] = part(call.pointers[0], call.channels - call.second_channels);
+  params.parts[1] = part(call.pointers[1], call.second_channels);
+  params.embedding = call.pointers[2];
+  params.embedding_stride = call.channels;
+  params.weight = call.pointers[3];
+  params.bias = call.pointers[4];
+  params.y = const_cast<void*>(call.pointers[5]);
   params.y_pixel_stride = call.channels;
-  params.y_picture_stride = picture;
+  params.y_picture_stride = int64_t{call.pixels} * call.channels;
   params.workspace = call.workspace;
   params.eps = call.eps;
   params.activation = call.silu != 0 ? NormActivation::kSilu : NormActivation::kNone;

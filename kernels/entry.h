@@ -31,12 +31,15 @@ int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* strea
 /// Writes the plan as a line of text.
 int brume_attention_plan(const BrumeAttention* call, const BrumeGpu* gpu, char* text, int32_t size);
 
+/// x [pictures, pixels, channels] may be a concatenation along channels: its last `second_channels` then lie
+/// in a tensor of their own. embedding [pictures, channels] is added first; null: none.
 struct BrumeGroupNorm {
-  const void* pointers[4];  // x, weight, bias, y
+  const void* pointers[6];  // x, the second part of x, embedding, weight, bias, y
   void* workspace;
   int32_t pictures;
   int32_t pixels;
-  int32_t channels;
+  int32_t channels;  // of both parts
+  int32_t second_channels;
   int32_t groups;
   int32_t element;
   int32_t silu;

@@ -10,7 +10,8 @@ namespace brume::kernels {
 namespace {
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(256) geglu_kernel(const __grid_constant__ GegluParams params) {
+__global__ void __launch_bounds__(device::kGegluBudget.threads)
+    geglu_kernel(const __grid_constant__ GegluParams params) {
   device::geglu<T, kVector>(params);
 }
 

@@ -11,28 +11,30 @@ namespace brume::kernels {
 
 namespace {
 
-constexpr int kMostThreads = 512;
-constexpr int kSharedBytesUnasked = 48 << 10;  // a kernel has these without asking
+using device::GroupNorm;
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+__global__ void __launch_bounds__(GroupNorm<T, kVector>::kOneLaunchBudget.threads,
+                                  GroupNorm<T, kVector>::kOneLaunchBudget.blocks)
     group_norm_one_launch(const __grid_constant__ GroupNormParams params,
                           const __grid_constant__ GroupNormPlan plan) {
-  device::GroupNorm<T, kVector>(params, plan).one_launch();
+  GroupNorm<T, kVector>(params, plan).one_launch();
 }
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+__global__ void __launch_bounds__(GroupNorm<T, kVector>::kPassBudget.threads,
+                                  GroupNorm<T, kVector>::kPassBudget.blocks)
     group_norm_first_pass(const __grid_constant__ GroupNormParams params,
                           const __grid_constant__ GroupNormPlan plan, int first_job) {
-  device::GroupNorm<T, kVector>(params, plan).first_pass(first_job);
+  GroupNorm<T, kVector>(params, plan).first_pass(first_job);
 }
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kMostThreads, kGroupNormBlocksEach)
+__global__ void __launch_bounds__(GroupNorm<T, kVector>::kPassBudget.threads,
+                                  GroupNorm<T, kVector>::kPassBudget.blocks)
     group_norm_second_pass(const __grid_constant__ GroupNormParams params,
                            const __grid_constant__ GroupNormPlan plan, int first_job) {
-  device::GroupNorm<T, kVector>(params, plan).second_pass(first_job);
+  GroupNorm<T, kVector>(params, plan).second_pass(first_job);
 }
 
 template <class T, int kVector>
@@ -70,14 +72,19 @@ int launch_two(const GroupNormParams& params, const GroupNormPlan& plan, cudaStr
 
 template <class T, int kVector>
 int launch(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_t stream) {
-  return plan.mode == GroupNormPlan::Mode::kOneLaunch ? launch_one<T, kVector>(params, plan, stream)
-                                                      : launch_two<T, kVector>(params, plan, stream);
+  if (plan.mode == GroupNormPlan::Mode::kTwoPasses) return launch_two<T, kVector>(params, plan, stream);
+  const int error = launch_one<T, kVector>(params, plan, stream);
+  if (error != cudaErrorCooperativeLaunchTooLarge) return error;
+  // The process may have fewer multiprocessors than the GPU (MPS), or they fewer registers free.
+  cudaGetLastError();  // is answered with this
+  return launch_two<T, kVector>(params, group_norm_without_meeting(params.shape, plan), stream);
 }
 
 }  // namespace
 
 int launch_group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
                       CUstream_st* stream) {
+  if (plan.chunks == 0) return cudaSuccess;
   return with_element(element, [&]<class T>() -> int {
     return plan.vector == 1 ? launch<T, 1>(params, plan, stream)
                             : launch<T, 16 / sizeof(T)>(params, plan, stream);

@@ -1,22 +1,25 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/group_norm_column.h"
 #include "kernels/group_norm_params.h"
 #include "kernels/moments.h"
 
-// Group norm over NHWC maps, on paper, fp16 with SiLU. One launch moves each byte once in and once out; two
-// passes read twice, the second time what L2 still has of it. 13 FLOP an element are far from any limit.
+// Group norm over NHWC maps, on paper, fp16 with SiLU; expected, not measured (README.md). One launch moves
+// each byte once in and once out; two passes read twice, the second time what L2 still has of it. 13 FLOP an
+// element are far from any limit.
 //
-//   x                  moved                FLOP   A100        RTX 4090    H200        bound by
-//   2 x 64x64 x 320    10.5 MB              34 M   9 us        12 us       5 us        memory, then the
-//   meeting 1 x 1024x1024 x 128, two passes
-//                      0.54 to 0.81 GB      1.7 G  344-516 us  537-805 us  112-168 us  memory
+//   x                   moved                FLOP     A100        RTX 4090     H200        bound by
+//   2 x 64x64 x 320     10.5 MB               34 M    10 us       17 us        6 us        memory, then the
+//   2 x 128x128 x 320   41.9 MB              136 M    29 us       56 us        14 us       meeting
+//   1 x 1024x1024 x 128, two passes
+//                       0.54 to 0.81 GB      1.7 G    333-498 us  670-1003 us  144-214 us  memory
 //
 // The meeting of a slice's blocks costs one trip to L2 and back for the counter and one for the partials,
 // about 1.5 us, and nothing else overlaps with it than the other block of the multiprocessor.
 //
-// Registers, the most over sm_80, 86, 89, 90a and 120, as the bounds promise two blocks of 512 threads;
-// nothing spills and nothing lies in local memory:
+// Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 64); nothing spills and nothing lies in
+// local memory:
 //   one launch: 64 (vectors), 64 (scalars)   first pass: 64, 56   second pass: 64, 53
 // Shared memory is the plan's: one launch at most half of a multiprocessor's, with its tile; two passes 6 to
 // 12 KiB.
@@ -31,6 +34,12 @@ class GroupNorm {
  public:
   using Values = Vector<T, kVector>;
   using Column = GroupNormColumn<T, kVector>;
+
+  // Two blocks of sixteen warps each: one reads while the other writes, or waits at its meeting. Their tiles
+  // share the largest multiprocessor's memory, less the driver's part; two passes keep no tile.
+  static constexpr KernelBudget kOneLaunchBudget{512, kGroupNormBlocksEach,
+                                                 (kSharedBytesOfHopper + 1024) / kGroupNormBlocksEach - 1024};
+  static constexpr KernelBudget kPassBudget{512, kGroupNormBlocksEach, kSharedBytesUnasked};
 
   BRUME_DEVICE GroupNorm(const GroupNormParams& params, const GroupNormPlan& plan)
       : params_(params),

@@ -3,6 +3,9 @@
 
 namespace brume::kernels {
 
+/// Blocks of a launch that a multiprocessor holds at once: the kernels promise registers for so many.
+inline constexpr int kGroupNormBlocksEach = 2;
+
 enum class NormActivation { kNone, kSilu };
 
 /// x [pictures, pixels, channels]: channels of one pixel lie side by side (NHWC).

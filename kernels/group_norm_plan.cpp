@@ -95,6 +95,10 @@ void cut_for_two_passes(GroupNormPlan& plan, const Cut& cut, int64_t slice_bytes
   plan.slots = 0;
 }
 
+bool is_empty(const GroupNormShape& shape) {
+  return shape.pictures < 1 || shape.pixels < 1 || shape.channels < 1 || shape.groups < 1;
+}
+
 bool aligned(const void* data, std::initializer_list<int64_t> elements, int element_bytes) {
   bool all = reinterpret_cast<uintptr_t>(data) % kVectorBytes == 0;
   for (const int64_t count : elements) all = all && count * element_bytes % kVectorBytes == 0;
@@ -104,6 +108,7 @@ bool aligned(const void* data, std::initializer_list<int64_t> elements, int elem
 }  // namespace
 
 GroupNormAccess group_norm_access(const GroupNormParams& params, int element_bytes) {
+  if (is_empty(params.shape)) return GroupNormAccess::kScalars;  // of nothing
   const int vector = kVectorBytes / element_bytes;
   const int group_channels = params.shape.channels / params.shape.groups;
   bool fits = params.shape.channels % vector == 0;
@@ -124,8 +129,9 @@ GroupNormAccess group_norm_access(const GroupNormParams& params, int element_byt
 
 GroupNormPlan plan_group_norm(const GroupNormShape& shape, GroupNormAccess access, int element_bytes,
                               const GroupNormMachine& machine) {
-  const int group_channels = shape.channels / shape.groups;
   GroupNormPlan plan{};
+  if (is_empty(shape)) return plan;
+  const int group_channels = shape.channels / shape.groups;
   plan.vector = access == GroupNormAccess::kVectors ? kVectorBytes / element_bytes : 1;
   plan.slice_groups = slice_groups(shape, plan.vector, element_bytes, machine.most_threads);
   if (plan.slice_groups > 1 && plan.slice_groups * group_channels / plan.vector > machine.most_threads) {
@@ -150,6 +156,15 @@ GroupNormPlan plan_group_norm(const GroupNormShape& shape, GroupNormAccess acces
   }
   plan.shared_bytes = plan.slots * plan.threads * plan.vector * element_bytes + scratch;
   return plan;
+}
+
+GroupNormPlan group_norm_without_meeting(const GroupNormShape& shape, const GroupNormPlan& plan) {
+  GroupNormPlan passes = plan;
+  passes.mode = GroupNormPlan::Mode::kTwoPasses;
+  passes.slots = 0;
+  // The slices of a turn fit on chip together, so L2 has most of them for the second pass.
+  passes.shared_bytes = scratch_bytes(passes, shape.channels / shape.groups);
+  return passes;
 }
 
 int64_t group_norm_workspace_bytes(const GroupNormShape& shape, const GroupNormPlan& plan) {

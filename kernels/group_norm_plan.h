@@ -14,16 +14,18 @@ struct GroupNormMachine {
 
 enum class GroupNormAccess { kVectors, kScalars };
 
-/// Blocks of a launch that a multiprocessor holds at once: the kernels promise registers for so many.
-inline constexpr int kGroupNormBlocksEach = 2;
-
 /// Vectors where every pointer and stride is a multiple of 16 bytes, and a vector touches two groups at most.
 GroupNormAccess group_norm_access(const GroupNormParams& params, int element_bytes);
 
 /// One launch where the blocks that are resident together hold a slice on chip; two passes else, over so many
-/// slices at a time that the second pass finds them in L2.
+/// slices at a time that the second pass finds them in L2. Groups must divide channels. Where the shape has
+/// no elements or no groups the plan has no chunks, and its launch does nothing.
 GroupNormPlan plan_group_norm(const GroupNormShape& shape, GroupNormAccess access, int element_bytes,
                               const GroupNormMachine& machine);
+
+/// The same cut in two passes, for where the driver refuses to start the blocks that meet all at once. It
+/// needs the same workspace.
+GroupNormPlan group_norm_without_meeting(const GroupNormShape& shape, const GroupNormPlan& plan);
 
 int64_t group_norm_workspace_bytes(const GroupNormShape& shape, const GroupNormPlan& plan);
 

@@ -10,7 +10,8 @@ namespace brume::kernels {
 namespace {
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(256) guided_step_kernel(const __grid_constant__ GuidedStepParams params) {
+__global__ void __launch_bounds__(device::kGuidedStepBudget.threads)
+    guided_step_kernel(const __grid_constant__ GuidedStepParams params) {
   device::guided_step<T, kVector>(params);
 }
 

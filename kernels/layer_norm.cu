@@ -10,7 +10,8 @@ namespace brume::kernels {
 namespace {
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(128) layer_norm_kernel(const __grid_constant__ LayerNormParams params) {
+__global__ void __launch_bounds__(device::LayerNorm<T, kVector>::kBudget.threads)
+    layer_norm_kernel(const __grid_constant__ LayerNormParams params) {
   device::LayerNorm<T, kVector>{params}();
 }
 

@@ -1,17 +1,20 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/moments.h"
 #include "kernels/small_params.h"
 
 // Layer norm on paper, fp16, with a residual added and the sum kept: two reads, two writes, 9 FLOP an
-// element.
+// element. Expected, not measured (README.md).
 //
-//   rows x width   moved     FLOP   A100    RTX 4090   H200    bound by
-//   8192 x 320     21 MB     24 M   15 us   22 us      6 us    memory
-//   8192 x 640     42 MB     47 M   28 us   43 us      10 us   memory
+//   rows x width           moved     FLOP   A100    RTX 4090   H200     bound by
+//   8192 x 320  (SD1.5)    21.0 MB   24 M   15 us   28 us      7.5 us   memory
+//   2048 x 640             10.5 MB   12 M    8 us   15 us      4.7 us   memory
+//   8192 x 640  (SDXL)     41.9 MB   47 M   28 us   54 us       13 us   memory
+//   2048 x 1280            21.0 MB   24 M   15 us   28 us      7.5 us   memory
 //
-// Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 56 (float), 72
-// (Bfloat16), 56 (Half), scalars 40. Shared memory: a row a warp, at most 48 KiB a block.
+// Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 80), without spills or local memory: 56
+// (float), 72 (Bfloat16), 56 (Half), scalars 40. Shared memory: a row a warp, at most 48 KiB a block.
 namespace brume::kernels::device {
 
 /// Layer norm of rows, a warp each, which keeps its row in shared memory: every lane its own vectors, so that
@@ -20,6 +23,9 @@ template <class T, int kVector>
 class LayerNorm {
  public:
   using Values = Vector<T, kVector>;
+
+  // 24 warps: with rows of 1,280 bytes they have 30 KB on their way, with a residual twice that.
+  static constexpr KernelBudget kBudget{128, 6, kSharedBytesUnasked};
 
   BRUME_DEVICE explicit LayerNorm(const LayerNormParams& params)
       : params_(params),

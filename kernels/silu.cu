@@ -10,7 +10,8 @@ namespace brume::kernels {
 namespace {
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(256) silu_kernel(const __grid_constant__ SiluParams params) {
+__global__ void __launch_bounds__(device::kSiluBudget.threads)
+    silu_kernel(const __grid_constant__ SiluParams params) {
   device::silu<T, kVector>(params);
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/small_params.h"
 
 namespace brume::kernels {
@@ -12,7 +13,7 @@ struct SmallPlan {
 };
 
 /// A warp takes a row and keeps it on chip. blocks is 0 where a row is longer than kLayerNormMostBytes.
-inline constexpr int kLayerNormMostBytes = 48 << 10;
+inline constexpr int kLayerNormMostBytes = kSharedBytesUnasked;
 SmallPlan plan_layer_norm(const LayerNormParams& params, int element_bytes);
 SmallPlan plan_geglu(const GegluParams& params, int element_bytes);
 SmallPlan plan_silu(const SiluParams& params, int element_bytes);

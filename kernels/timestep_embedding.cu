@@ -10,7 +10,7 @@ namespace brume::kernels {
 namespace {
 
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(device::kTimestepEmbeddingBudget.threads)
     timestep_embedding_kernel(const __grid_constant__ TimestepEmbeddingParams params) {
   device::timestep_embedding<T>(params);
 }

@@ -1,15 +1,20 @@
 #pragma once
+#include "kernels/budget.h"
 #include "kernels/device/device.h"
 #include "kernels/small_params.h"
 
-// The timestep embedding on paper, fp16: nothing but its launch.
+// The timestep embedding on paper, fp16: nothing but its launch. Expected, not measured (README.md).
 //
 //   values x width   moved    FLOP   A100   RTX 4090   H200   bound by
 //   2 x 320          1.3 KB   16 k   2 us   2 us       2 us   the launch
 //   12 x 256         6 KB     77 k   2 us   2 us       2 us   the launch
 //
-// Registers, the most over sm_80, 86, 89, 90a and 120, without spills or local memory: 22. No shared memory.
+// Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 32), without spills or local memory: 22.
+// No shared memory.
 namespace brume::kernels::device {
+
+/// Nothing is on its way; few registers, to start beside whatever else is at work.
+inline constexpr KernelBudget kTimestepEmbeddingBudget{256, 8, 0};
 
 /// The same angle within pi of zero: two pi is taken away in three parts, the first two with so few digits
 /// that their multiples are exact (Cody and Waite).

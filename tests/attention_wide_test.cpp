@@ -5,8 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/attention_wide.h"
-#include "kernels/softmax_rows_kernel.h"
+#include "tests/machine/host_wide.h"
 
 // Attention by row blocks: the walk over the blocks with products done here, and the softmax kernel on the
 // host body.
@@ -27,11 +26,9 @@ std::vector<Half> random_halves(size_t count, uint32_t seed) {
 template <class T>
 std::vector<T> softmax(const std::vector<float>& scores, int rows, int columns) {
   std::vector<T> weights(scores.size());
-  const SoftmaxRowsParams params{scores.data(), weights.data(), columns};
-  const device::host::Report report = device::host::run_grid(
-      {.x = rows, .threads = SoftmaxRows<T>::kThreads, .shared_bytes = SoftmaxRows<T>::kSharedBytes},
-      [&] { SoftmaxRows<T>::run(params); });
+  const auto report = machine::softmax_rows<T>(scores.data(), weights.data(), rows, columns);
   EXPECT_TRUE(report.faults.empty()) << report.faults.front();
+  EXPECT_EQ(report.bank_conflicts, 0);  // one lane writes, then all read the same
   return weights;
 }
 
@@ -79,30 +76,6 @@ TEST(SoftmaxRows, InfinitiesAreWeightsOfZero) {
   EXPECT_TRUE(std::isnan(to_float(weights[300])));
 }
 
-/// What cuBLAS does with a product, in float64.
-int multiply(const MatrixProduct& product) {
-  const auto* const a = static_cast<const Half*>(product.a);
-  const auto* const b = static_cast<const Half*>(product.b);
-  for (int64_t row = 0; row < product.rows; ++row) {
-    for (int64_t column = 0; column < product.columns; ++column) {
-      double sum = 0;
-      for (int64_t i = 0; i < product.depth; ++i) {
-        const int64_t right =
-            product.b_transposed ? column * product.b_stride + i : i * product.b_stride + column;
-        sum += double{to_float(a[row * product.a_stride + i])} * double{to_float(b[right])};
-      }
-      const int64_t place = row * product.c_stride + column;
-      const auto value = static_cast<float>(sum * double{product.scale});
-      if (product.result == MatrixProduct::Result::kScores) {
-        static_cast<float*>(product.c)[place] = value;
-      } else {
-        static_cast<Half*>(product.c)[place] = device::from_float<Half>(value);
-      }
-    }
-  }
-  return 0;
-}
-
 int plain_softmax(const float* scores, void* weights, int32_t rows, int32_t keys) {
   const std::vector<Half> result =
       softmax<Half>({scores, scores + static_cast<ptrdiff_t>(rows) * keys}, rows, keys);
@@ -137,7 +110,7 @@ TEST(WideAttention, WalksOverPicturesAndBlocks) {
     ++products;
     rows += one.rows;
     one.rows = 2;
-    return multiply(one);
+    return machine::multiply<Half>(one);
   };
   const auto rows_softmax = [](const float* scores, void* weights, int32_t, int32_t keys) {
     return plain_softmax(scores, weights, 2, keys);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/group_norm_plan.h"
@@ -165,12 +166,40 @@ class Experiment {
   Map<T> bias_;
 };
 
-/// The threads' own vectors never conflict. What remains is the few reads by which warps gather their groups'
-/// moments out of rows of more columns than a group has: at most 31 passes each, once a slice.
+/// The conflicts of a launch that gathers moments: where the groups of a slice lie side by side, the rows
+/// that a warp reads of a group are a slice's width apart, and may fall on the same banks. Three reads, for
+/// count, mean and squares, once a chunk.
+int64_t gathering_conflicts(const GroupNormParams& params, const GroupNormPlan& plan) {
+  const int group_channels = params.shape.channels / params.shape.groups;
+  int64_t passes = 0;
+  for (int slice = 0; slice < plan.slices; ++slice) {
+    const int groups = std::min(plan.slice_groups, params.shape.groups - slice * plan.slice_groups);
+    const int width = std::min(groups * group_channels / plan.vector, plan.threads);
+    const int rows = plan.threads / width;
+    for (int group = 0; group < groups; ++group) {
+      const int first = group * group_channels / plan.vector;
+      const int columns = std::min(((group + 1) * group_channels - 1) / plan.vector - first + 1, width);
+      for (int from = 0; from < rows * columns; from += 32) {
+        std::vector<std::pair<int, int>> reads;
+        for (int i = from; i < std::min(from + 32, rows * columns); ++i) {
+          const int column = first + i % columns;
+          const int span = column * plan.vector < group * group_channels ? 1 : 0;
+          reads.emplace_back(4 * (span * 3 * plan.threads + i / columns * width + column), 4);
+        }
+        passes += 3 * host::extra_passes(reads);
+      }
+    }
+  }
+  return passes * plan.chunks * params.shape.pictures;
+}
+
+/// The threads' own vectors never conflict; a slice of one group has its moments side by side. Else beside
+/// the gathering come the reads of two groups' statistics, and what the count makes of lanes that have a
+/// pixel or a column more than others: it pairs them by the number of their access. Together fewer than four
+/// passes a warp.
 int64_t allowed_conflicts(const GroupNormParams& params, const GroupNormPlan& plan) {
-  const int64_t blocks = int64_t{plan.chunks} * params.shape.pictures * plan.slices;
-  const int64_t reads = 3 * (int64_t{2} * plan.threads / 32 + plan.slice_groups);
-  return blocks * reads * 31;
+  const int64_t warps = int64_t{plan.threads} / 32 * plan.chunks * params.shape.pictures * plan.slices;
+  return gathering_conflicts(params, plan) + 4 * warps;
 }
 
 struct Workspace {
@@ -180,8 +209,7 @@ struct Workspace {
   }
 };
 
-/// Whether every meeting's counter is zero in the phase that comes next. Blocks take turns on the CPU, so
-/// that a barrier that lets them through at once goes unnoticed otherwise.
+/// Whether every meeting's counter is zero in the phase that comes next.
 bool ready_for_replay(const Workspace& workspace) {
   bool ready = true;
   for (size_t job = 0; job < kGroupNormMostSlices; ++job) {
@@ -191,21 +219,24 @@ bool ready_for_replay(const Workspace& workspace) {
   return ready;
 }
 
-/// Runs the case and checks it. `machine` decides the mode. The workspace goes from launch to launch.
+enum class Meeting { kAllowed, kRefused };
+
+/// Runs the case and checks it. `machine` decides the mode. The workspace goes from launch to launch. `seed`
+/// is that of the numbers and of the order in which warps and blocks go on; with 0 warps take turns.
 template <class T>
-GroupNormPlan run(const Case& one, const GroupNormMachine& machine, Workspace& workspace, unsigned seed = 1) {
+GroupNormPlan run(const Case& one, const GroupNormMachine& machine, Workspace& workspace, unsigned seed = 1,
+                  Meeting meeting = Meeting::kAllowed) {
   Experiment<T> experiment(one, seed);
   GroupNormParams params = experiment.params();
   const GroupNormAccess access = group_norm_access(params, sizeof(T));
-  const GroupNormPlan plan = plan_group_norm(one.shape, access, sizeof(T), machine);
+  GroupNormPlan plan = plan_group_norm(one.shape, access, sizeof(T), machine);
   workspace.reserve(group_norm_workspace_bytes(one.shape, plan));
+  if (meeting == Meeting::kRefused) plan = group_norm_without_meeting(one.shape, plan);
   params.workspace = workspace.room.data();
-  const std::vector<Report> reports = machine::group_norm(params, plan, machine::element_of<T>());
+  const std::vector<Report> reports = machine::group_norm(params, plan, machine::element_of<T>(), seed);
   for (const Report& report : reports) {
     EXPECT_TRUE(report.faults.empty()) << report.faults.front() << " in " << name_of(one);
     EXPECT_LE(report.bank_conflicts, allowed_conflicts(params, plan)) << name_of(one);
-    // One group a slice: its moments lie side by side. (The count pairs lanes by the number of their access,
-    // which says nothing where some lanes have a column more than others.)
     if (plan.slice_groups == 1 && one.shape.channels / one.shape.groups / plan.vector <= plan.threads) {
       EXPECT_EQ(report.bank_conflicts, 0) << name_of(one);
     }
@@ -301,10 +332,25 @@ TYPED_TEST(GroupNormKernel, TheSameWorkspaceServesManyLaunches) {
   workspace.reserve(1 << 20);
   const Case one{.shape = {2, 300, 80, 8}};
   const Case other{.shape = {1, 117, 160, 4}};
-  for (unsigned i = 0; i < 3; ++i) {
+  for (unsigned i = 0; i < 8; ++i) {
     EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace, i)));
     EXPECT_TRUE(group_norm_meets(run<TypeParam>(other, kMeeting, workspace, i)));
   }
+}
+
+TYPED_TEST(GroupNormKernel, TwoPassesTakeOverInTheSameWorkspace) {
+  for (const Case& one : {Case{.shape = {2, 300, 80, 8}}, Case{.shape = {1, 117, 160, 4}, .gap = 4},
+                          Case{.shape = {1, 117, 120, 4}, .embedding = true}}) {
+    Workspace workspace;
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace)));
+    EXPECT_EQ(run<TypeParam>(one, kMeeting, workspace, 2, Meeting::kRefused).mode, Mode::kTwoPasses);
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace, 3)));
+  }
+}
+
+TYPED_TEST(GroupNormKernel, NoElementsAreNoLaunch) {
+  for (const Report& report : machine::group_norm({}, {}, machine::element_of<TypeParam>(), 0))
+    EXPECT_TRUE(report.faults.empty()) << report.faults.front();
 }
 
 TEST(GroupNormAccess, NeedsEveryPlaceAligned) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/budget.h"
 #include "kernels/device/number.h"
 
 // How group norms of the models' shapes, and of awkward ones, are cut for five GPUs.
@@ -131,6 +132,42 @@ TEST(GroupNormPlan, AwkwardWidthsAreCovered) {
       }
     }
   }
+}
+
+TEST(GroupNormPlan, NothingIsPlannedForNoElements) {
+  for (const GroupNormShape& shape : {GroupNormShape{0, 64, 320, 32}, GroupNormShape{2, 0, 320, 32},
+                                      GroupNormShape{2, 64, 0, 32}, GroupNormShape{2, 64, 320, 0}}) {
+    SCOPED_TRACE(name_of(shape));
+    GroupNormParams params{};
+    params.shape = shape;
+    for (const int bytes : {2, 4}) {
+      const GroupNormPlan plan =
+          plan_group_norm(shape, group_norm_access(params, bytes), bytes, kGpus[0].machine);
+      EXPECT_EQ(plan.chunks, 0);
+      EXPECT_EQ(plan.shared_bytes, 0);
+      EXPECT_FALSE(group_norm_meets(plan));
+      EXPECT_EQ(group_norm_workspace_bytes(shape, plan), kGroupNormMeetingBytes);
+    }
+  }
+}
+
+TEST(GroupNormPlan, TwoPassesTakeOverWhereBlocksMayNotMeet) {
+  int met = 0;
+  for (const Gpu& gpu : kGpus) {
+    for (const GroupNormShape& shape : model_shapes()) {
+      const GroupNormPlan plan = plan_group_norm(shape, GroupNormAccess::kVectors, 2, gpu.machine);
+      if (!group_norm_meets(plan)) continue;
+      ++met;
+      SCOPED_TRACE(std::string(gpu.name) + " " + name_of(shape));
+      const GroupNormPlan passes = group_norm_without_meeting(shape, plan);
+      EXPECT_EQ(passes.mode, Mode::kTwoPasses);
+      EXPECT_FALSE(group_norm_meets(passes));
+      expect_covered(shape, passes);
+      EXPECT_LE(passes.shared_bytes, kSharedBytesUnasked);
+      EXPECT_LE(group_norm_workspace_bytes(shape, passes), group_norm_workspace_bytes(shape, plan));
+    }
+  }
+  EXPECT_GT(met, 100);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ struct Source {
     const int64_t row_bytes = 2 * columns;
     return {values.data(),
             {columns, 1, rows, 1},
-            {row_bytes, row_bytes, row_bytes},
+            {row_bytes, row_bytes, rows * row_bytes},
             swizzle_row_bytes(swizzle) / 2,
             box_rows,
             swizzle};

@@ -138,5 +138,66 @@ TEST(TensorCopy, StoresBeforeItNeedAFence) {
   EXPECT_EQ(overwrite(true), "");
 }
 
+TEST(TensorCopy, AMapMustBeWhatTheDriverAccepts) {
+  // [picture, row, head, column] = [2, 16, 4, 64], packed.
+  alignas(16) static const std::array<Half, 8> values{};
+  const TensorMap packed{values.data(), {64, 4, 16, 2}, {128, 512, 8192}, 64, 16, Swizzle::k128};
+  EXPECT_EQ(host::fault_of_map(packed), "");
+  const auto with = [&](const auto& change) {
+    TensorMap map = packed;
+    change(map);
+    return host::fault_of_map(map);
+  };
+  // Packed together with others, and with room between the heads.
+  EXPECT_EQ(with([](TensorMap& map) { map.strides[1] = 3 * 512, map.strides[2] = 3 * 8192; }), "");
+  EXPECT_EQ(with([](TensorMap& map) { map.strides[0] = 144, map.strides[1] = 576, map.strides[2] = 9216; }),
+            "");
+  expect_fault(with([](TensorMap& map) { map.strides[0] = 136; }), "136 bytes, which is no multiple of 16");
+  expect_fault(with([](TensorMap& map) { map.strides[2] = int64_t{1} << 40; }), "too far");
+  expect_fault(with([](TensorMap& map) { map.strides[1] = 528; }),
+               "528 bytes, which is no multiple of the one");
+  // Rows that overlap, rows whose heads do, and the same picture twice.
+  expect_fault(with([](TensorMap& map) { map.strides[0] = 112; }),
+               "112 bytes, which is less than what it steps");
+  expect_fault(with([](TensorMap& map) { map.strides[1] = 384; }),
+               "384 bytes, which is less than what it steps");
+  expect_fault(with([](TensorMap& map) { map.strides[2] = 0; }), "0 bytes, which is less than what it steps");
+  expect_fault(with([](TensorMap& map) { map.sizes[3] = 0; }), "a size of 0");
+  expect_fault(with([](TensorMap& map) { map.sizes[2] = (int64_t{1} << 32) + 1; }), "a size of");
+  expect_fault(with([](TensorMap& map) { map.rows = 257; }), "a box of 257 rows");
+  // A copy looks at it too.
+  const Source source(16, 64);
+  TensorMap map = source.map(16, Swizzle::k128);
+  map.strides[1] += 8;
+  expect_fault(fault_of(kOneGroup, [&] { start(), load(map); }), "no multiple of 16");
+}
+
+TEST(TensorCopy, WhatItReadsMustBeOrderedToo) {
+  Source source(16, 64);
+  const TensorMap map = source.map(16, Swizzle::k128);
+  enum class Write { kBefore, kUnheard, kOnItsWay, kAfterTheWait, kBesideTheBox };
+  const auto write = [&](Write when) {
+    return fault_of(kOneGroup, [&, when] {
+      const auto store = [&](int element) {
+        if (thread() == 40) store_global(&source.values[static_cast<size_t>(element)], Half{});
+      };
+      if (when == Write::kBefore) store(64);
+      start();
+      if (when == Write::kUnheard) store(64);
+      load(map);
+      if (when == Write::kOnItsWay) block_barrier(), store(64);
+      mbarrier_wait(kBarrier, 0);
+      if (when == Write::kAfterTheWait) store(64);
+      if (when == Write::kBesideTheBox) store(map.rows * map.columns);
+    });
+  };
+  EXPECT_EQ(write(Write::kBefore), "");
+  EXPECT_EQ(write(Write::kAfterTheWait), "");
+  EXPECT_EQ(write(Write::kBesideTheBox), "");
+  expect_fault(write(Write::kOnItsWay),
+               "thread 40 of block 0,0,0 writes what a tensor copy of mbarrier 0 of block 0,0,0 read");
+  expect_fault(write(Write::kUnheard), "race: thread 40");
+}
+
 }  // namespace
 }  // namespace brume::kernels::device

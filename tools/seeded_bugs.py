@@ -46,12 +46,26 @@ ATTENTION = [
 
 NORM, COLUMN, MOMENTS = "kernels/group_norm_kernel.h", "kernels/group_norm_column.h", "kernels/moments.h"
 
+# How blocks meet, and how the first of them leaves the meeting.
+WAIT = "      global_wait(meeting + 1 + phase, static_cast<unsigned>(plan_.chunks));\n"
+LEAVE = ("      if (block_x() == 0) {\n        store_global(meeting + 2 - phase, 0U);\n"
+         "        store_global(meeting, 1 - phase);\n      }\n")
+
 GROUP_NORM = [
     bug("no barrier before the statistics are read", NORM, "        settle(work);\n      }\n      block_barrier();", "        settle(work);\n      }"),
     bug("no barrier after the moments are shown", NORM, "      if (spans() == 2) show(high, 1);\n    }\n    block_barrier();", "      if (spans() == 2) show(high, 1);\n    }"),
     bug("second pass: no barrier", NORM, "    settle(work);\n    block_barrier();\n    for", "    settle(work);\n    for"),
     bug("first wait leaves one group too many on its way", NORM, "copy_async_wait<3>();", "copy_async_wait<4>();"),
     bug("last wait leaves a group on its way", NORM, "copy_async_wait<0>();", "copy_async_wait<1>();"),
+    bug("meeting: no barrier before the arrival", NORM, "void meet(int job) const {\n    block_barrier();", "void meet(int job) const {"),
+    bug("meeting: no barrier after the wait", NORM, "store_global(meeting, 1 - phase);\n      }\n    }\n    block_barrier();",
+        "store_global(meeting, 1 - phase);\n      }\n    }"),
+    bug("meeting: no wait", NORM, "global_wait(meeting + 1 + phase, static_cast<unsigned>(plan_.chunks));", ""),
+    bug("meeting: phase changed before the wait", NORM, WAIT + LEAVE, LEAVE + WAIT),
+    bug("meeting: the counter in use cleared", NORM, "store_global(meeting + 2 - phase, 0U);", "store_global(meeting + 1 + phase, 0U);"),
+    bug("meeting: every block leaves it", NORM, "if (block_x() == 0) {\n        store_global(meeting", "if (true) {\n        store_global(meeting"),
+    bug("meeting: arrival at the wrong slice's counter", NORM, "params_.workspace) + job * 4;", "params_.workspace) + job / 2 * 4;"),
+    bug("partials of another chunk overwritten", NORM, "publish(work, block_x());\n        meet", "publish(work, block_x() / 2);\n        meet"),
     bug("groups meet without waiting for all", NORM, "static_cast<unsigned>(plan_.chunks));", "static_cast<unsigned>(plan_.chunks - 1));"),
     bug("meeting not left for the next launch", NORM, "store_global(meeting + 2 - phase, 0U);", ""),
     bug("pixels of the last chunk off by one", COLUMN, "const int pixels = smaller(plan.chunk_pixels, params.shape.pixels - first);",
@@ -110,7 +124,7 @@ WIDE = [
     bug("no guard against rows of -inf", ROWS, "if (peak == -device::infinity()) return;", ""),
     bug("wrong row", ROWS, "static_cast<int64_t>(device::block_x()) * params.columns", "static_cast<int64_t>(device::block_x()) * (params.columns - 1)"),
     bug("a column too many", ROWS, "i < params.columns; i += kThreads) {\n", "i <= params.columns; i += kThreads) {\n"),
-    bug("scores of the exponent not scaled", ROWS, "device::exp2_fast((scores[i] - largest) * kLog2E)", "device::exp2_fast(scores[i] - largest)"),
+    bug("scores of the exponent not scaled", ROWS, "(device::load_global<float>(scores + i) - largest) * kLog2E", "device::load_global<float>(scores + i) - largest"),
     bug("wide: blocks walk over too many rows", "kernels/attention_wide.cpp", "std::min(block, shape.queries - first)", "block"),
     bug("wide: pictures not told apart", "kernels/attention_wide.cpp", "half_at(params.k, picture * params.k_strides.picture)", "half_at(params.k, 0)"),
     bug("wide: scale forgotten", "kernels/attention_wide.cpp", "params.scale_log2 * kLn2", "params.scale_log2"),

@@ -87,7 +87,7 @@ constexpr Place group_left_place(int thread, int i, int half) {
 /// What a tensor copy moves: a box of a tensor of 16-bit numbers [picture, row, head, column] in global
 /// memory; what lies beyond the tensor arrives as zero. The box lies in shared memory as rows of its columns.
 /// Dimensions are listed from the innermost on, in the order of their strides in a packed projection: the
-/// driver asks that each stride be a multiple of the one before.
+/// driver asks that each stride be a multiple of the one before, and step over all that this one strides.
 struct TensorTile {
   const void* base;
   int64_t sizes[4];    // elements: columns, heads, rows, pictures

@@ -16,7 +16,8 @@ Report attention(const AttentionParams& params, const AttentionShape& shape, con
   return finished(launch_attention(params, shape, plan, element, nullptr));
 }
 
-std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element) {
+std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
+                               uint32_t /*schedule*/) {
   return {finished(launch_group_norm(params, plan, element, nullptr))};
 }
 

@@ -1,10 +1,8 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <iostream>
-
 #include "tests/machine/gpu.h"
+#include "tests/skip_all.h"
 
 namespace brume::kernels::machine {
 
@@ -17,11 +15,7 @@ class NeedsGpu : public testing::Environment {
   explicit NeedsGpu(int capability) : capability_(capability) {}
   void SetUp() override {
     const std::string reason = missing_gpu(capability_);
-    if (reason.empty()) return;
-    if (std::getenv("BRUME_REQUIRE_GPU") == nullptr) GTEST_SKIP() << reason;
-    // ctest would take the tests that a failure here skips for skipped ones.
-    std::cerr << reason << '\n';
-    std::_Exit(EXIT_FAILURE);
+    if (!reason.empty()) skip_all(reason, "BRUME_REQUIRE_GPU");
   }
 
  private:

@@ -12,10 +12,11 @@ Report run(const AttentionParams& params, const AttentionShape& shape, const Att
   Report report;
   EXPECT_TRUE(visit_attention<T>(plan, [&]<class Kernel>() {
     EXPECT_EQ(plan.shared_bytes, Kernel::kSharedBytes);
+    EXPECT_EQ(plan.blocks_each, Kernel::kBudget.blocks);
     report = device::host::run_grid({.x = plan.blocks,
                                      .y = shape.heads,
                                      .z = shape.batch,
-                                     .threads = 128,
+                                     .threads = Kernel::kBudget.threads,
                                      .shared_bytes = Kernel::kSharedBytes},
                                     [&] { Kernel::run(params); });
   }));

@@ -13,9 +13,12 @@ using device::host::run_grid;
 
 /// What the launcher does, on the CPU.
 template <class T, int kVector>
-std::vector<Report> run(const GroupNormParams& params, const GroupNormPlan& plan) {
-  device::host::Launch grid{
-      .x = plan.chunks, .y = plan.teams, .threads = plan.threads, .shared_bytes = plan.shared_bytes};
+std::vector<Report> run(const GroupNormParams& params, const GroupNormPlan& plan, uint32_t schedule) {
+  device::host::Launch grid{.x = plan.chunks,
+                            .y = plan.teams,
+                            .threads = plan.threads,
+                            .shared_bytes = plan.shared_bytes,
+                            .schedule = schedule};
   std::vector<Report> reports;
   if (plan.mode == GroupNormPlan::Mode::kOneLaunch) {
     if (group_norm_meets(plan)) grid.residency = device::host::Residency::kTogether;
@@ -33,10 +36,13 @@ std::vector<Report> run(const GroupNormParams& params, const GroupNormPlan& plan
 
 }  // namespace
 
-std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element) {
+std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
+                               uint32_t schedule) {
   std::vector<Report> reports;
+  if (plan.chunks == 0) return reports;
   with_element(element, [&]<class T>() {
-    reports = plan.vector == 1 ? run<T, 1>(params, plan) : run<T, 16 / sizeof(T)>(params, plan);
+    reports =
+        plan.vector == 1 ? run<T, 1>(params, plan, schedule) : run<T, 16 / sizeof(T)>(params, plan, schedule);
     return 0;
   });
   return reports;

@@ -29,7 +29,8 @@ Report attention(const AttentionParams& params, const AttentionShape& shape, con
 Report attention_hopper(const AttentionParams& params, const AttentionShape& shape,
                         const HopperAttentionPlan& plan, Element element, uint32_t schedule);
 /// A report for each launch.
-std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element);
+std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
+                               uint32_t schedule);
 Report layer_norm(const LayerNormParams& params, Element element);
 Report geglu(const GegluParams& params, Element element);
 Report silu(const SiluParams& params, Element element);

@@ -24,10 +24,6 @@ void pause(Thread& thread) { thread.fiber->pause(); }
 
 }  // namespace
 
-void join(Clock& to, const Clock& from) {
-  for (size_t i = 0; i < from.size(); ++i) to[i] = std::max(to[i], from[i]);
-}
-
 Thread& current() {
   if (running() == nullptr) throw std::logic_error("no kernel is running");
   return *running();
@@ -52,16 +48,17 @@ int extra_passes(const std::vector<std::pair<int, int>>& accesses) {
   return extra;
 }
 
-Block::Block(const Launch& launch, std::array<int, 3> place, Report& report)
+Block::Block(const Launch& launch, std::array<int, 3> place, GlobalBytes& global, Report& report)
     : launch_(launch),
       place_(place),
+      global_(global),
       report_(report),
       shared_(launch.shared_bytes, launch.threads),
       warps_(static_cast<size_t>(launch.threads / kWarpSize)),
       instructions_(warps_.size()),
-      random_(launch.schedule) {
+      random_(launch.schedule + 9973 * static_cast<uint32_t>(number())) {
   for (int i = 0; i < launch.threads; ++i) {
-    threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads + kMostMbarriers), 0)});
+    threads_.push_back(Thread{this, i, Clock(static_cast<size_t>(launch.threads + kMostMbarriers))});
     threads_.back().clock[static_cast<size_t>(i)] = 1;
   }
 }
@@ -141,7 +138,7 @@ void Block::meet_in_warp(Thread& thread, const char* name, void* operand,
 
 void Block::order(const std::vector<Thread*>& threads) {
   Clock joined = threads.front()->clock;
-  for (const Thread* thread : threads) join(joined, thread->clock);
+  for (const Thread* thread : threads) joined.join(thread->clock);
   for (Thread* thread : threads) {
     thread->clock = joined;
     ++thread->clock[static_cast<size_t>(thread->index)];
@@ -168,8 +165,7 @@ void Block::meet(Thread& thread, int id, int count) {
 void Block::arrive(Thread& thread, int id, int count) {
   Barrier& barrier = barriers_[id];
   ++barrier.passing;
-  barrier.heard.resize(thread.clock.size());
-  join(barrier.heard, thread.clock);
+  barrier.heard.join(thread.clock);
   ++thread.clock[static_cast<size_t>(thread.index)];
   finish(barrier, count);
 }
@@ -178,12 +174,12 @@ bool Block::finish(Barrier& barrier, int count) {
   if (static_cast<int>(barrier.arrived.size()) + barrier.passing < count) return false;
   for (int warp = 0; warp < static_cast<int>(warps_.size()); ++warp) settle_accesses(warp);
   if (!barrier.arrived.empty()) {
-    join(barrier.arrived.front()->clock, barrier.heard);
+    barrier.arrived.front()->clock.join(barrier.heard);
     order(barrier.arrived);
   }
   barrier.arrived.clear();
   barrier.passing = 0;
-  barrier.heard.clear();
+  barrier.heard = Clock();
   ++barrier.finished;
   return true;
 }
@@ -209,9 +205,12 @@ Report run_grid(const Launch& launch, const std::function<void()>& kernel) {
   if (launch.threads < kWarpSize || launch.threads % kWarpSize != 0)
     throw std::invalid_argument("a block's threads must be a multiple of 32");
   constexpr int kPatience = 1000;  // rounds in which nothing moved, though some blocks rested
+  if (int64_t{launch.x} * launch.y * launch.z > GlobalBytes::kMostBlocks)
+    throw std::invalid_argument("more blocks than the host body counts");
   Report report;
+  GlobalBytes global(launch.x, launch.y, launch.threads);
   std::deque<Block> blocks;
-  std::mt19937 random(static_cast<uint32_t>(launch.x * 31 + launch.y));
+  std::mt19937 random(static_cast<uint32_t>(launch.x * 31 + launch.y) + launch.schedule);
   int resting = 0;
   const auto finish = [&] {
     while (report.faults.empty() &&
@@ -232,7 +231,7 @@ Report run_grid(const Launch& launch, const std::function<void()>& kernel) {
   for (int z = 0; z < launch.z && report.faults.empty(); ++z) {
     for (int y = 0; y < launch.y && report.faults.empty(); ++y) {
       for (int x = 0; x < launch.x && report.faults.empty(); ++x) {
-        Block& block = blocks.emplace_back(launch, std::array<int, 3>{x, y, z}, report);
+        Block& block = blocks.emplace_back(launch, std::array<int, 3>{x, y, z}, global, report);
         for (Thread& thread : block.threads_) thread.fiber = std::make_unique<Fiber>(kernel);
         if (launch.residency == Residency::kOneByOne) finish();
       }

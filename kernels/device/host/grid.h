@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "brume/base/fiber.h"
+#include "kernels/device/host/global_bytes.h"
 #include "kernels/device/host/shared_bytes.h"
 
 namespace brume::kernels::device::host {
@@ -27,7 +28,7 @@ struct Launch {
   int threads = kWarpSize;  // a multiple of 32
   int shared_bytes = 0;
   Residency residency = Residency::kOneByOne;
-  uint32_t schedule = 0;  // 0: threads go on in turn; any other: warps at random
+  uint32_t schedule = 0;  // 0: threads go on in turn; any other: warps at random, in each block another way
 };
 
 /// What went wrong and what was counted while a grid ran.
@@ -73,7 +74,7 @@ using Operands = std::array<void*, kWarpSize>;
 /// A block at work.
 class Block {
  public:
-  Block(const Launch& launch, std::array<int, 3> place, Report& report);
+  Block(const Launch& launch, std::array<int, 3> place, GlobalBytes& global, Report& report);
 
   /// Lets each thread run as far as it gets. True if any did.
   bool advance();
@@ -84,7 +85,10 @@ class Block {
   void fail(const std::string& fault);
   const Launch& launch() const { return launch_; }
   const std::array<int, 3>& place() const { return place_; }
+  /// Among the blocks of the grid.
+  int number() const { return (place_[2] * launch_.y + place_[1]) * launch_.x + place_[0]; }
   SharedBytes& shared() { return shared_; }
+  GlobalBytes& global() { return global_; }
   /// What hopper.h keeps of the block; made by its first use.
   std::shared_ptr<Hopper>& hopper() { return hopper_; }
   Report& report() { return report_; }
@@ -133,6 +137,7 @@ class Block {
 
   Launch launch_;
   std::array<int, 3> place_;
+  GlobalBytes& global_;
   Report& report_;
   SharedBytes shared_;
   std::vector<Thread> threads_;
@@ -142,9 +147,6 @@ class Block {
   std::shared_ptr<Hopper> hopper_;
   std::minstd_rand random_;
 };
-
-/// Tells `to` all that `from` knows.
-void join(Clock& to, const Clock& from);
 
 /// Passes over 32 banks of 4 bytes beyond those that the bytes themselves need.
 int extra_passes(const std::vector<std::pair<int, int>>& accesses);

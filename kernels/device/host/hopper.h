@@ -15,6 +15,8 @@ namespace host {
 void mbarrier_init(int place, int count);
 void mbarrier_arrive(int place, int expected_bytes);
 void mbarrier_wait(int place, int parity);
+/// What the driver asks of a tensor map (CUDA driver API, cuTensorMapEncodeTiled) and this one is not, or "".
+std::string fault_of_map(const TensorMap& map);
 void copy_tile(int to, const TensorMap& map, const TilePlace& from, int place);
 
 /// One thread's part of a product of its warp group.

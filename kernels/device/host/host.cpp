@@ -51,11 +51,19 @@ void stop_at(const std::string& fault) {
   thread.fiber->pause();  // for good: the grid ends at its first fault
 }
 
+void touch_global(Access access, const void* place, int bytes) {
+  const Thread& thread = current();
+  const uint32_t time = thread.clock[static_cast<size_t>(thread.index)];
+  stop_at(thread.block->global().touch(access, place, bytes,
+                                       {thread.block->number(), thread.index, time, thread.clock}));
+}
+
 void copy_async(int to, const void* from, int valid) {
   Thread& thread = current();
   if (valid < 0 || valid > kCopyBytes) stop_at("a copy of " + std::to_string(valid) + " bytes");
   if (reinterpret_cast<uintptr_t>(from) % kCopyBytes != 0)
     stop_at("a copy from global memory that is not aligned");
+  touch_global(Access::kRead, from, valid);
   PendingCopy copy{to, std::vector<std::byte>(kCopyBytes)};
   memcpy(copy.bytes.data(), from, static_cast<size_t>(valid));
   stop_at(thread.block->shared().begin_copy(thread.index, thread.clock, to, kCopyBytes));
@@ -148,6 +156,21 @@ template void multiply<Half>(float (&)[4], const uint32_t (&)[4], const uint32_t
 template void multiply<Bfloat16>(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]);
 
 }  // namespace host
+
+void global_arrive(unsigned* counter) {
+  host::touch_global<unsigned>(host::Access::kAtomicAdd, counter);
+  ++*counter;
+  host::Thread& thread = host::current();
+  thread.clock.release(thread.block->number(), thread.block->global().released(counter));
+  ++thread.clock[static_cast<size_t>(thread.index)];
+}
+
+void global_wait(const unsigned* counter, unsigned until) {
+  host::touch_global<unsigned>(host::Access::kAtomicRead, counter);
+  host::Thread& thread = host::current();
+  thread.block->wait(thread, "a barrier among blocks", [counter, until] { return *counter >= until; });
+  thread.clock.acquire(thread.block->number(), thread.block->global().released(counter));
+}
 
 void warp_barrier() {
   host::Thread& thread = host::current();

@@ -58,10 +58,13 @@ namespace host {
 /// Ends the running thread where it stands if there is a fault.
 void stop_at(const std::string& fault);
 
+/// Stops the running thread if its access races with another's.
+void touch_global(Access access, const void* place, int bytes);
 template <class V>
-void check_aligned(const void* place) {
+void touch_global(Access access, const void* place) {
   if (reinterpret_cast<uintptr_t>(place) % alignof(V) != 0)
     stop_at("access of " + std::to_string(sizeof(V)) + " bytes of global memory that is not aligned");
+  touch_global(access, place, sizeof(V));
 }
 
 }  // namespace host
@@ -69,14 +72,14 @@ void check_aligned(const void* place) {
 // Global memory.
 template <class V, class T>
 V load_global(const T* from) {
-  host::check_aligned<V>(from);
+  host::touch_global<V>(host::Access::kRead, from);
   V value;
   memcpy(&value, from, sizeof(V));
   return value;
 }
 template <class V, class T>
 void store_global(T* to, const V& value) {
-  host::check_aligned<V>(to);
+  host::touch_global<V>(host::Access::kWrite, to);
   memcpy(to, &value, sizeof(V));
 }
 
@@ -178,10 +181,7 @@ void multiply_16_8_16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)
 }
 
 // A barrier among blocks.
-inline void global_arrive(unsigned* counter) { ++*counter; }
-inline void global_wait(const unsigned* counter, unsigned until) {
-  host::Thread& thread = host::current();
-  thread.block->wait(thread, "a barrier among blocks", [counter, until] { return *counter >= until; });
-}
+void global_arrive(unsigned* counter);
+void global_wait(const unsigned* counter, unsigned until);
 
 }  // namespace brume::kernels::device

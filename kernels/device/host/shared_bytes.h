@@ -4,13 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace brume::kernels::device::host {
+#include "kernels/device/host/clock.h"
 
-/// A thread's knowledge of every thread's time: what each had done when it last heard of it (a vector clock).
-/// Behind the threads, it has the block's mbarriers, whose time are the phases that have ended: what a tensor
-/// copy writes is written by its mbarrier.
-using Clock = std::vector<uint32_t>;
-inline constexpr int kMostMbarriers = 32;  // of a block
+namespace brume::kernels::device::host {
 
 /// A block's shared memory, with what is known of every two bytes: whether they were ever written, whether a
 /// copy to them is still on its way, and who touched them when. An access that is not ordered after a
