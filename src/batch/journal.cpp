@@ -88,6 +88,7 @@ Journal::Journal(fs::path directory, Shard shard)
   open_own();
   try {
     read_own();
+    if (end_ == 0) sync_directory(directory_);  // it may be new
     for (const Shard& other : journals_in(directory_)) {
       if (other != shard_ && other.overlaps(shard_)) read_other(journal_path(directory_, other));
     }
@@ -114,12 +115,6 @@ void Journal::refuse_overlapping_runs() const {
 void Journal::open_own() {
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   if (fd_ < 0) output_error(path_, errno);
-  try {
-    sync_directory(directory_);
-  } catch (...) {
-    ::close(fd_);
-    throw;
-  }
 }
 
 void Journal::read_own() {

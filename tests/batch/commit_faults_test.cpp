@@ -89,6 +89,7 @@ class Commits : public ::testing::Test {
     ended.fault_happened = fs::remove(root_ / "mark");
     std::ifstream drawn(root_ / "drawn");
     for (int number = 0; drawn >> number;) ended.drawn.push_back(number);
+    fs::remove(root_ / "drawn");  // the next may be killed before it makes its own
     return ended;
   }
 
@@ -253,6 +254,39 @@ int64_t resident_bytes() {
 }
 
 int64_t open_descriptors() { return std::distance(fs::directory_iterator("/proc/self/fd"), {}); }
+
+TEST_F(Commits, AMillionRecordsAreReadInFewSecondsAndLittleMemory) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer keeps what is freed";
+#endif
+  constexpr int kRecords = 1'000'000;
+  const auto key_of = [](int number) {
+    JobKey key;
+    std::mt19937_64 random(static_cast<uint64_t>(number));
+    for (uint8_t& byte : key.bytes) byte = static_cast<uint8_t>(random());
+    return key;
+  };
+  {
+    std::ofstream file(journal_path(directory_, {}));
+    JournalRecord record;
+    record.sha256 = std::string(64, 'a');
+    for (int i = 0; i < kRecords; ++i) {
+      record.key = key_of(i);
+      record.file = std::to_string(i) + ".png";
+      file << journal_line(record);
+    }
+  }
+  const int64_t before = resident_bytes();
+  const auto start_time = std::chrono::steady_clock::now();
+  const Journal journal(directory_);
+  const auto seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_time).count();
+  const int64_t growth = resident_bytes() - before;
+  for (int i = 0; i < kRecords; i += 9973) EXPECT_EQ(journal.check(key_of(i)), State::kMissing);
+  RecordProperty("megabytes", std::to_string(growth >> 20));
+  RecordProperty("milliseconds", std::to_string(static_cast<int>(1000 * seconds)));
+  EXPECT_LE(growth, int64_t{48} << 20);
+  EXPECT_LE(seconds, 20);
+}
 
 TEST_F(Commits, TenThousandPicturesTakeNoMoreMemory) {
 #if defined(__SANITIZE_ADDRESS__)

@@ -136,7 +136,7 @@ TEST_F(Journals, StatesOfAPicture) {
 TEST_F(Journals, CutAnywhereKeepsEveryWholeLine) {
   const std::string first = journal_line(done(1));
   const std::string both = first + journal_line(done(2));
-  for (size_t length = 0; length <= both.size(); ++length) {
+  for (size_t length = 0; length <= both.size(); length += length % first.size() < 3 ? 1 : 5) {
     write(both.substr(0, length));
     {
       Journal journal(directory_);
@@ -171,7 +171,7 @@ TEST_F(Journals, RandomBytesNeverCrash) {
   const std::string good = journal_line(done(1)) + journal_line(failure(2)) + journal_line(done(3));
   uint32_t state = 3;
   const auto next = [&] { return state = state * 1664525 + 1013904223, state >> 8; };
-  for (int round = 0; round < 500; ++round) {
+  for (int round = 0; round < 300; ++round) {
     std::string damaged = good;
     for (int change = 0; change < 4; ++change) damaged[next() % damaged.size()] = static_cast<char>(next());
     write(damaged);
@@ -212,7 +212,7 @@ TEST_F(Journals, TheLockEndsWithTheProcess) {
 }
 
 TEST_F(Journals, OneOfManyRunsAtOnceGetsTheLock) {
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 5; ++round) {
     std::array<int, 2> gate{};
     ASSERT_EQ(::pipe(gate.data()), 0);
     std::vector<pid_t> children;
