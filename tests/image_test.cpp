@@ -344,6 +344,21 @@ TEST(Infotext, JsonIsExactAndOrdered) {
       "\"device\":\"cpu\",\"version\":\"brume 0.1.0\",\"notes\":[]}");
 }
 
+TEST(Infotext, KeyAndModelHashAreWrittenAndReadBack) {
+  Recipe recipe = example();
+  EXPECT_EQ(recipe_key(recipe_texts(recipe)), "");
+  recipe.key = "00112233445566778899aabbccddeeff";
+  recipe.engine.model_hash = "0123456789abcdef";
+  EXPECT_NE(infotext(recipe).find("Size: 512x768, Model hash: 0123456789, Model: emoji"), std::string::npos);
+  const std::string text = recipe_json(recipe);
+  EXPECT_TRUE(text.ends_with("\"notes\":[],\"key\":\"00112233445566778899aabbccddeeff\"}"));
+  EXPECT_NE(text.find("\"model\":\"emoji\",\"model_hash\":\"0123456789abcdef\",\"dtype\""),
+            std::string::npos);
+  const auto file = encode_png(pattern(2, 2), recipe_texts(recipe));
+  EXPECT_EQ(recipe_key(read_png_texts(file, "x.png")), recipe.key);
+  EXPECT_EQ(recipe_key({{"brume", "{\"key\":7}"}, {"brume", "[[[["}, {"brume", "[1]"}, {"x", text}}), "");
+}
+
 std::string field(const std::vector<std::pair<std::string, std::string>>& fields, std::string_view key) {
   for (const auto& [name, value] : fields) {
     if (name == key) return value;
@@ -454,6 +469,10 @@ TEST_F(Report, OursOthersAndNone) {
   recipe.seed = UINT64_MAX;
   const auto ours = json_of(recipe_texts(recipe));
   EXPECT_EQ(ours["recipe"]["seed"], UINT64_MAX);
+  recipe.key = "00ff";
+  recipe.engine.model_hash = "ab";
+  EXPECT_EQ(json_of(recipe_texts(recipe))["recipe"]["key"], "00ff");
+  EXPECT_EQ(json_of(recipe_texts(recipe))["recipe"]["model_hash"], "ab");
   EXPECT_EQ(ours["recipe_source"], "brume");
   EXPECT_EQ(ours["width"], 3);
   const auto other = json_of({{"parameters", infotext(recipe)}});

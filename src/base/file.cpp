@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace brume {
 
@@ -29,13 +31,21 @@ std::string reason(int error_number) { return std::generic_category().message(er
 // A signal handler that ends the program can reach nothing but a variable of static lifetime.
 std::atomic<const char*> unfinished_file = nullptr;
 
+constexpr std::string_view kRandomPart = "XXXXXX";  // what mkostemps fills in
+constexpr std::string_view kTemporaryEnd = ".tmp";
+
+/// How the names of temporary files with this mark begin.
+std::string temporary_start(const std::string& mark) { return ".brume." + (mark.empty() ? "" : mark + "."); }
+
 /// The temporary file of one atomic write: gone with the object unless it was renamed.
 class TemporaryFile {
  public:
   /// In `directory`; `name` is for the message.
-  TemporaryFile(const std::filesystem::path& directory, const std::string& name) {
-    name_ = (directory / ".brume.XXXXXX.tmp").string();
-    fd_ = ::mkostemps(name_.data(), 4, O_CLOEXEC);
+  TemporaryFile(const std::filesystem::path& directory, const std::string& name,
+                const std::string& mark = {}) {
+    name_ =
+        (directory / temporary_start(mark)).string() + std::string(kRandomPart) + std::string(kTemporaryEnd);
+    fd_ = ::mkostemps(name_.data(), static_cast<int>(kTemporaryEnd.size()), O_CLOEXEC);
     if (fd_ < 0) output_error(name, errno);
     unfinished_file = name_.c_str();
     // mkostemps makes the file private; give it the mode that an ordinary creation would.
@@ -63,16 +73,6 @@ class TemporaryFile {
   int fd_ = -1;
 };
 
-void sync_directory(const std::filesystem::path& target) {
-  const std::filesystem::path directory = target.has_parent_path() ? target.parent_path() : ".";
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) output_error(directory.string(), errno);
-  // Some file systems (FUSE, network ones) refuse to sync a directory; the file itself is already safe there.
-  const int failed = ::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
-  ::close(fd);
-  if (failed != 0) output_error(directory.string(), failed);
-}
-
 /// A device, a pipe or a socket.
 bool is_special(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -91,6 +91,21 @@ void write_into(const std::filesystem::path& path, std::span<const std::span<con
   ::close(fd);
 }
 
+std::filesystem::path directory_of(const std::filesystem::path& file) {
+  return file.has_parent_path() ? file.parent_path() : ".";
+}
+
+/// Writes and syncs the parts; `name` is for the message.
+void fill(const TemporaryFile& temporary, std::span<const std::span<const std::byte>> parts,
+          const std::string& name) {
+  for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, name);
+  int failed = 0;
+  do {
+    failed = ::fsync(temporary.fd()) == 0 ? 0 : errno;
+  } while (failed == EINTR);
+  if (failed != 0) output_error(name, failed);
+}
+
 int rename_keeping(const char* from, const char* to) {
   if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return -1;
@@ -98,7 +113,44 @@ int rename_keeping(const char* from, const char* to) {
   return ::unlink(from);
 }
 
+/// Writes `target` by way of a temporary file; false where it may not be replaced and is there.
+bool write_in_place(const std::filesystem::path& target, std::span<const std::span<const std::byte>> parts,
+                    Existing existing, const std::string& mark, const std::string& name) {
+  TemporaryFile temporary(directory_of(target), name, mark);
+  fill(temporary, parts, name);
+  const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), target.c_str())
+                                                 : ::rename(temporary.name(), target.c_str());
+  if (failed != 0 && errno == EEXIST && existing == Existing::kKeep) return false;
+  if (failed != 0) output_error(name, errno);
+  temporary.renamed();
+  sync_directory(directory_of(target));
+  return true;
+}
+
 }  // namespace
+
+void sync_directory(const std::filesystem::path& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) output_error(directory.string(), errno);
+  // Some file systems (FUSE, network ones) refuse to sync a directory; the file itself is already safe there.
+  const int failed = ::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+  ::close(fd);
+  if (failed != 0) output_error(directory.string(), failed);
+}
+
+void remove_temporaries(const std::filesystem::path& directory, const std::string& mark) {
+  const std::string start = temporary_start(mark);
+  const size_t length = start.size() + kRandomPart.size() + kTemporaryEnd.size();
+  std::error_code failed;
+  std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() == length && name.starts_with(start) && name.ends_with(kTemporaryEnd))
+      left.push_back(entry.path());
+  }
+  // One that cannot be removed does no harm but the room it takes.
+  for (const std::filesystem::path& file : left) ::unlink(file.c_str());
+}
 
 std::filesystem::path written_place(const std::filesystem::path& path) {
   constexpr int kMostLinks = 40;  // Linux's own limit
@@ -171,26 +223,21 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t limit, Ex
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                           Existing existing) {
-  write_parts_atomically(path, std::span(&bytes, 1), existing);
+                           Existing existing, const std::string& mark) {
+  write_parts_atomically(path, std::span(&bytes, 1), existing, mark);
 }
 
 void write_parts_atomically(const std::filesystem::path& path,
-                            std::span<const std::span<const std::byte>> parts, Existing existing) {
+                            std::span<const std::span<const std::byte>> parts, Existing existing,
+                            const std::string& mark) {
   if (existing == Existing::kReplace && is_special(path)) return write_into(path, parts);
   const std::filesystem::path target = existing == Existing::kReplace ? written_place(path) : path;
-  TemporaryFile temporary(target.has_parent_path() ? target.parent_path() : ".", path.string());
-  for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, path.string());
-  int failed_sync = 0;
-  do {
-    failed_sync = ::fsync(temporary.fd()) == 0 ? 0 : errno;
-  } while (failed_sync == EINTR);
-  if (failed_sync != 0) output_error(path.string(), failed_sync);
-  const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), target.c_str())
-                                                 : ::rename(temporary.name(), target.c_str());
-  if (failed != 0) output_error(path.string(), errno);
-  temporary.renamed();
-  sync_directory(target);
+  if (!write_in_place(target, parts, existing, mark, path.string())) output_error(path.string(), EEXIST);
+}
+
+bool write_new_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                    const std::string& mark) {
+  return write_in_place(path, std::span(&bytes, 1), Existing::kKeep, mark, path.string());
 }
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {

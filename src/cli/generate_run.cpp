@@ -12,6 +12,7 @@
 #include "brume/base/file.h"
 #include "brume/image/png.h"
 #include "brume/image/recipe.h"
+#include "brume/pipeline/request_recipe.h"
 #include "commands.h"
 #include "latents_file.h"
 #include "notes.h"
@@ -23,27 +24,11 @@ namespace {
 
 using nlohmann::json;
 
-Recipe recipe_of(const Request& request, const PictureResult& result, const Pipeline& pipeline) {
-  Recipe recipe;
-  recipe.prompt = request.prompt;
-  recipe.negative_prompt = request.negative_prompt;
-  recipe.width = static_cast<int>(request.width);
-  recipe.height = static_cast<int>(request.height);
-  recipe.seed = result.seed;
-  recipe.sampling = {.sampler = std::string(sampler_name(request.sampling.sampler)),
-                     .steps = static_cast<int>(request.sampling.steps),
-                     .eta = request.sampling.eta,
-                     .cfg_scale = request.guidance.scale,
-                     .cfg_rescale = request.guidance.rescale,
-                     .clip_skip = static_cast<int>(request.clip_skip)};
-  recipe.engine = {.model = pipeline.model().directory().name(),
-                   .dtype = std::string(dtype_name(pipeline.dtype())),
-                   .device = "cpu",
-                   .version = version_name()};
-  recipe.notes = result.notes;
-  if (request.init_latents) recipe.notes.emplace_back("init_latents");
-  if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");
-  return recipe;
+RecipeEngine engine_of(const Pipeline& pipeline) {
+  return {.model = pipeline.model().directory().name(),
+          .dtype = std::string(dtype_name(pipeline.dtype())),
+          .device = "cpu",
+          .version = version_name()};
 }
 
 void add_times(PhaseTimes& sum, const PhaseTimes& more) {
@@ -126,8 +111,10 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
         result.failed_stage + "); it is not saved");
     return;
   }
+  Recipe recipe = recipe_of(batch, result.seed, engine_of(pipeline_));
+  recipe.notes.insert(recipe.notes.begin(), result.notes.begin(), result.notes.end());
   const std::optional<std::filesystem::path> path =
-      files_.write(index, encode_png(*result.picture, recipe_texts(recipe_of(batch, result, pipeline_))));
+      files_.write(index, encode_png(*result.picture, recipe_texts(recipe)));
   if (path) entry["path"] = path->string();
   entry["notes"] = result.notes;
   tally_.pictures.push_back(std::move(entry));

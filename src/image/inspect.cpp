@@ -20,7 +20,7 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr uint64_t kMaxFile = uint64_t{512} << 20;
-constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 16
+constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 18
 
 const std::string* find_text(const std::vector<PngText>& texts, std::string_view keyword) {
   for (const PngText& text : texts) {
@@ -42,7 +42,9 @@ std::optional<ordered_json> own_recipe(const std::string& text, const std::strin
     if (value.is_object()) return std::nullopt;
   }
   ordered_json recipe;
-  const ordered_json order = ordered_json::parse(recipe_json(Recipe{}));
+  Recipe every_field;
+  every_field.key = every_field.engine.model_hash = "?";
+  const ordered_json order = ordered_json::parse(recipe_json(every_field));
   for (const auto& [key, unused] : order.items()) {
     if (values.contains(key)) recipe[key] = values[key];
   }

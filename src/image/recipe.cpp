@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "brume/base/strict_json.h"
+
 namespace brume {
 
 namespace {
@@ -17,6 +19,7 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 constexpr std::string_view kNegative = "Negative prompt:";
 constexpr size_t kMaxFields = 1000;
 constexpr size_t kMaxKey = 64;
+constexpr size_t kShownHash = 10;  // digits, as in A1111
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kSamplers{{
     {"ddpm", "DDPM"},
@@ -91,6 +94,7 @@ std::string parameter_line(const Recipe& recipe) {
   add("CFG scale", number(recipe.sampling.cfg_scale));
   add("Seed", std::to_string(recipe.seed));
   add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
+  add("Model hash", recipe.engine.model_hash.substr(0, kShownHash));
   add("Model", recipe.engine.model);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (recipe.sampling.eta != 0) add("Eta", number(recipe.sampling.eta));
@@ -189,15 +193,30 @@ std::string recipe_json(const Recipe& recipe) {
   out["seed"] = recipe.seed;
   out["clip_skip"] = recipe.sampling.clip_skip;
   out["model"] = recipe.engine.model;
+  if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;
   out["dtype"] = recipe.engine.dtype;
   out["device"] = recipe.engine.device;
   out["version"] = recipe.engine.version;
   out["notes"] = recipe.notes;
+  if (!recipe.key.empty()) out["key"] = recipe.key;
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::vector<PngText> recipe_texts(const Recipe& recipe) {
   return {{"parameters", infotext(recipe)}, {"brume", recipe_json(recipe)}};
+}
+
+std::string recipe_key(const std::vector<PngText>& texts) {
+  for (const PngText& text : texts) {
+    if (text.keyword != "brume") continue;
+    try {
+      const json values = parse_strict_json(text.text, 2, "brume", ExitCode::kInputInvalid);
+      if (values.is_object() && values.contains("key") && values["key"].is_string()) return values["key"];
+    } catch (const Error&) {
+      continue;  // not one of ours
+    }
+  }
+  return {};
 }
 
 Fields parse_infotext(const std::string& text) {

@@ -41,20 +41,32 @@ enum class Existing { kReplace, kKeep };
 /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part: a
 /// temporary file in the same directory, fsync, rename, fsync of the directory. With kKeep an existing `path`
 /// is an error. Throws kOutputFailed, and leaves no temporary file behind. A link is followed; a device or a
-/// pipe is written into and never replaced.
+/// pipe is written into and never replaced. `mark` becomes a part of the temporary file's name, by which
+/// remove_temporaries finds what a killed writer left.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                           Existing existing = Existing::kReplace);
+                           Existing existing = Existing::kReplace, const std::string& mark = {});
+/// As write_file_atomically with kKeep, but a `path` that is taken is an answer: false, and nothing is
+/// written.
+bool write_new_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                    const std::string& mark = {});
 /// As write_file_atomically, for a file whose parts lie in several places: they are written one after the
 /// other.
 void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts,
-                            Existing existing = Existing::kReplace);
+                            Existing existing = Existing::kReplace, const std::string& mark = {});
 
 /// Where a write to `path` really goes: links are followed, also one whose target is not there yet.
 std::filesystem::path written_place(const std::filesystem::path& path);
 
 /// Throws kOutputFailed unless a file can be made in `directory`: it makes one and removes it.
 void check_can_create(const std::filesystem::path& directory);
+
+/// Makes the names in `directory` last: fsync. Throws kOutputFailed.
+void sync_directory(const std::filesystem::path& directory);
+
+/// Removes the temporary files in `directory` that writers with this `mark` left. Nobody may be writing with
+/// it.
+void remove_temporaries(const std::filesystem::path& directory, const std::string& mark);
 
 /// Removes the temporary file of a write in progress. Safe in a signal handler that ends the program.
 void remove_unfinished_file();

@@ -21,10 +21,11 @@ struct RecipeSampling {
 
 /// What denoised them.
 struct RecipeEngine {
-  std::string model;    // the model directory's name
-  std::string dtype;    // "fp32"
-  std::string device;   // "cpu"
-  std::string version;  // "brume 0.1.0"
+  std::string model;            // the model directory's name
+  std::string model_hash = {};  // SHA-256 of its weights in hexadecimal digits; empty: not known
+  std::string dtype;            // "fp32"
+  std::string device;           // "cpu"
+  std::string version;          // "brume 0.1.0"
 };
 
 /// Everything that one picture was made from, as it is written into the picture.
@@ -37,6 +38,7 @@ struct Recipe {
   RecipeSampling sampling;
   RecipeEngine engine;
   std::vector<std::string> notes;  // what happened on the way: "vae_fallback fp32", "init_latents"
+  std::string key;                 // of the job it answers, in hexadecimal digits; empty: of none
 };
 
 /// The recipe as A1111 writes it (the text of the PNG chunk "parameters"): prompt, "Negative prompt: ...",
@@ -47,6 +49,8 @@ std::string infotext(const Recipe& recipe);
 std::string recipe_json(const Recipe& recipe);
 /// Both chunks, ready for encode_png.
 std::vector<PngText> recipe_texts(const Recipe& recipe);
+/// The job's key that a picture's texts carry in our chunk; empty if they carry none. Never throws.
+std::string recipe_key(const std::vector<PngText>& texts);
 
 /// The fields found in an infotext of ours or of another program: "Steps" -> "20" and so on, with "Prompt"
 /// and "Negative prompt"; values quoted with JSON strings are unquoted. Never throws: what cannot be read

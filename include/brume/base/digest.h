@@ -1,0 +1,22 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "brume/base/error.h"
+
+namespace brume {
+
+using Sha256 = std::array<uint8_t, 32>;
+
+Sha256 sha256(std::span<const std::byte> bytes);
+/// Of a file's contents, read a block at a time. Throws with `code` if it cannot be read.
+Sha256 sha256_of_file(const std::filesystem::path& path, ExitCode code);
+
+/// Two lower-case digits a byte.
+std::string hex_digits(std::span<const uint8_t> bytes);
+
+}  // namespace brume

@@ -1,0 +1,79 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "brume/batch/job_feed.h"
+#include "brume/batch/picture_store.h"
+#include "brume/batch/runner.h"
+
+namespace brume::batch {
+
+/// What became of the jobs so far.
+struct BatchTally {
+  int64_t drawn = 0;
+  int64_t skipped = 0;    // there already, or asked for twice
+  int64_t failed = 0;     // those that did not fit the model included
+  int64_t bad_lines = 0;
+  std::string failures;  // the failed ones as a job file
+};
+
+/// Hears of everything that becomes of a job, one call at a time; of steps from a thread of their own.
+class BatchListener {
+ public:
+  virtual ~BatchListener() = default;
+  virtual void on_bad_line(const BadLine& /*line*/) {}
+  virtual void on_skipped(const ReadyJob& /*job*/) {}
+  virtual void on_drawn(const ReadyJob& /*job*/, const std::filesystem::path& /*file*/, double /*seconds*/) {}
+  virtual void on_failed(const Job& /*job*/, const std::string& /*reason*/) {}
+  /// After each call of the UNet.
+  virtual void on_steps(int64_t /*steps_done*/) {}
+};
+
+/// One run of brume batch: what is not there yet is drawn and put there, picture by picture.
+class BatchRun {
+ public:
+  /// All that is passed by reference must outlive the run.
+  BatchRun(PictureStore& store, BatchListener& listener) : store_(store), listener_(listener) {}
+
+  /// For the feed of this run.
+  FeedFaults faults();
+  /// The next job that is not there yet.
+  std::optional<ReadyJob> next(JobFeed& feed);
+
+  /// Draws `first` and all that comes after it. With `fail_fast` the first failure ends it, as a stop does.
+  void draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
+            std::function<bool()> stop_requested, bool fail_fast);
+
+  BatchTally tally() const;
+  /// Steps and seconds of the phases.
+  const Runner* runner() const { return runner_ ? &*runner_ : nullptr; }
+
+ private:
+  struct OnItsWay {
+    ReadyJob job;
+    std::chrono::steady_clock::time_point begun;
+  };
+  Work begin(ReadyJob job);
+  void take(Made made);
+  void fail(const Job& job, const std::string& reason);
+
+  PictureStore& store_;
+  BatchListener& listener_;
+  mutable std::mutex mutex_;  // of all below, and of the store
+  BatchTally tally_;
+  std::map<uint64_t, OnItsWay> on_their_way_;
+  std::set<JobKey> keys_;  // of these
+  uint64_t tickets_ = 0;
+  std::atomic<bool> failed_ = false;
+  std::optional<Runner> runner_;
+};
+
+}  // namespace brume::batch

@@ -1,0 +1,66 @@
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "brume/batch/job.h"
+#include "brume/batch/jobs_reader.h"
+#include "brume/batch/occurrences.h"
+#include "brume/batch/picture_name.h"
+#include "brume/batch/shard.h"
+#include "brume/image/recipe.h"
+#include "brume/pipeline/model_config.h"
+#include "brume/pipeline/request.h"
+
+namespace brume::batch {
+
+/// A picture that can be drawn, and what it is called.
+struct ReadyJob {
+  Job job;  // its seed is the picture's
+  Request request;
+  PictureLabel label;
+};
+
+/// What lines leave out.
+struct FeedSettings {
+  PictureSettings defaults;   // of the command line
+  int64_t pictures_each = 1;  // of a job, with seeds one after the other
+  Shard shard;
+  at::ScalarType dtype = at::kFloat;
+  RecipeEngine engine;  // its model_hash is the whole digest of the model
+};
+
+/// Hears of jobs that never become pictures. `reason` is one line.
+struct FeedFaults {
+  std::function<void(const BadLine&)> bad_line;
+  std::function<void(const Job&, const std::string& reason)> refused;  // it does not fit the model
+};
+
+/// The pictures of a job file that this shard draws, in order. A picture's seed, where neither its line nor
+/// the command line has one, is made from what the line says and how often the same was said before: it does
+/// not depend on the other lines, nor on the shard.
+class JobFeed {
+ public:
+  /// `model` must outlive the feed.
+  JobFeed(JobsReader reader, const ModelConfig& model, FeedSettings settings, FeedFaults faults);
+
+  std::optional<ReadyJob> next();
+
+ private:
+  void take(const Job& job);
+  std::optional<ReadyJob> ready(Job job);
+
+  JobsReader reader_;
+  const ModelConfig& model_;
+  FeedSettings settings_;
+  FeedFaults faults_;
+  bool reports_;  // what can be nobody's picture is told by the first shard alone
+  Occurrences occurrences_;
+  std::deque<Job> pictures_;  // of the last line
+};
+
+}  // namespace brume::batch

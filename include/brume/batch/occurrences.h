@@ -1,0 +1,26 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace brume::batch {
+
+/// How often each text was seen, eight bytes a slot: 48 bits of its hash and a count. A million texts take 16
+/// MB. Two texts with the same 48 bits count as one, which here only changes a number nobody chose.
+class Occurrences {
+ public:
+  struct Seen {
+    uint64_t hash;    // of the text: the same on every machine
+    uint32_t before;  // how often it was seen, up to 65,534
+  };
+  Seen count(const std::string& text);
+
+ private:
+  void grow();
+
+  std::vector<uint64_t> slots_;  // 0: free
+  size_t used_ = 0;
+};
+
+}  // namespace brume::batch

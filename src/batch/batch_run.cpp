@@ -1,0 +1,98 @@
+#include "brume/batch/batch_run.h"
+
+#include <chrono>
+#include <utility>
+
+#include "brume/batch/job_line.h"
+#include "brume/image/png.h"
+
+namespace brume::batch {
+
+using Guard = std::lock_guard<std::mutex>;
+
+FeedFaults BatchRun::faults() {
+  return {.bad_line =
+              [this](const BadLine& line) {
+                const Guard guard(mutex_);
+                ++tally_.bad_lines;
+                listener_.on_bad_line(line);
+              },
+          .refused =
+              [this](const Job& job, const std::string& reason) {
+                const Guard guard(mutex_);
+                fail(job, reason);
+              }};
+}
+
+std::optional<ReadyJob> BatchRun::next(JobFeed& feed) {
+  while (std::optional<ReadyJob> job = feed.next()) {
+    const Guard guard(mutex_);
+    if (!keys_.contains(job->label.key) && !store_.holds(job->label)) return job;
+    ++tally_.skipped;
+    listener_.on_skipped(*job);
+  }
+  return {};
+}
+
+Work BatchRun::begin(ReadyJob job) {
+  const Guard guard(mutex_);
+  const uint64_t ticket = tickets_++;
+  keys_.insert(job.label.key);
+  Work work{ticket, job.request};
+  on_their_way_.emplace(ticket, OnItsWay{std::move(job), std::chrono::steady_clock::now()});
+  return work;
+}
+
+void BatchRun::take(Made made) {
+  OnItsWay work;
+  {
+    const Guard guard(mutex_);
+    work = std::move(on_their_way_.extract(made.ticket).mapped());
+  }
+  std::vector<std::byte> png;
+  if (made.result.picture) {
+    Recipe recipe = work.job.label.recipe;
+    recipe.notes.insert(recipe.notes.begin(), made.result.notes.begin(), made.result.notes.end());
+    png = encode_png(*made.result.picture, recipe_texts(recipe));
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - work.begun).count();
+  const Guard guard(mutex_);
+  if (made.result.picture) {
+    const std::filesystem::path file = store_.commit(work.job.label, png, seconds);
+    ++tally_.drawn;
+    listener_.on_drawn(work.job, file, seconds);
+  } else {
+    store_.record_failure(work.job.label, made.failure, seconds);
+    fail(work.job.job, made.failure);
+  }
+  keys_.erase(work.job.label.key);  // from here on the store holds it
+}
+
+void BatchRun::fail(const Job& job, const std::string& reason) {
+  ++tally_.failed;
+  failed_ = true;
+  tally_.failures += to_json_line(job, {{"failed", reason}}) + "\n";
+  listener_.on_failed(job, reason);
+}
+
+void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
+                    std::function<bool()> stop_requested, bool fail_fast) {
+  const auto source = [this, &feed, waiting = std::optional(std::move(first))]() mutable -> std::optional<Work> {
+    std::optional<ReadyJob> job = waiting ? std::exchange(waiting, {}) : next(feed);
+    if (!job) return {};
+    return begin(std::move(*job));
+  };
+  const auto stop = [this, fail_fast, stop_requested = std::move(stop_requested)] {
+    listener_.on_steps(runner_->steps_done());
+    return stop_requested() || (fail_fast && failed_);
+  };
+  runner_.emplace(pipeline, settings, source, [this](Made made) { take(std::move(made)); }, stop);
+  runner_->run();
+}
+
+BatchTally BatchRun::tally() const {
+  const Guard guard(mutex_);
+  return tally_;
+}
+
+}  // namespace brume::batch

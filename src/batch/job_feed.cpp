@@ -1,0 +1,84 @@
+#include "brume/batch/job_feed.h"
+
+#include <utility>
+#include <variant>
+
+#include "brume/base/error.h"
+#include "brume/batch/job_key.h"
+#include "brume/batch/job_line.h"
+#include "brume/pipeline/request_recipe.h"
+
+namespace brume::batch {
+
+namespace {
+
+constexpr uint64_t kMostSeed = 0xFFFFFFFF;  // what other programs' seeds go up to
+
+}  // namespace
+
+JobFeed::JobFeed(JobsReader reader, const ModelConfig& model, FeedSettings settings, FeedFaults faults)
+    : reader_(std::move(reader)), model_(model), settings_(std::move(settings)), faults_(std::move(faults)), reports_(settings_.shard.index == 0) {}
+
+std::optional<ReadyJob> JobFeed::next() {
+  while (true) {
+    while (!pictures_.empty()) {
+      Job job = std::move(pictures_.front());
+      pictures_.pop_front();
+      if (std::optional<ReadyJob> picture = ready(std::move(job))) return picture;
+    }
+    std::optional<JobOrBadLine> line = reader_.next();
+    if (!line) return {};
+    if (const auto* bad = std::get_if<BadLine>(&*line)) {
+      if (reports_) faults_.bad_line(*bad);
+    } else {
+      take(std::get<Job>(*line));
+    }
+  }
+}
+
+/// Gives each picture of a job its seed and its index.
+void JobFeed::take(const Job& job) {
+  Job complete = job;
+  complete.settings.complete_with(settings_.defaults);
+  const bool chosen = complete.settings.seed.value_or(-1) >= 0;
+  for (int64_t i = 0; i < settings_.pictures_each; ++i) {
+    Job picture = complete;
+    if (chosen) {
+      picture.settings.seed = *complete.settings.seed + i;
+    } else {
+      picture.settings.seed.reset();
+      Job anonymous;  // neither its place nor its name
+      anonymous.settings = picture.settings;
+      const Occurrences::Seen seen = occurrences_.count(to_json_line(anonymous));
+      picture.settings.seed = static_cast<int64_t>((seen.hash + seen.before) & kMostSeed);
+    }
+    picture.index = (job.index - 1) * settings_.pictures_each + i + 1;
+    if (!job.id.empty() && settings_.pictures_each > 1) picture.id += "-" + std::to_string(i + 1);
+    pictures_.push_back(std::move(picture));
+  }
+}
+
+/// Nothing for a picture that is another shard's, or that does not fit the model.
+std::optional<ReadyJob> JobFeed::ready(Job job) {
+  const auto seed = static_cast<uint64_t>(*job.settings.seed);
+  ReadyJob ready;
+  try {
+    ready.request = model_.resolve(job.settings, {seed});
+    model_.check(ready.request, settings_.dtype);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kOutOfMemory) throw;
+    if (reports_) faults_.refused(job, error.what());
+    return {};
+  }
+  ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);
+  ready.label.key = job_key(ready.label.recipe, settings_.engine.model_hash);
+  if (!settings_.shard.owns(ready.label.key)) return {};
+  ready.label.recipe.key = ready.label.key.hex();
+  ready.label.index = job.index;
+  ready.label.line = job.line;
+  ready.label.id = job.id;
+  ready.job = std::move(job);
+  return ready;
+}
+
+}  // namespace brume::batch

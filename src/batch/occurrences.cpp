@@ -1,0 +1,54 @@
+#include "brume/batch/occurrences.h"
+
+#include <span>
+#include <utility>
+
+#include "brume/base/digest.h"
+
+namespace brume::batch {
+
+namespace {
+
+constexpr int kCountBits = 16;
+constexpr uint64_t kCountMask = (uint64_t{1} << kCountBits) - 1;
+constexpr size_t kFirstSlots = 1024;
+
+uint64_t hash_of(const std::string& text) {
+  const Sha256 digest = sha256(std::as_bytes(std::span(text)));
+  uint64_t hash = 0;
+  for (size_t i = 0; i < sizeof(hash); ++i) hash = hash << 8 | digest[i];
+  return hash;
+}
+
+/// The slot of these 48 bits, or the free one where they belong.
+uint64_t& slot_of(std::vector<uint64_t>& slots, uint64_t mark) {
+  size_t place = (mark >> kCountBits) % slots.size();
+  while (slots[place] != 0 && (slots[place] & ~kCountMask) != mark) place = (place + 1) % slots.size();
+  return slots[place];
+}
+
+}  // namespace
+
+Occurrences::Seen Occurrences::count(const std::string& text) {
+  if (2 * used_ >= slots_.size()) grow();
+  const uint64_t hash = hash_of(text);
+  const uint64_t mark = hash & ~kCountMask;
+  uint64_t& slot = slot_of(slots_, mark);
+  if (slot == 0) {
+    ++used_;
+    slot = mark;  // and from here on a count of one or more
+  }
+  const uint64_t seen = slot & kCountMask;
+  if (seen < kCountMask) ++slot;
+  return {hash, static_cast<uint32_t>(seen)};
+}
+
+void Occurrences::grow() {
+  std::vector<uint64_t> larger(slots_.empty() ? kFirstSlots : 2 * slots_.size());
+  for (const uint64_t slot : slots_) {
+    if (slot != 0) slot_of(larger, slot & ~kCountMask) = slot;
+  }
+  slots_ = std::move(larger);
+}
+
+}  // namespace brume::batch
