@@ -1,0 +1,130 @@
+#include "fields.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "brume/base/error.h"
+#include "message.h"
+#include "refused_names.h"
+
+namespace brume::batch {
+
+namespace {
+
+// So long that no prompt is cut, and so short that a job written with every byte escaped (six characters) is
+// a line that can be read again.
+constexpr int64_t kMostText = 65536;
+constexpr int64_t kMostName = 256;
+
+using S = PictureSettings;
+
+constexpr std::array<Field, 12> kFields = {{
+    {.name = "prompt", .member = &S::prompt, .most = kMostText},
+    {.name = "negative_prompt",
+     .member = &S::negative_prompt,
+     .most = kMostText,
+     .letter = 'n',
+     .aliases = {"negative"}},
+    {.name = "width", .member = &S::width, .least = 1, .most = kMostSide, .letter = 'w'},
+    {.name = "height", .member = &S::height, .least = 1, .most = kMostSide, .letter = 'h'},
+    {.name = "steps",
+     .member = &S::steps,
+     .least = 1,
+     .most = kMostSteps,
+     .letter = 's',
+     .aliases = {"num_inference_steps", "sampling_steps"}},
+    {.name = "cfg_scale",
+     .member = &S::cfg_scale,
+     .most = static_cast<int64_t>(kMostGuidance),
+     .letter = 'l',
+     .aliases = {"guidance_scale"}},
+    {.name = "cfg_rescale", .member = &S::cfg_rescale, .most = 1, .aliases = {"guidance_rescale"}},
+    {.name = "sampler",
+     .member = &S::sampler,
+     .most = kMostName,
+     .aliases = {"sampling_method", "sampler_name"}},
+    {.name = "eta", .member = &S::eta, .most = 1},
+    {.name = "seed",
+     .member = &S::seed,
+     .least = -1,
+     .most = std::numeric_limits<int64_t>::max(),
+     .letter = 'd',
+     .lists_in_text = true},  // the others must not: 7,5 is how half of Europe writes 7.5
+    {.name = "clip_skip", .member = &S::clip_skip, .least = 1, .most = kMostClipSkip},
+    {.name = "vae_tiling", .member = &S::vae_tiling},
+}};
+
+bool has_name(const Field& field, std::string_view name) {
+  const bool is_letter = field.letter != 0 && name.size() == 1 && name[0] == field.letter;
+  return is_letter || name == field.name ||
+         (!name.empty() &&
+          std::find(field.aliases.begin(), field.aliases.end(), name) != field.aliases.end());
+}
+
+/// How many letters must be put in, taken out or changed to make `b` of `a`.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string_view nearest_to(std::string_view name) {
+  constexpr size_t kMostCompared = 40;
+  name = name.substr(0, kMostCompared);
+  std::string_view nearest = kId;
+  size_t least = edit_distance(name, kId);
+  auto compare = [&](std::string_view known) {
+    if (known.empty() || edit_distance(name, known) >= least) return;
+    least = edit_distance(name, known);
+    nearest = known;
+  };
+  for (const Field& field : kFields) {
+    compare(field.name);
+    for (const std::string_view alias : field.aliases) compare(alias);
+  }
+  return nearest;
+}
+
+/// "prompt, negative_prompt (n), ..."
+std::string known_names() {
+  std::string names(kId);
+  for (const Field& field : kFields) {
+    names += ", " + std::string(field.name);
+    if (field.letter != 0) names += std::string(" (") + field.letter + ")";
+  }
+  return names;
+}
+
+}  // namespace
+
+std::span<const Field> fields() { return kFields; }
+
+std::string folded(std::string_view name) {
+  std::string out(name);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (c == '-') c = '_';
+  }
+  return out;
+}
+
+const Field& field_named(std::string_view name, const std::string& shown) {
+  const auto* found =
+      std::find_if(kFields.begin(), kFields.end(), [&](const Field& field) { return has_name(field, name); });
+  if (found != kFields.end()) return *found;
+  if (const auto remedy = why_refused(name))
+    refuse(shown, "brume cannot do this for one picture", std::string(*remedy));
+  refuse(shown, "unknown, the nearest is " + std::string(nearest_to(name)), "known are " + known_names());
+}
+
+}  // namespace brume::batch

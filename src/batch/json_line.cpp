@@ -1,0 +1,120 @@
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "line_kinds.h"
+#include "message.h"
+#include "setting.h"
+
+namespace brume::batch {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMostDepth = 16;  // within a remark
+
+/// Builds the request while the line is parsed: the keys keep their order, and a hostile line has no tree to
+/// fill memory with.
+class RequestBuilder final : public json::json_sax_t {
+ public:
+  Request take() { return std::move(request_); }
+
+  bool null() override {
+    if (in_list_) refuse(name_, "null in a list", "leave it out");
+    return true;  // as if the key were not there
+  }
+  bool boolean(bool value) override { return take_value(value); }
+  bool number_integer(number_integer_t value) override { return take_value(int64_t{value}); }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+      return take_value(static_cast<double>(value));
+    return take_value(static_cast<int64_t>(value));
+  }
+  bool number_float(number_float_t value, const string_t& /*text*/) override { return take_value(value); }
+  bool string(string_t& value) override { return take_value(std::move(value)); }
+  bool binary(binary_t& /*value*/) override { return true; }  // JSON has none
+
+  bool start_object(size_t /*count*/) override {
+    open();
+    if (depth_ > 1 && key_ != Key::kRemark) refuse(name_, "is an object", "give it " + expected());
+    return true;
+  }
+  bool end_object() override {
+    --depth_;
+    return true;
+  }
+  bool start_array(size_t /*count*/) override {
+    open();
+    if (key_ == Key::kRemark) return true;
+    if (key_ == Key::kId) refuse(name_, "is a list", "give it " + expected());
+    if (in_list_) refuse(name_, "a list in a list", "write one list");
+    in_list_ = true;
+    return true;
+  }
+  bool end_array() override {
+    --depth_;
+    if (key_ != Key::kField) return true;
+    in_list_ = false;
+    request_.add(*field_, std::exchange(list_, {}));
+    return true;
+  }
+  bool key(string_t& name) override {
+    if (depth_ > 1) return true;  // of an object within a remark
+    name_ = shortened(name);
+    key_ = name.starts_with('_') ? Key::kRemark : folded(name) == kId ? Key::kId : Key::kField;
+    if (key_ == Key::kField) field_ = &field_named(folded(name), name_);
+    return true;
+  }
+  bool parse_error(size_t position, const std::string& /*token*/, const json::exception& error) override {
+    constexpr int kNumberTooLarge = 406;
+    if (error.id == kNumberTooLarge) refuse(name_, "a number is out of range");
+    refuse("", "not valid JSON at byte " + std::to_string(position),
+           "write one object a line; a prompt that begins with { goes into {\"prompt\": \"{...\"}");
+  }
+
+ private:
+  enum class Key { kRemark, kId, kField };
+
+  void open() {
+    if (++depth_ > kMostDepth) refuse(name_, "JSON nested deeper than " + std::to_string(kMostDepth));
+  }
+  std::string expected() const {
+    return key_ == Key::kId ? "a text or a whole number" : expectation(*field_);
+  }
+  bool take_value(Setting value) {
+    if (key_ == Key::kId) take_id(std::move(value));
+    if (key_ != Key::kField) return true;
+    value = checked(*field_, std::move(value));
+    if (!in_list_) {
+      request_.add(*field_, {std::move(value)});
+      return true;
+    }
+    // One more than may be is enough for the request to refuse the list.
+    if (list_.size() <= kMostValues) list_.push_back(std::move(value));
+    return true;
+  }
+  void take_id(Setting value) {
+    if (const auto* whole = std::get_if<int64_t>(&value)) value = std::to_string(*whole);
+    if (!std::holds_alternative<std::string>(value)) refuse(name_, "is not " + expected());
+    request_.set_id(std::get<std::string>(std::move(value)));
+  }
+
+  Request request_;
+  Key key_ = Key::kRemark;
+  std::string name_;  // the key as it was typed
+  const Field* field_ = nullptr;
+  int depth_ = 0;
+  bool in_list_ = false;
+  std::vector<Setting> list_;
+};
+
+}  // namespace
+
+Request read_json_line(std::string_view line) {
+  RequestBuilder builder;
+  json::sax_parse(line.begin(), line.end(), &builder);
+  return builder.take();
+}
+
+}  // namespace brume::batch

@@ -1,0 +1,11 @@
+#pragma once
+#include <optional>
+#include <string_view>
+
+namespace brume::batch {
+
+/// What to do about a name that other programs' job files have and brume cannot honour; nothing for any
+/// other.
+std::optional<std::string_view> why_refused(std::string_view folded_name);
+
+}  // namespace brume::batch
