@@ -77,7 +77,8 @@ void BatchRun::fail(const Job& job, const std::string& reason) {
 
 void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
                     std::function<bool()> stop_requested, bool fail_fast) {
-  const auto source = [this, &feed, waiting = std::optional(std::move(first))]() mutable -> std::optional<Work> {
+  const auto source = [this, &feed,
+                       waiting = std::optional(std::move(first))]() mutable -> std::optional<Work> {
     std::optional<ReadyJob> job = waiting ? std::exchange(waiting, {}) : next(feed);
     if (!job) return {};
     return begin(std::move(*job));
@@ -86,8 +87,9 @@ void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, Re
     listener_.on_steps(runner_->steps_done());
     return stop_requested() || (fail_fast && failed_);
   };
-  runner_.emplace(pipeline, settings, source, [this](Made made) { take(std::move(made)); }, stop);
-  runner_->run();
+  runner_.emplace(
+      pipeline, settings, source, [this](Made made) { take(std::move(made)); }, stop);
+  stopped_ = !runner_->run();
 }
 
 BatchTally BatchRun::tally() const {

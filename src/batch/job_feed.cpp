@@ -17,7 +17,11 @@ constexpr uint64_t kMostSeed = 0xFFFFFFFF;  // what other programs' seeds go up 
 }  // namespace
 
 JobFeed::JobFeed(JobsReader reader, const ModelConfig& model, FeedSettings settings, FeedFaults faults)
-    : reader_(std::move(reader)), model_(model), settings_(std::move(settings)), faults_(std::move(faults)), reports_(settings_.shard.index == 0) {}
+    : reader_(std::move(reader)),
+      model_(model),
+      settings_(std::move(settings)),
+      faults_(std::move(faults)),
+      reports_(settings_.shard.index == 0) {}
 
 std::optional<ReadyJob> JobFeed::next() {
   while (true) {

@@ -59,7 +59,7 @@ class Runner::Run {
         made_(kMostUnwritten),
         rows_(runner.pipeline_, settings_.calls) {}
 
-  void go() {
+  bool go() {
     std::thread reader([this] { guarded([this] { read(); }); });
     std::thread decoder;
     if (beside_) {
@@ -80,6 +80,7 @@ class Runner::Run {
     made_.close();
     writer.join();
     if (failure_) std::rethrow_exception(failure_);
+    return !stop_at_;
   }
 
  private:
@@ -259,9 +260,9 @@ Runner::Runner(const Pipeline& pipeline, const RunnerSettings& settings, Source 
       sink_(std::move(sink)),
       stop_requested_(std::move(stop_requested)) {}
 
-void Runner::run() {
+bool Runner::run() {
   at::set_num_threads(settings_.threads);
-  Run(*this).go();
+  return Run(*this).go();
 }
 
 }  // namespace brume::batch

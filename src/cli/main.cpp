@@ -45,6 +45,7 @@ int run(int argc, char** argv) {
   program.get_formatter()->column_width(34);
   cli::Action action;
   cli::add_generate(program, action);
+  cli::add_batch(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);
   std::vector<std::string> arguments = cli::normalise(argc, argv, program);

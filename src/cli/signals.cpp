@@ -14,7 +14,8 @@ namespace {
 // A signal handler can reach nothing but a variable of static lifetime.
 volatile std::sig_atomic_t caught = 0;
 
-constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGHUP};
+// SIGUSR1: batch systems warn with it that a job's time is nearly over.
+constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
 extern "C" void remember(int signal) {
   constexpr int kSignalled = 128;

@@ -2,7 +2,7 @@
 
 namespace brume::cli {
 
-/// Between its construction and destruction the first SIGINT, SIGTERM or SIGHUP only asks for a stop
+/// Between its construction and destruction the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 only asks for a stop
 /// (stop_signal), and the second ends the program at once. Outside, a signal ends the program at once. One at
 /// a time.
 class PoliteStop {

@@ -1,4 +1,4 @@
-#include "memory.h"
+#include "brume/pipeline/memory.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "brume/base/error.h"
-#include "memory.h"
+#include "brume/pipeline/memory.h"
 
 namespace brume {
 

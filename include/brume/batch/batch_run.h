@@ -19,8 +19,8 @@ namespace brume::batch {
 /// What became of the jobs so far.
 struct BatchTally {
   int64_t drawn = 0;
-  int64_t skipped = 0;    // there already, or asked for twice
-  int64_t failed = 0;     // those that did not fit the model included
+  int64_t skipped = 0;  // there already, or asked for twice
+  int64_t failed = 0;   // those that did not fit the model included
   int64_t bad_lines = 0;
   std::string failures;  // the failed ones as a job file
 };
@@ -53,6 +53,8 @@ class BatchRun {
             std::function<bool()> stop_requested, bool fail_fast);
 
   BatchTally tally() const;
+  /// A stop or the first failure ended it before all was drawn.
+  bool stopped() const { return stopped_; }
   /// Steps and seconds of the phases.
   const Runner* runner() const { return runner_ ? &*runner_ : nullptr; }
 
@@ -74,6 +76,7 @@ class BatchRun {
   uint64_t tickets_ = 0;
   std::atomic<bool> failed_ = false;
   std::optional<Runner> runner_;
+  bool stopped_ = false;
 };
 
 }  // namespace brume::batch

@@ -60,8 +60,9 @@ class Runner {
          std::function<bool()> stop_requested);
 
   /// Runs until the source has ended and everything is handed to the sink, or until a stop. What a phase
-  /// throws ends the run and is thrown here, after what was done has reached the sink.
-  void run();
+  /// throws ends the run and is thrown here, after what was done has reached the sink. True where no stop
+  /// ended it.
+  bool run();
 
   const Busy& busy() const { return busy_; }
   /// Denoising steps of all pictures so far. From any thread.

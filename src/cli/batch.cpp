@@ -1,0 +1,277 @@
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "batch_options.h"
+#include "batch_plan.h"
+#include "batch_progress.h"
+#include "brume/base/dtype.h"
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "brume/batch/batch_run.h"
+#include "brume/batch/batch_status.h"
+#include "brume/batch/model_digest.h"
+#include "brume/pipeline/model_files.h"
+#include "commands.h"
+#include "notes.h"
+#include "picture_files.h"
+#include "progress.h"
+#include "signals.h"
+
+namespace brume::cli {
+
+namespace {
+
+using batch::BatchTally;
+using nlohmann::json;
+using Seconds = std::chrono::duration<double>;
+using Clock = std::chrono::steady_clock;
+
+void print_json(const json& object) {
+  const std::string text = object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+}
+
+/// Pictures in one call of the UNet: a small network's calls are mostly overhead, which several pictures
+/// share; a large one's are not, and they would take memory.
+int64_t rows_for(const BatchOptions& options, const ModelConfig& model, const Request& usual) {
+  if (options.batch_size != "auto") return std::stoll(options.batch_size);
+  if (options.deterministic) return 1;
+  constexpr double kEnoughWork = 4e9;  // multiply-adds of a call
+  constexpr double kMostRows = 8;
+  return static_cast<int64_t>(
+      std::clamp(kEnoughWork / model.step_work(usual.width, usual.height), 1.0, kMostRows));
+}
+
+/// One command's work, from its options to its exit code.
+class Batch {
+ public:
+  explicit Batch(const BatchOptions& options)
+      : options_(options),
+        journal_(options.directory, batch::shard_from_text(options.shard, std::getenv)),
+        store_(journal_, {batch::PictureNames(options.names),
+                          options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force}),
+        model_(options.engine.model_path()),
+        files_(model_files(model_.directory())),
+        usual_(model_.resolve(options.picture, {0})),
+        rows_(rows_for(options, model_, usual_)),
+        progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
+        run_(store_, progress_),
+        feed_(batch::JobsReader(options.places.front(), [] { return stop_signal() != 0; }), model_,
+              feed_settings(), run_.faults()) {
+    for (const std::string& remark : journal_.remarks()) say("note: " + remark);
+  }
+
+  int plan() {
+    BatchPlan plan(model_, options_.engine.scalar_type(), rows_);
+    while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
+    progress_.end();
+    const BatchPlan::Estimate estimate = plan.estimate(files_, options_.directory);
+    print_plan(estimate, options_.json);
+    print_left_out(run_.tally());
+    check_plan(estimate, options_.directory);
+    return static_cast<int>(run_.tally().failed + run_.tally().bad_lines > 0 ? ExitCode::kItemsFailed
+                                                                             : ExitCode::kDone);
+  }
+
+  int draw() {
+    const PoliteStop polite;
+    std::exception_ptr failure;
+    try {
+      if (std::optional<batch::ReadyJob> first = run_.next(feed_)) draw_from(std::move(*first));
+    } catch (...) {
+      failure = std::current_exception();  // what is done is told all the same
+    }
+    progress_.end();
+    write_failures(run_.tally().failures);
+    print_summary();
+    if (failure) std::rethrow_exception(failure);
+    return exit_code();
+  }
+
+ private:
+  /// Of a file that can be read twice; what is wrong with its lines is told the second time.
+  std::optional<int64_t> count_pictures() const {
+    std::error_code failed;
+    if (!std::filesystem::is_regular_file(options_.places.front(), failed)) return {};
+    int64_t pictures = 0;
+    batch::JobsReader reader(options_.places.front());
+    while (const std::optional<batch::JobOrBadLine> line = reader.next())
+      pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
+    return pictures;
+  }
+
+  batch::FeedSettings feed_settings() const {
+    const std::string digest = batch::model_digest(files_, model_.directory().path());
+    return {.defaults = options_.picture,
+            .pictures_each = options_.pictures_each,
+            .shard = journal_.shard(),
+            .dtype = options_.engine.scalar_type(),
+            .engine = {.model = model_.directory().name(),
+                       .model_hash = digest,
+                       .dtype = std::string(dtype_name(options_.engine.scalar_type())),
+                       .device = "cpu",
+                       .version = version_name()}};
+  }
+
+  void draw_from(batch::ReadyJob first) {
+    const auto start = Clock::now();
+    if (options_.engine.verbose) say("loading " + model_.directory().path().string());
+    const Pipeline pipeline(model_, options_.engine.scalar_type());
+    load_seconds_ = Seconds(Clock::now() - start).count();
+    const double work = model_.step_work(usual_.width, usual_.height) * static_cast<double>(rows_);
+    const int threads = options_.engine.threads_for(work);
+    const bool spare = threads == 1 && std::thread::hardware_concurrency() > 1;
+    const batch::RunnerSettings settings{
+        .most_rows = rows_,
+        .calls = options_.deterministic ? RowCalls::kApart : RowCalls::kTogether,
+        .phases = spare ? batch::Phases::kBeside : batch::Phases::kInTurn,
+        .threads = threads,
+        .grace = Seconds(options_.grace)};
+    if (options_.engine.verbose)
+      say(std::to_string(rows_) + " pictures in a call, " + std::to_string(threads) + " threads");
+    run_.draw(
+        pipeline, settings, std::move(first), feed_, [] { return stop_signal() != 0; }, options_.fail_fast);
+  }
+
+  std::filesystem::path failures_file() const {
+    const batch::Shard& shard = journal_.shard();
+    return options_.directory / (shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl");
+  }
+
+  void write_failures(const std::string& failures) const {
+    std::error_code ignored;
+    if (failures.empty()) {
+      std::filesystem::remove(failures_file(), ignored);  // of an earlier run
+    } else {
+      write_file_atomically(failures_file(), std::as_bytes(std::span(failures)));
+    }
+  }
+
+  static void print_left_out(const BatchTally& tally) {
+    if (tally.skipped > 0) say(std::to_string(tally.skipped) + " pictures are there already");
+    if (tally.bad_lines > 0)
+      say(std::to_string(tally.bad_lines) + " lines ask for nothing that can be drawn");
+    if (tally.failed > 0) say(std::to_string(tally.failed) + " pictures do not fit the model");
+  }
+
+  void print_summary() const {
+    const BatchTally tally = run_.tally();
+    const double seconds = Seconds(Clock::now() - start_).count();
+    const batch::Runner* const runner = run_.runner();
+    const auto busy = [&](const std::atomic<double> batch::Busy::*phase) {
+      return runner == nullptr ? 0.0 : (runner->busy().*phase).load();
+    };
+    if (options_.json) {
+      rusage usage{};
+      ::getrusage(RUSAGE_SELF, &usage);
+      constexpr int64_t kKibibyte = 1024;
+      json object = {{"drawn", tally.drawn},
+                     {"skipped", tally.skipped},
+                     {"failed", tally.failed},
+                     {"bad_lines", tally.bad_lines},
+                     {"stopped_by", stop_signal() == 0 ? json() : json(stop_signal())},
+                     {"directory", options_.directory.string()},
+                     {"failed_jobs", tally.failures.empty() ? json() : json(failures_file().string())},
+                     {"steps", runner == nullptr ? 0 : runner->steps_done()},
+                     {"batch_size", rows_},
+                     {"seconds", seconds},
+                     {"load_ms", load_seconds_ * 1e3},
+                     {"text_encode_ms", busy(&batch::Busy::text) * 1e3},
+                     {"denoise_ms", busy(&batch::Busy::denoise) * 1e3},
+                     {"vae_decode_ms", busy(&batch::Busy::decode) * 1e3},
+                     {"write_ms", busy(&batch::Busy::write) * 1e3},
+                     {"peak_memory_bytes", usage.ru_maxrss * kKibibyte}};
+      print_json(object);
+      return;
+    }
+    std::string line = std::to_string(tally.drawn) + " pictures drawn in " + duration_text(seconds);
+    if (tally.skipped > 0) line += ", " + std::to_string(tally.skipped) + " there already";
+    if (tally.failed > 0)
+      line += ", " + std::to_string(tally.failed) + " failed (" + failures_file().string() + ")";
+    if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
+    say(line);
+    if (!options_.engine.verbose) return;
+    std::fprintf(stderr,
+                 "brume: loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s, writing %.2f s\n",
+                 load_seconds_, busy(&batch::Busy::text), busy(&batch::Busy::denoise),
+                 busy(&batch::Busy::decode), busy(&batch::Busy::write));
+  }
+
+  int exit_code() const {
+    constexpr int kSignalled = 128;
+    if (stop_signal() != 0 && run_.stopped()) return kSignalled + stop_signal();
+    const BatchTally tally = run_.tally();
+    if (tally.failed > 0) return static_cast<int>(ExitCode::kItemsFailed);
+    if (tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
+    const bool all_bad = tally.drawn + tally.skipped == 0;
+    return static_cast<int>(all_bad ? ExitCode::kInputInvalid : ExitCode::kItemsFailed);
+  }
+
+  const BatchOptions& options_;
+  Clock::time_point start_ = Clock::now();
+  batch::Journal journal_;  // first: a directory that cannot be written to, or is another's, is told at once
+  batch::PictureStore store_;
+  ModelConfig model_;
+  std::vector<std::filesystem::path> files_;
+  Request usual_;  // a picture whose job says nothing
+  int64_t rows_;
+  BatchProgress progress_;
+  batch::BatchRun run_;
+  batch::JobFeed feed_;
+  double load_seconds_ = 0;
+};
+
+int print_status(const BatchOptions& options) {
+  const std::vector<std::filesystem::path> directories(options.places.begin(), options.places.end());
+  const batch::BatchStatus status = batch::read_journals(directories);
+  if (options.json) {
+    json failures = json::array();
+    for (const batch::JournalRecord& one : status.failures)
+      failures.push_back({{"index", one.index}, {"line", one.line}, {"reason", one.reason}});
+    print_json({{"journals", status.journals},
+                {"done", status.done},
+                {"failed", status.failed},
+                {"failures", failures},
+                {"running", status.running},
+                {"remarks", status.remarks}});
+  } else {
+    for (const std::string& one : status.running) say("at work: " + one);
+    for (const std::string& one : status.remarks) say("note: " + one);
+    for (const batch::JournalRecord& one : status.failures)
+      say("line " + std::to_string(one.line) + " failed: " + one.reason);
+    const std::string text =
+        std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n";
+    write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+  }
+  return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+}
+
+int run_batch(const BatchOptions& options) {
+  check_options(options);
+  check_standard_output();
+  if (options.status) return print_status(options);
+  Batch batch(options);
+  return options.plan ? batch.plan() : batch.draw();
+}
+
+}  // namespace
+
+void add_batch(CLI::App& program, Action& chosen) {
+  auto options = std::make_shared<BatchOptions>();
+  CLI::App* command =
+      program.add_subcommand("batch", "Draw the pictures of a job file; go on where a run stopped");
+  add_batch_options(*command, *options);
+  command->callback([options, &chosen] { chosen = [options] { return run_batch(*options); }; });
+}
+
+}  // namespace brume::cli

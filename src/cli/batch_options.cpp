@@ -1,0 +1,105 @@
+#include "batch_options.h"
+
+#include <limits>
+
+#include "brume/base/error.h"
+#include "values.h"
+
+namespace brume::cli {
+
+namespace {
+
+constexpr int64_t kMostPicturesEach = 1000;
+constexpr double kMostGrace = 3600;
+
+[[noreturn]] void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
+  throw Error(ExitCode::kUsage, option, problem, remedy);
+}
+
+CLI::Validator batch_size_or_auto() {
+  const CLI::Validator number = whole_number(1, 1024);
+  return CLI::Validator([number](std::string& text) { return text == "auto" ? std::string() : number(text); },
+                        "");
+}
+
+void add_job_options(CLI::App& command, BatchOptions& options) {
+  command
+      .add_option("-s,--seed", options.picture.seed,
+                  "Of jobs without one (default, and -1: made from what the job says)")
+      ->transform(whole_number(-1, std::numeric_limits<int64_t>::max()));
+  command
+      .add_option("-b,--batch-count,--num-images-per-prompt", options.pictures_each,
+                  "Pictures of each job, with seeds one after the other (default 1)")
+      ->transform(whole_number(1, kMostPicturesEach));
+  command
+      .add_option("--batch-size", options.batch_size,
+                  "Pictures in one call of the UNet, or auto: as many as gain by it (default auto)")
+      ->transform(batch_size_or_auto());
+  command
+      .add_option("--name", options.names,
+                  "File names: {index:05d}_{seed}_{prompt:40}; also id, line, key, width, height, steps, "
+                  "cfg_scale, sampler (default {index:05d}_{seed})")
+      ->check(not_empty());
+  command
+      .add_option("--shard", options.shard,
+                  "i/n: part i, from 0, of n; auto/n: i is the task's number (Slurm, Kubernetes); auto")
+      ->check(not_empty());
+}
+
+void add_course_options(CLI::App& command, BatchOptions& options) {
+  command.add_flag("--resume", options.resume,
+                   "Read pictures that are there and draw damaged ones again (default: look at their size)");
+  command.add_flag("--force", options.force, "Draw pictures that are there already once more");
+  command.add_flag("--keep-going", options.keep_going, "Go on after a job that fails (the default)");
+  command.add_flag("--fail-fast", options.fail_fast, "Stop at the first job that fails");
+  command.add_flag("--deterministic", options.deterministic,
+                   "A picture's bytes do not depend on which others are drawn with it; slower");
+  command
+      .add_option("--grace", options.grace,
+                  "Seconds that a stop leaves for pictures on their way (default 10)")
+      ->transform(real_number(0, kMostGrace));
+  command.add_flag("--plan", options.plan,
+                   "Say what would be done, with time, memory and disk; draw nothing");
+  command.add_flag("--status", options.status, "Say how far the directories named are; draw nothing");
+  command
+      .add_option("--progress", options.progress,
+                  "auto (a bar on a terminal), bar, jsonl (events on standard error) or none")
+      ->check(one_of({"auto", "bar", "jsonl", "none"}));
+  command.add_flag("--json", options.json, "One JSON object on standard output instead of paths");
+}
+
+}  // namespace
+
+ProgressKind BatchOptions::progress_kind() const {
+  if (progress == "bar") return ProgressKind::kBar;
+  if (progress == "jsonl") return ProgressKind::kEvents;
+  return progress == "none" ? ProgressKind::kNone : ProgressKind::kAuto;
+}
+
+void add_batch_options(CLI::App& command, BatchOptions& options) {
+  command
+      .add_option("jobs", options.places,
+                  "Job file, a job a line, or - for standard input; with --status directories")
+      ->required();
+  command.add_option("-o,--output", options.directory, "Directory for the pictures and the journal")
+      ->check(not_empty());
+  add_picture_options(command, options.picture);
+  add_job_options(command, options);
+  add_engine_options(command, options.engine);
+  add_course_options(command, options);
+}
+
+void check_options(const BatchOptions& options) {
+  if (options.status) {
+    if (!options.directory.empty()) refuse("-o", "--status draws nothing", "name the directories alone");
+    return;
+  }
+  if (options.places.size() != 1)
+    refuse(options.places[1], "only one job file at a time", "join them: cat A B | brume batch - -o DIR");
+  if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");
+  if (options.resume && options.force) refuse("--force", "is the contrary of --resume", "leave one out");
+  if (options.keep_going && options.fail_fast)
+    refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");
+}
+
+}  // namespace brume::cli

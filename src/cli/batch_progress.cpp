@@ -1,0 +1,137 @@
+#include "batch_progress.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <span>
+
+#include "brume/base/file.h"
+#include "notes.h"
+#include "progress.h"
+
+namespace brume::cli {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int kWidth = 24;
+constexpr double kSecondsBetweenDraws = 0.1;
+constexpr double kSecondsAMinute = 60;
+
+bool wants_bar(ProgressKind kind) {
+  return kind == ProgressKind::kBar || (kind == ProgressKind::kAuto && ::isatty(STDERR_FILENO) == 1);
+}
+
+}  // namespace
+
+BatchProgress::BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures)
+    : bar_(wants_bar(kind)),
+      events_(kind == ProgressKind::kEvents),
+      print_paths_(print_paths),
+      pictures_(pictures) {
+  if (!events_) return;
+  json event = {{"event", "start"}};
+  if (pictures_) event["pictures"] = *pictures_;
+  tell("", event);
+}
+
+BatchProgress::~BatchProgress() { end(); }
+
+void BatchProgress::on_bad_line(const batch::BadLine& line) {
+  const std::lock_guard guard(mutex_);
+  tell("line " + std::to_string(line.line) + ": " + line.reason,
+       {{"event", "bad_line"}, {"line", line.line}, {"reason", line.reason}});
+}
+
+void BatchProgress::on_skipped(const batch::ReadyJob& job) {
+  const std::lock_guard guard(mutex_);
+  ++skipped_;
+  if (events_) tell("", {{"event", "skipped"}, {"index", job.job.index}, {"line", job.job.line}});
+  draw_bar();
+}
+
+void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) {
+  const std::lock_guard guard(mutex_);
+  ++drawn_;
+  if (events_) {
+    tell("", {{"event", "drawn"},
+              {"index", job.job.index},
+              {"line", job.job.line},
+              {"seed", job.request.seeds.front()},
+              {"path", file.string()},
+              {"seconds", seconds}});
+  }
+  if (print_paths_) {
+    clear_bar();
+    const std::string line = file.string() + "\n";
+    write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
+  }
+  draw_bar();
+}
+
+void BatchProgress::on_failed(const batch::Job& job, const std::string& reason) {
+  const std::lock_guard guard(mutex_);
+  ++failed_;
+  tell("line " + std::to_string(job.line) + " failed: " + reason,
+       {{"event", "failed"}, {"index", job.index}, {"line", job.line}, {"reason", reason}});
+}
+
+void BatchProgress::on_steps(int64_t steps_done) {
+  if (!bar_) return;
+  const std::lock_guard guard(mutex_);
+  steps_ = steps_done;
+  if (std::chrono::duration<double>(Clock::now() - last_shown_).count() >= kSecondsBetweenDraws) draw_bar();
+}
+
+void BatchProgress::end() {
+  const std::lock_guard guard(mutex_);
+  clear_bar();
+}
+
+void BatchProgress::tell(const std::string& line, const json& event) {
+  clear_bar();
+  if (events_) {
+    std::fprintf(stderr, "%s\n", event.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+  } else {
+    say(line);
+  }
+}
+
+void BatchProgress::draw_bar() {
+  if (!bar_) return;
+  last_shown_ = Clock::now();
+  const double seconds = std::chrono::duration<double>(last_shown_ - start_).count();
+  const int64_t over = drawn_ + skipped_ + failed_;
+  std::string text;
+  if (pictures_ && *pictures_ > 0) {
+    const auto filled = static_cast<size_t>(kWidth * std::min(over, *pictures_) / *pictures_);
+    text = "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "] ";
+  }
+  text += std::to_string(over) + (pictures_ ? "/" + std::to_string(*pictures_) : "") + " pictures";
+  if (seconds > 0) {
+    std::array<char, 64> rates{};
+    std::snprintf(rates.data(), rates.size(), "  %.1f a minute  %.1f steps/s",
+                  static_cast<double>(drawn_) * kSecondsAMinute / seconds,
+                  static_cast<double>(steps_) / seconds);
+    text += rates.data();
+  }
+  if (pictures_ && drawn_ > 0)
+    text += "  " +
+            duration_text(seconds * static_cast<double>(*pictures_ - over) / static_cast<double>(drawn_)) +
+            " left";
+  if (failed_ > 0) text += "  " + std::to_string(failed_) + " failed";
+  std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void BatchProgress::clear_bar() {
+  if (!shown_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+}  // namespace brume::cli

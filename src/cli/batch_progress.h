@@ -1,0 +1,55 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "batch_options.h"
+#include "brume/batch/batch_run.h"
+
+namespace brume::cli {
+
+/// Tells what becomes of the jobs: the path of each picture on standard output, the rest on standard error,
+/// as lines and a bar for people or as JSON events for programs.
+class BatchProgress : public batch::BatchListener {
+ public:
+  /// `pictures`: of the whole job file, where it is known.
+  BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures);
+  ~BatchProgress() override;
+  BatchProgress(const BatchProgress&) = delete;
+  BatchProgress& operator=(const BatchProgress&) = delete;
+
+  void on_bad_line(const batch::BadLine& line) override;
+  void on_skipped(const batch::ReadyJob& job) override;
+  void on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) override;
+  void on_failed(const batch::Job& job, const std::string& reason) override;
+  void on_steps(int64_t steps_done) override;
+
+  /// Takes the bar off the screen for good.
+  void end();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  /// A line for people and an event for programs.
+  void tell(const std::string& line, const nlohmann::json& event);
+  void draw_bar();
+  void clear_bar();
+
+  bool bar_;
+  bool events_;
+  bool print_paths_;
+  std::optional<int64_t> pictures_;
+  std::mutex mutex_;
+  int64_t drawn_ = 0;
+  int64_t skipped_ = 0;
+  int64_t failed_ = 0;
+  int64_t steps_ = 0;
+  bool shown_ = false;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_shown_;
+};
+
+}  // namespace brume::cli
