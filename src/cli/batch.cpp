@@ -199,6 +199,8 @@ class Batch {
     if (tally.failed > 0)
       line += ", " + std::to_string(tally.failed) + " failed (" + failures_file().string() + ")";
     if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
+    if (run_.stopped() && stop_signal() != 0)
+      line = "stopped by signal " + std::to_string(stop_signal()) + "; " + line;
     say(line);
     if (!options_.engine.verbose) return;
     std::fprintf(stderr,

@@ -1,0 +1,344 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "brume/image/png.h"
+#include "cli_fixture.h"
+
+// brume batch from outside: what it reads, what it leaves, how it goes on.
+namespace brume::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Pictures = std::map<std::string, std::string>;  // name -> bytes
+
+constexpr int kSignalled = 128;
+
+class BatchCommand : public CommandLine {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    fs::create_directory(directory_ / "out");
+  }
+
+  void write_jobs(const std::string& text) const { std::ofstream(directory_ / "jobs.txt") << text; }
+  /// `count` jobs of all grammars, with different words, steps, seeds, sizes and samplers.
+  void write_mixed_jobs(int count) const {
+    std::ostringstream text;
+    for (int i = 0; i < count; ++i) {
+      if (i % 4 == 0) text << "a fox number " << i << "\n";
+      if (i % 4 == 1) text << "--prompt \"owl " << i << "\" --steps " << 1 + i % 3 << "\n";
+      if (i % 4 == 2) text << "a house " << i << " --d " << i << " --l 3 --n rain\n";
+      if (i % 4 == 3)
+        text << R"({"prompt": "boat )" << i << R"(", "sampler": "ddpm", "width": 48})"
+             << "\n";
+    }
+    write_jobs(text.str());
+  }
+
+  static Words words(const Words& more, const std::string& to = "out") {
+    Words all{"batch", "jobs.txt", "-o", to,        "-m", model("sd1").string(), "-W",
+              "64",    "-H",       "64", "--steps", "2",  "--cfg-scale",         "2"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  Outcome batch(const Words& more = {}, const std::string& to = "out") const {
+    return brume(words(more, to));
+  }
+
+  Pictures pictures(const std::string& of = "out") const {
+    Pictures found;
+    for (const auto& entry : fs::directory_iterator(directory_ / of)) {
+      const std::string name = entry.path().filename();
+      if (name.ends_with(".png")) found[name] = bytes_of(of + "/" + name);
+      EXPECT_FALSE(name.starts_with(".") && name.find("tmp") != std::string::npos) << name << " is left over";
+    }
+    return found;
+  }
+  /// The pictures by what they are, whatever their names.
+  Pictures pictures_by_key(const std::string& of = "out") const {
+    Pictures by_key;
+    for (const auto& [name, bytes] : pictures(of)) {
+      for (const PngText& text : read_png_texts(std::as_bytes(std::span(bytes)), name)) {
+        if (text.keyword != "brume") continue;
+        const std::string key = nlohmann::json::parse(text.text).at("key");
+        EXPECT_TRUE(by_key.emplace(key, bytes).second) << name << " is there twice";
+      }
+    }
+    return by_key;
+  }
+  nlohmann::json summary(const Words& more = {}) const {
+    Words all = more;
+    all.emplace_back("--json");
+    const Outcome outcome = batch(all);
+    EXPECT_EQ(outcome.signal, 0);
+    return nlohmann::json::parse(outcome.out);
+  }
+};
+
+size_t lines_in(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+TEST_F(BatchCommand, DrawsEveryJobOnceAndTellsItsPath) {
+  write_mixed_jobs(8);
+  const Outcome outcome = batch();
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(lines_in(outcome.out), 8U);
+  EXPECT_EQ(pictures().size(), 8U);
+  EXPECT_EQ(pictures_by_key().size(), 8U);
+  for (const auto& [name, bytes] : pictures())
+    EXPECT_NE(outcome.out.find("out/" + name + "\n"), std::string::npos) << name;
+  const nlohmann::json recipe = recipe_of("out/00003_2.png");
+  EXPECT_EQ(recipe["prompt"], "a house 2");
+  EXPECT_EQ(recipe["negative_prompt"], "rain");
+  EXPECT_EQ(recipe["cfg_scale"], 3);
+  EXPECT_EQ(recipe["seed"], 2);
+}
+
+TEST_F(BatchCommand, GoesOnWhereARunStopped) {
+  write_mixed_jobs(12);
+  EXPECT_EQ(summary()["drawn"], 12);
+  const Pictures all = pictures();
+  nlohmann::json again = summary();
+  EXPECT_EQ(again["drawn"], 0);
+  EXPECT_EQ(again["skipped"], 12);
+
+  fs::remove(directory_ / "out" / all.begin()->first);
+  EXPECT_EQ(summary()["drawn"], 1);
+
+  // A damaged picture of the right size is found by --resume.
+  const std::string damaged = all.rbegin()->first;
+  {
+    std::fstream file(directory_ / "out" / damaged, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(1000);
+    file.put('x');
+  }
+  EXPECT_EQ(summary()["drawn"], 0);
+  EXPECT_EQ(summary({"--resume"})["drawn"], 1);
+
+  std::string jobs = bytes_of("jobs.txt");
+  jobs.replace(jobs.find("fox number 4"), 12, "fox number X");
+  write_jobs("a new line in front\n" + jobs);
+  again = summary();
+  EXPECT_EQ(again["drawn"], 2);
+  EXPECT_EQ(again["skipped"], 11);
+  EXPECT_EQ(pictures_by_key().size(), 14U);
+}
+
+TEST_F(BatchCommand, TheSameLineTwiceIsTwoPicturesAndTheSameSeedTwiceIsOne) {
+  write_jobs("a fox\na fox\na fox --d 3\na fox --d 3\n");
+  const nlohmann::json first = summary();
+  EXPECT_EQ(first["drawn"], 3);
+  EXPECT_EQ(first["skipped"], 1);
+}
+
+TEST_F(BatchCommand, BadLinesAndFailuresAreListedAndTheRestGoesOn) {
+  write_jobs("a fox\na fox --zz 3\na cat --w 60\n{\"prompt\": 3}\na dog --d 4\n");
+  const Outcome outcome = batch();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(pictures().size(), 2U);
+  for (const char* part : {"line 2", "line 3 failed", "--width 60", "line 4"})
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
+  // The list of failures is a job file: mended on the command line of an editor, it is drawn.
+  const std::string failed = bytes_of("out/failed.jsonl");
+  EXPECT_EQ(lines_in(failed), 1U);
+  EXPECT_EQ(nlohmann::json::parse(failed)["prompt"], "a cat");
+  std::ofstream(directory_ / "jobs.txt") << nlohmann::json::parse(failed).patch(
+      nlohmann::json::parse(R"([{"op": "replace", "path": "/width", "value": 64}])"));
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_EQ(pictures().size(), 3U);
+  EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+}
+
+TEST_F(BatchCommand, FailFastStopsAtTheFirst) {
+  write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
+  EXPECT_EQ(batch({"--fail-fast"}).code, 1);
+  EXPECT_LT(pictures().size(), 3U);
+}
+
+TEST_F(BatchCommand, WrongUseIsOneLine) {
+  write_jobs("a fox\n");
+  expect_error(brume({"batch", "jobs.txt"}), 2, {"-o"});
+  expect_error(batch({}, "nowhere"), 5, {"nowhere"});
+  expect_error(batch({"--resume", "--force"}), 2, {"--force"});
+  expect_error(batch({"--shard", "3/3"}), 2, {"3/3"});
+  expect_error(batch({"--name", "{nothing}"}), 2, {"{nothing}"});
+  expect_error(batch({"--batch-size", "0"}), 2, {"--batch-size"});
+  expect_error(batch({"-m", "nothing"}), 2, {"-m"});
+  fs::remove(directory_ / "jobs.txt");
+  expect_error(batch(), 4, {"jobs.txt"});
+  write_jobs("--zz\n");
+  EXPECT_EQ(batch().code, 4);
+  EXPECT_EQ(pictures().size(), 0U);
+}
+
+TEST_F(BatchCommand, ADirectoryThatCannotBeWrittenToIsToldAtOnce) {
+  write_jobs("a fox\n");
+  fs::permissions(directory_ / "out", fs::perms::owner_read | fs::perms::owner_exec);
+  const auto start = std::chrono::steady_clock::now();
+  expect_error(run({.arguments = words({}), .directory = directory_, .obeys_modes = true}), 5, {"out"});
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 5);
+}
+
+TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
+  write_mixed_jobs(14);
+  EXPECT_EQ(batch({"--deterministic"}).code, 0);
+  const Pictures whole = pictures_by_key();
+  ASSERT_EQ(whole.size(), 14U);
+  for (const int count : {2, 7}) {
+    const std::string to = "shards" + std::to_string(count);
+    fs::create_directory(directory_ / to);
+    size_t drawn = 0;
+    for (int i = 0; i < count; ++i) {
+      const Outcome outcome =
+          batch({"--deterministic", "--shard", std::to_string(i) + "/" + std::to_string(count)}, to);
+      EXPECT_EQ(outcome.code, 0) << outcome.err;
+      drawn += lines_in(outcome.out);
+    }
+    EXPECT_EQ(drawn, 14U);
+    EXPECT_EQ(pictures_by_key(to), whole);
+    const Outcome status = brume({"batch", "--status", to});
+    EXPECT_EQ(status.out, "14 done, 0 failed\n");
+  }
+}
+
+TEST_F(BatchCommand, ASecondRunOnTheSameJobsIsKeptAway) {
+  write_jobs("a fox --s 1000\n");
+  Program first({.arguments = words({"--grace", "0", "-W", "64"}), .directory = directory_});
+  for (int i = 0; i < 500 && !fs::exists(directory_ / "out/brume-journal.jsonl"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  expect_error(batch(), 8, {"process"});
+  first.send(SIGTERM);
+  first.finish(60);
+}
+
+TEST_F(BatchCommand, APictureIsTheSameWithAnyNeighbours) {
+  write_mixed_jobs(12);
+  fs::create_directory(directory_ / "alone");
+  EXPECT_EQ(batch({"--deterministic"}).code, 0);
+  EXPECT_EQ(batch({"--deterministic", "--batch-size", "5"}, "alone").code, 0);
+  EXPECT_EQ(pictures(), pictures("alone"));
+  // And what generate draws.
+  EXPECT_EQ(generate({"-p", "a house 2", "-n", "rain", "-s", "2", "--cfg-scale", "3", "-o", "x.png"}).code,
+            0);
+  const auto pixels = [&](const std::string& name) {
+    const std::string bytes = bytes_of(name);
+    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
+  };
+  EXPECT_EQ(pixels("x.png"), pixels("out/00003_2.png"));
+}
+
+TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  Words all = words({});
+  all[1] = "pipe";
+  Program program({.arguments = all, .directory = directory_});
+  const int pipe = ::open((directory_ / "pipe").c_str(), O_WRONLY);
+  ASSERT_GE(pipe, 0);
+  ASSERT_EQ(::write(pipe, "a fox\n", 6), 6);
+  EXPECT_TRUE(program.wait_for(".png\n", 60));
+  ASSERT_EQ(::write(pipe, "an owl\n", 7), 7);
+  EXPECT_TRUE(program.wait_for("00002", 60));
+  // Waiting for more, it stops at once.
+  program.send(SIGTERM);
+  EXPECT_EQ(program.finish(10).code, kSignalled + SIGTERM);
+  ::close(pipe);
+  EXPECT_EQ(pictures().size(), 2U);
+}
+
+TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
+  write_mixed_jobs(40);
+  std::minstd_rand random(5);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGTERM, SIGTERM}) {
+    Program program({.arguments = words({"--deterministic", "--grace", "0"}), .directory = directory_});
+    program.wait_for(".png\n", 60);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
+    program.send(signal);
+    const Outcome outcome = program.finish(60);
+    if (outcome.code != 0) {
+      EXPECT_EQ(outcome.code, kSignalled + signal) << outcome.err;
+    }
+    const Outcome status = brume({"batch", "--status", "--json", "out"});
+    const nlohmann::json told = nlohmann::json::parse(status.out);
+    EXPECT_EQ(told["done"], pictures().size());
+    EXPECT_TRUE(told["remarks"].empty()) << told;
+  }
+  EXPECT_EQ(batch({"--deterministic"}).code, 0);
+  EXPECT_EQ(pictures_by_key().size(), 40U);
+}
+
+/// At random instants; after each the run goes on. Nothing is lost, nothing is drawn twice, and in the end
+/// every byte is that of a run nobody disturbed.
+TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
+  const char* const wanted = std::getenv("BRUME_KILLS");
+  const int kills = wanted != nullptr ? std::atoi(wanted) : 50;
+  write_mixed_jobs(2 * kills);
+  fs::create_directory(directory_ / "whole");
+  ASSERT_EQ(batch({"--deterministic"}, "whole").code, 0);
+  const Pictures whole = pictures("whole");
+  ASSERT_EQ(whole.size(), static_cast<size_t>(2 * kills));
+  std::minstd_rand random(7);
+  int killed = 0;
+  std::string printed;
+  for (int i = 0; i < kills; ++i) {
+    Program program({.arguments = words({"--deterministic"}), .directory = directory_});
+    // Half of them while it draws, half of them at its start.
+    if (i % 2 == 0) program.wait_for(".png\n", 60);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % (i % 2 == 0 ? 30 : 300)));
+    program.send(SIGKILL);
+    const Outcome outcome = program.finish(60);
+    killed += outcome.signal == SIGKILL ? 1 : 0;
+    printed += outcome.out;
+  }
+  const Outcome last = batch({"--deterministic", "--resume"});
+  EXPECT_EQ(last.code, 0) << last.err;
+  printed += last.out;
+  EXPECT_EQ(pictures(), whole);
+  std::map<std::string, int> times;
+  std::istringstream paths(printed);
+  for (std::string path; std::getline(paths, path);) ++times[path];
+  for (const auto& [path, count] : times) EXPECT_EQ(count, 1) << path;
+  EXPECT_GE(killed, kills / 2);
+  std::printf("%d kills, %zu pictures, 0 lost, 0 repeated\n", killed, whole.size());
+}
+
+TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
+  write_mixed_jobs(8);
+  const Outcome outcome = batch({"--plan", "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json plan = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(plan["pictures"], 8);
+  EXPECT_GT(plan["memory_bytes"], 1e5);
+  EXPECT_GT(plan["disk_bytes"], 8.0 * 3 * 48 * 64);
+  EXPECT_EQ(pictures().size(), 0U);
+  std::ofstream many(directory_ / "jobs.txt");
+  for (int i = 0; i < 2000; ++i)
+    many << "{\"prompt\": \"x\", \"seed\": " << i << ", \"width\": 4096, \"height\": 4096}\n";
+  many.close();
+  const Outcome refused = batch({"--plan", "--vae-tiling", "--batch-size", "1"});
+  EXPECT_TRUE(refused.code == 5 || refused.code == 6) << refused.code << refused.err;
+}
+
+TEST_F(BatchCommand, EventsAreJsonLines) {
+  write_jobs("a fox\na cat --w 60\n--zz\n");
+  const Outcome outcome = batch({"--progress", "jsonl"});
+  std::map<std::string, int> events;
+  std::istringstream lines(outcome.err);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("{")) ++events[nlohmann::json::parse(line).at("event")];
+  }
+  EXPECT_EQ(events, (std::map<std::string, int>{{"start", 1}, {"drawn", 1}, {"failed", 1}, {"bad_line", 1}}));
+}
+
+}  // namespace
+}  // namespace brume::testing
