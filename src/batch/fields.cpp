@@ -4,7 +4,6 @@
 #include <limits>
 #include <vector>
 
-#include "brume/base/error.h"
 #include "message.h"
 #include "refused_names.h"
 
