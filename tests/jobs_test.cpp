@@ -148,17 +148,16 @@ TEST(KohyaTails, EveryOption) {
 }
 
 TEST(KohyaTails, SeveralSeedsAreSeveralPictures) {
-  EXPECT_EQ(shown("a --d 3,1,2"), (Lines{R"({"prompt":"a","seed":3})", R"({"prompt":"a","seed":1})",
-                                         R"({"prompt":"a","seed":2})"}));
+  EXPECT_EQ(shown("a --d 3, 1,2"), (Lines{R"({"prompt":"a","seed":3})", R"({"prompt":"a","seed":1})",
+                                          R"({"prompt":"a","seed":2})"}));
   expect_reason("a --l 7,5", "cfg_scale: \"7,5\" is not a number from 0 to 1000");
   expect_in_reason("a --d 1,,2", "seed: \"\" is not a whole number");
 }
 
 TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
-  expect_reason(
-      "a --zz 3",
-      "--zz: unknown, the nearest is id; known are id, prompt, negative_prompt (n), width (w), height "
-      "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, eta, seed (d), clip_skip, vae_tiling");
+  expect_reason("a --zz 3",
+                "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
+                "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, eta, seed (d), clip_skip, vae_tiling");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
   expect_in_reason("a --wow", "--wow: unknown");
@@ -288,7 +287,7 @@ TEST(JsonLines, TypesAndRanges) {
 TEST(JsonLines, KeysAndSyntax) {
   expect_in_reason(R"({"guidence_scale":7})",
                    "guidence_scale: unknown, the nearest is guidance_scale; known are id");
-  expect_in_reason(R"({"":7})", "unknown, the nearest is");
+  expect_in_reason(R"({"":7})", "unknown; known are id");
   expect_in_reason(R"({"model":"x"})", "model: brume cannot do this for one picture; one model draws all");
   expect_in_reason("{\"" + std::string(100000, 'x') + "\":7}", "...: unknown");
   expect_reason(R"({"steps":7,"steps":7})", "steps: given more than once; give it once");
@@ -383,15 +382,17 @@ TEST(Files, BytesThatAreNoText) {
     EXPECT_TRUE(std::holds_alternative<BadLine>(item));
 }
 
+std::string many(size_t count) { return std::string(count, 'x'); }
+
 TEST(Files, LongLines) {
   const std::string remark = "{\"_\":\"" + std::string(1'048'576 - 8, 'x') + "\"}";
   const std::string too_long = "1: has more than 1048576 bytes; split it into several lines";
   EXPECT_EQ(shown(remark + "\na"), (Lines{"{}", R"({"prompt":"a"})"}));
   EXPECT_EQ(shown(remark), Lines{"{}"});
   EXPECT_EQ(shown(remark + " \na"), (Lines{too_long, R"({"prompt":"a"})"}));
-  EXPECT_EQ(shown(std::string(9'000'000, 'x') + "\na"), (Lines{too_long, R"({"prompt":"a"})"}));
-  EXPECT_EQ(shown(std::string(9'000'000, 'x')), Lines{too_long});
-  EXPECT_EQ(shown(std::string(1'048'577, 'x')), Lines{too_long});
+  EXPECT_EQ(shown(many(9'000'000) + "\na"), (Lines{too_long, R"({"prompt":"a"})"}));
+  EXPECT_EQ(shown(many(9'000'000)), Lines{too_long});
+  EXPECT_EQ(shown(many(1'048'577)), Lines{too_long});
 }
 
 TEST(Files, LinesAcrossBlocksAreTheSame) {
@@ -522,17 +523,18 @@ std::string many_lines(int64_t first, int64_t count) {
 }
 
 TEST(Streams, AMillionLinesIn32MiB) {
+  constexpr int64_t kLines = kSanitized ? 50'000 : 1'000'000;
   Pipe pipe;
   const int64_t before = peak_memory();
   std::thread writer([&] {
-    for (int64_t i = 0; i < 1'000'000; i += 1000) write_text(pipe.input(), many_lines(i, 1000));
+    for (int64_t i = 0; i < kLines; i += 1000) write_text(pipe.input(), many_lines(i, 1000));
     pipe.close_input();
   });
   JobsReader reader(pipe.output(), "jobs");
   int64_t jobs = 0;
   while (auto item = reader.next()) jobs += std::holds_alternative<Job>(*item) ? 1 : 0;
   writer.join();
-  EXPECT_EQ(jobs, 1'000'000);
+  EXPECT_EQ(jobs, kLines);
   const int64_t growth = peak_memory() - before;
   RecordProperty("growth_kib", std::to_string(growth));
   EXPECT_LT(growth, kMostGrowth);
@@ -555,10 +557,11 @@ TEST(Streams, HostileLinesIn32MiB) {
   text += repeated("--seed 1", ",1", "");
   text += repeated("a", " --n", "");
   text += repeated("a --d 1", ",1", "");
+  text += repeated("{\"seed\":[1", ",1", "]}");
   text += repeated("a", " -- b", "");
   text += repeated("a", "b", "b") + repeated("a", "b", "bbbbbbbb");
   const int64_t before = peak_memory();
-  EXPECT_EQ(shown(text).size(), 13U);
+  EXPECT_EQ(shown(text).size(), 14U);
   const int64_t growth = peak_memory() - before;
   RecordProperty("growth_kib", std::to_string(growth));
   EXPECT_LT(growth, kMostGrowth);

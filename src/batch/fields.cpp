@@ -4,7 +4,6 @@
 #include <limits>
 #include <vector>
 
-#include "brume/base/error.h"
 #include "message.h"
 #include "refused_names.h"
 
@@ -78,16 +77,18 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+/// The known name that `name` most likely is; empty if it has nothing in common with any.
 std::string_view nearest_to(std::string_view name) {
   constexpr size_t kMostCompared = 40;
   name = name.substr(0, kMostCompared);
-  std::string_view nearest = kId;
-  size_t least = edit_distance(name, kId);
+  std::string_view nearest;
+  size_t least = name.size();
   auto compare = [&](std::string_view known) {
     if (known.empty() || edit_distance(name, known) >= least) return;
     least = edit_distance(name, known);
     nearest = known;
   };
+  compare(kId);
   for (const Field& field : kFields) {
     compare(field.name);
     for (const std::string_view alias : field.aliases) compare(alias);
@@ -124,7 +125,9 @@ const Field& field_named(std::string_view name, const std::string& shown) {
   if (found != kFields.end()) return *found;
   if (const auto remedy = why_refused(name))
     refuse(shown, "brume cannot do this for one picture", std::string(*remedy));
-  refuse(shown, "unknown, the nearest is " + std::string(nearest_to(name)), "known are " + known_names());
+  const std::string nearest(nearest_to(name));
+  refuse(shown, nearest.empty() ? "unknown" : "unknown, the nearest is " + nearest,
+         "known are " + known_names());
 }
 
 }  // namespace brume::batch

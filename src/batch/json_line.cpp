@@ -83,15 +83,13 @@ class RequestBuilder final : public json::json_sax_t {
     return key_ == Key::kId ? "a text or a whole number" : expectation(*field_);
   }
   bool take_value(Setting value) {
-    if (key_ == Key::kId) take_id(std::move(value));
-    if (key_ != Key::kField) return true;
-    value = checked(*field_, std::move(value));
-    if (!in_list_) {
-      request_.add(*field_, {std::move(value)});
-      return true;
+    if (key_ == Key::kId) {
+      take_id(std::move(value));
+    } else if (key_ == Key::kField && !in_list_) {
+      request_.add(*field_, {checked(*field_, std::move(value))});
+    } else if (key_ == Key::kField && list_.size() <= kMostValues) {
+      list_.push_back(checked(*field_, std::move(value)));
     }
-    // One more than may be is enough for the request to refuse the list.
-    if (list_.size() <= kMostValues) list_.push_back(std::move(value));
     return true;
   }
   void take_id(Setting value) {

@@ -1,5 +1,6 @@
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "line_kinds.h"
 #include "message.h"
@@ -26,22 +27,21 @@ void append(std::optional<std::string>& value, const std::string& word) {
 }  // namespace
 
 Request read_option_line(std::string_view line) {
-  const std::vector<Word> words = split_words(line);
+  Words words(line);
   Request request;
-  for (size_t i = 0; i < words.size();) {
-    const std::string& word = words[i++].text;
-    const size_t equals = word.find('=');
-    const std::string_view option = std::string_view(word).substr(0, equals);
+  for (std::optional<Word> word = words.next(); word;) {
+    const std::string option = std::move(word->text);
+    const size_t equals = option.find('=');
     const std::string_view name = option_name(option);
     if (name.empty()) {
-      refuse(shortened(option), "is not an option",
+      refuse(shortened(std::string_view(option).substr(0, equals)), "is not an option",
              "a line that begins with -- has options only, such as --prompt \"...\"; put a text that begins "
              "so into {\"prompt\": \"...\"}");
     }
     std::optional<std::string> value;
-    if (equals != std::string::npos) value = word.substr(equals + 1);
+    if (equals != std::string::npos) value = option.substr(equals + 1);
     // As A1111 does it, a text without quotes goes on up to the next option.
-    while (i < words.size() && !is_option(words[i])) append(value, words[i++].text);
+    for (word = words.next(); word && !is_option(*word); word = words.next()) append(value, word->text);
     add_option(request, name, value);
   }
   return request;

@@ -8,7 +8,6 @@
 
 namespace brume::batch {
 
-inline constexpr size_t kMostValues = 100'000;       // of one list
 inline constexpr int64_t kMostPictures = 1'000'000;  // of one line
 
 /// What one line asks for: every combination of its values. The pictures are made one at a time, because a

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "line_kinds.h"
 #include "message.h"
 
 namespace brume::batch {
@@ -94,13 +95,13 @@ Setting checked(const Field& field, Setting value) {
 
 std::vector<Setting> settings_from_text(const Field& field, std::string_view text) {
   std::vector<Setting> values;
-  size_t comma = field.lists_in_text ? text.find(',') : std::string_view::npos;
-  while (comma != std::string_view::npos) {
-    values.push_back(setting_from_text(field, text.substr(0, comma)));
-    text.remove_prefix(comma + 1);
-    comma = text.find(',');
-  }
-  values.push_back(setting_from_text(field, text));
+  size_t comma = 0;
+  do {
+    comma = field.lists_in_text ? text.find(',') : std::string_view::npos;
+    const std::string_view one = text.substr(0, comma);
+    values.push_back(setting_from_text(field, field.lists_in_text ? trimmed(one) : one));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  } while (comma != std::string_view::npos && values.size() <= kMostValues);
   return values;
 }
 
