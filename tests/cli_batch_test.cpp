@@ -213,8 +213,8 @@ TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
 }
 
 TEST_F(BatchCommand, ASecondRunOnTheSameJobsIsKeptAway) {
-  write_jobs("a fox --s 1000\n");
-  Program first({.arguments = words({"--grace", "0", "-W", "64"}), .directory = directory_});
+  write_jobs("a fox --s 900 --w 512 --h 512\n");
+  Program first({.arguments = words({"--grace", "0"}), .directory = directory_});
   for (int i = 0; i < 500 && !fs::exists(directory_ / "out/brume-journal.jsonl"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   expect_error(batch(), 8, {"process"});

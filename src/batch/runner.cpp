@@ -80,7 +80,8 @@ class Runner::Run {
     made_.close();
     writer.join();
     if (failure_) std::rethrow_exception(failure_);
-    return !stop_at_;
+    // A stop may also have ended the source, while there was nothing to draw.
+    return !stop_at_ && !runner_.stop_requested_();
   }
 
  private:
