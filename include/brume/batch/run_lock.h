@@ -1,0 +1,34 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace brume::batch {
+
+/// Keeps a second run away: a file that is locked while the object lives, and gone afterwards. The lock ends
+/// with the process, however it ends.
+class RunLock {
+ public:
+  /// `what` is locked, for the message. Throws kLocked with who holds it, kOutputFailed if the file cannot be
+  /// made.
+  RunLock(std::filesystem::path file, const std::string& what);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+  /// False where the file system knows no locks: nobody is kept away.
+  bool holds() const { return holds_; }
+
+  /// Who holds it now ("process 12 on host"), or nothing.
+  static std::optional<std::string> holder(const std::filesystem::path& file);
+
+ private:
+  bool take();
+  void sign() const;
+
+  std::filesystem::path file_;
+  int fd_ = -1;
+  bool holds_ = true;
+};
+
+}  // namespace brume::batch

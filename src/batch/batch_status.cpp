@@ -1,0 +1,80 @@
+#include "brume/batch/batch_status.h"
+
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "brume/batch/journal.h"
+#include "journal_scan.h"
+
+namespace brume::batch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// For each key 1 if it is done, 0 if it failed. The last record of a journal counts, and among journals one
+/// that is done.
+class Tally {
+ public:
+  void read(const fs::path& path, BatchStatus& status) {
+    KeyTable here;
+    int64_t damaged = 0;
+    scan_journal(InputFile(path, ExitCode::kInputInvalid),
+                 [&](uint64_t /*offset*/, const std::optional<RecordHead>& head) {
+                   if (head) here.set(head->key, head->status == Status::kDone ? 1 : 0);
+                   damaged += head ? 0 : 1;
+                 });
+    if (damaged != 0)
+      status.remarks.push_back(path.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
+    here.each([&](const JobKey& key, uint64_t done) {
+      if (done != 0 || !all_.find(key)) all_.set(key, done);
+    });
+  }
+
+  void count(BatchStatus& status) const {
+    all_.each([&](const JobKey&, uint64_t done) { ++(done != 0 ? status.done : status.failed); });
+  }
+
+  /// Takes what a journal says of keys that failed, each once.
+  void collect_failures(const fs::path& path, size_t most, BatchStatus& status) {
+    const InputFile file(path, ExitCode::kInputInvalid);
+    scan_journal(file, [&](uint64_t offset, const std::optional<RecordHead>& head) {
+      if (!head || status.failures.size() >= most || all_.find(head->key) != 0) return;
+      if (auto record = read_record_at(file, offset)) {
+        status.failures.push_back(std::move(*record));
+        all_.set(head->key, kTaken);
+      }
+    });
+  }
+
+ private:
+  static constexpr uint64_t kTaken = 2;
+
+  KeyTable all_;
+};
+
+}  // namespace
+
+BatchStatus read_journals(std::span<const fs::path> directories, size_t most_failures) {
+  BatchStatus status;
+  Tally tally;
+  std::vector<fs::path> paths;
+  for (const fs::path& directory : directories) {
+    const std::vector<Shard> shards = journals_in(directory);
+    if (shards.empty()) {
+      throw Error(ExitCode::kInputInvalid, directory.string(), "has no journal of a batch",
+                  "name the directory that was given with -o");
+    }
+    for (const Shard& shard : shards) {
+      paths.push_back(journal_path(directory, shard));
+      if (const auto who = RunLock::holder(lock_path(directory, shard)))
+        status.running.push_back(paths.back().string() + ": " + *who);
+    }
+  }
+  status.journals = static_cast<int64_t>(paths.size());
+  for (const fs::path& path : paths) tally.read(path, status);
+  tally.count(status);
+  for (const fs::path& path : paths) tally.collect_failures(path, most_failures, status);
+  return status;
+}
+
+}  // namespace brume::batch

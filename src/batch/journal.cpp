@@ -1,0 +1,207 @@
+#include "brume/batch/journal.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "brume/base/digest.h"
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "journal_scan.h"
+
+namespace brume::batch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kStart = "brume-journal";
+constexpr std::string_view kEnd = ".jsonl";
+
+// A place in the index: bit 63 for done, 15 bits for the file, 48 for the offset of the line.
+constexpr uint64_t kDoneBit = uint64_t{1} << 63;
+constexpr int kFileShift = 48;
+constexpr uint64_t kOffsetMask = (uint64_t{1} << kFileShift) - 1;
+constexpr uint64_t kFileMask = (uint64_t{1} << 15) - 1;
+
+[[noreturn]] void output_error(const fs::path& path, int error_number) {
+  throw Error(ExitCode::kOutputFailed, path.string(),
+              "cannot write: " + std::generic_category().message(error_number),
+              error_number == ENOSPC || error_number == EDQUOT ? "free some space or choose another disk"
+                                                               : "choose a place you may write to");
+}
+
+/// Of a journal that is not open.
+std::optional<JournalRecord> read_record_in(const fs::path& path, uint64_t offset) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return std::nullopt;
+  std::optional<JournalRecord> record = read_record_at(fd, offset);
+  ::close(fd);
+  return record;
+}
+
+}  // namespace
+
+fs::path journal_path(const fs::path& directory, const Shard& shard) {
+  return directory / (std::string(kStart) + (shard.is_whole() ? "" : "." + shard.name()) + std::string(kEnd));
+}
+
+fs::path lock_path(const fs::path& directory, const Shard& shard) {
+  return journal_path(directory, shard).string() + ".lock";
+}
+
+std::vector<Shard> journals_in(const fs::path& directory) {
+  std::vector<Shard> shards;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(directory, failed)) {
+    const std::string file = entry.path().filename().string();
+    if (!file.starts_with(kStart) || !file.ends_with(kEnd) || file.size() < kStart.size() + kEnd.size())
+      continue;
+    const std::string middle = file.substr(kStart.size(), file.size() - kStart.size() - kEnd.size());
+    const auto shard = middle.empty() ? Shard{} : shard_from_name(std::string_view(middle).substr(1));
+    if (shard && journal_path(directory, *shard).filename() == file) shards.push_back(*shard);
+  }
+  std::sort(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) {
+    return std::pair(a.count, a.index) < std::pair(b.count, b.index);
+  });
+  return shards;
+}
+
+Journal::Journal(fs::path directory, Shard shard)
+    : directory_(std::move(directory)), shard_(shard), path_(journal_path(directory_, shard)) {
+  std::error_code failed;
+  if (!fs::is_directory(directory_, failed)) {
+    throw Error(ExitCode::kOutputFailed, directory_.string(), "no such directory",
+                "make it first: mkdir -p " + directory_.string());
+  }
+  lock_.emplace(lock_path(directory_, shard_), path_.string());
+  if (!lock_->holds())
+    remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");
+  refuse_overlapping_runs();
+  open_own();
+  try {
+    read_own();
+    if (end_ == 0) sync_directory(directory_);  // it may be new
+    for (const Shard& other : journals_in(directory_)) {
+      if (other != shard_ && other.overlaps(shard_)) read_other(journal_path(directory_, other));
+    }
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+Journal::~Journal() { ::close(fd_); }
+
+/// Of two runs that look at each other's lock while they hold their own, at least one gives way.
+void Journal::refuse_overlapping_runs() const {
+  for (const Shard& other : journals_in(directory_)) {
+    if (other == shard_ || !other.overlaps(shard_)) continue;
+    if (const auto who = RunLock::holder(lock_path(directory_, other))) {
+      throw Error(ExitCode::kLocked, directory_.string(),
+                  "some of these jobs are being worked on by " + *who + " (shard " + other.name() + ")",
+                  "wait for its end, or divide the jobs as it does");
+    }
+  }
+}
+
+void Journal::open_own() {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (fd_ < 0) output_error(path_, errno);
+}
+
+void Journal::read_own() {
+  const InputFile file(path_, ExitCode::kOutputFailed);
+  int64_t damaged = 0;
+  end_ = scan_journal(file, [&](uint64_t offset, const std::optional<RecordHead>& head) {
+    if (head) index(0, offset, *head);
+    damaged += head ? 0 : 1;
+  });
+  if (damaged != 0)
+    remarks_.push_back(path_.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
+  torn_ = end_ != file.size();
+  if (torn_) {
+    remarks_.push_back(path_.string() + ": cut off a last line that was not written to its end");
+    cut_to_end();
+  }
+}
+
+void Journal::read_other(const fs::path& path) {
+  if (others_.size() >= kFileMask) {
+    throw Error(ExitCode::kOutputFailed, directory_.string(), "has too many journals",
+                "choose another directory");
+  }
+  others_.push_back(path);
+  const InputFile file(path, ExitCode::kOutputFailed);
+  scan_journal(file, [&](uint64_t offset, const std::optional<RecordHead>& head) {
+    if (head && shard_.owns(head->key)) index(others_.size(), offset, *head);
+  });
+}
+
+void Journal::index(uint64_t file, uint64_t offset, const RecordHead& head) {
+  const uint64_t place =
+      (head.status == Status::kDone ? kDoneBit : 0) | file << kFileShift | (offset & kOffsetMask);
+  // Lines of two journals have no order; there, what is done stays done, and our own record stays.
+  const std::optional<uint64_t> known = places_.find(head.key);
+  const bool of_another = known && (*known >> kFileShift & kFileMask) != file;
+  if (of_another && file != 0 && ((*known & kDoneBit) != 0 || head.status == Status::kFailed)) return;
+  places_.set(head.key, place);
+}
+
+void Journal::cut_to_end() {
+  if (::ftruncate(fd_, static_cast<off_t>(end_)) != 0) output_error(path_, errno);
+  torn_ = false;
+}
+
+void Journal::append(const JournalRecord& record) {
+  if (torn_) cut_to_end();
+  const std::string line = journal_line(record);
+  torn_ = true;
+  try {
+    write_all(fd_, std::as_bytes(std::span(line)), path_.string());
+    if (::fdatasync(fd_) != 0) output_error(path_, errno);
+  } catch (const Error&) {
+    if (::ftruncate(fd_, static_cast<off_t>(end_)) == 0) torn_ = false;
+    throw;
+  }
+  torn_ = false;
+  index(0, end_, {record.key, record.status});
+  end_ += line.size();
+}
+
+std::optional<JournalRecord> Journal::find(const JobKey& key) const {
+  const std::optional<uint64_t> place = places_.find(key);
+  if (!place) return std::nullopt;
+  const uint64_t file = *place >> kFileShift & kFileMask;
+  const uint64_t offset = *place & kOffsetMask;
+  std::optional<JournalRecord> record =
+      file == 0 ? read_record_at(fd_, offset) : read_record_in(others_.at(file - 1), offset);
+  return record && record->key == key ? record : std::nullopt;
+}
+
+State Journal::check(const JobKey& key, Verify verify) const {
+  const std::optional<JournalRecord> record = find(key);
+  if (!record) return State::kUnknown;
+  if (record->status == Status::kFailed) return State::kFailed;
+  const fs::path file = directory_ / record->file;
+  struct stat status {};
+  if (::lstat(file.c_str(), &status) != 0) return State::kMissing;
+  if (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) != record->bytes)
+    return State::kDamaged;
+  if (verify == Verify::kSize) return State::kDone;
+  try {
+    const Sha256 digest = sha256_of_file(file, ExitCode::kOutputFailed);
+    return hex_digits(digest) == record->sha256 ? State::kDone : State::kDamaged;
+  } catch (const Error&) {
+    return State::kDamaged;  // what cannot be read is drawn again
+  }
+}
+
+}  // namespace brume::batch

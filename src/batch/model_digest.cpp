@@ -1,0 +1,23 @@
+#include "brume/batch/model_digest.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "brume/base/digest.h"
+
+namespace brume::batch {
+
+std::string model_digest(std::span<const std::filesystem::path> files, const std::filesystem::path& root) {
+  std::vector<std::string> lines;
+  for (const std::filesystem::path& file : files) {
+    // A zero byte ends the name: no other name and digest give the same bytes.
+    lines.push_back(file.lexically_relative(root).generic_string() + '\0' +
+                    hex_digits(sha256_of_file(file, ExitCode::kModelInvalid)) + '\n');
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string all;
+  for (const std::string& line : lines) all += line;
+  return hex_digits(sha256(std::as_bytes(std::span(all))));
+}
+
+}  // namespace brume::batch

@@ -1,0 +1,152 @@
+#include "brume/batch/picture_store.h"
+
+#include <array>
+#include <system_error>
+#include <utility>
+
+#include "brume/base/digest.h"
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "brume/image/png.h"
+
+namespace brume::batch {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uint64_t kMaxFile = uint64_t{512} << 20;
+constexpr std::array<size_t, 3> kKeyDigits = {0, 8, 32};  // a name that is taken is tried again with more
+
+/// What lies at a name that a picture may get.
+enum class Place {
+  kFree,
+  kItself,   // a whole picture with its key
+  kDamaged,  // a file, but no whole picture
+  kOther,
+};
+
+struct Found {
+  Place place = Place::kFree;
+  std::string contents;  // of the picture itself
+};
+
+Found look_at(const fs::path& file, const JobKey& key) {
+  std::error_code failed;
+  const fs::file_status status = fs::symlink_status(file, failed);
+  if (status.type() == fs::file_type::not_found) return {};
+  if (status.type() != fs::file_type::regular) return {Place::kOther, {}};
+  Found found{Place::kDamaged, {}};
+  try {
+    found.contents = read_text_file(file, kMaxFile, ExitCode::kOutputFailed);
+    // This reads every pixel and checks every sum.
+    const auto texts = read_png_texts(std::as_bytes(std::span(found.contents)), file.string());
+    found.place = recipe_key(texts) == key.hex() ? Place::kItself : Place::kOther;
+  } catch (const Error&) {
+    found.contents.clear();
+  }
+  return found;
+}
+
+/// Temporary files of shards that nobody works on. The lock is held meanwhile, so that no run can begin.
+void remove_temporaries_of_others(const fs::path& directory, const Shard& own) {
+  for (const Shard& shard : journals_in(directory)) {
+    if (shard == own) continue;
+    try {
+      const RunLock lock(lock_path(directory, shard), directory.string());
+      if (lock.holds()) remove_temporaries(directory, shard.name());
+    } catch (const Error&) {
+      continue;  // it is at work
+    }
+  }
+}
+
+}  // namespace
+
+PictureStore::PictureStore(Journal& journal, StoreOptions options)
+    : journal_(journal), options_(std::move(options)) {
+  remove_temporaries(journal_.directory(), journal_.shard().name());
+  remove_temporaries_of_others(journal_.directory(), journal_.shard());
+}
+
+bool PictureStore::holds(const PictureLabel& label) {
+  if (options_.force) return false;
+  if (journal_.check(label.key, options_.verify) == State::kDone) return true;
+  for (const size_t digits : kKeyDigits) {
+    if (adopt(label, options_.names.name_of(label, digits), 0)) return true;
+  }
+  return false;
+}
+
+/// Writes the record of the picture at `name`, if it is this one.
+bool PictureStore::adopt(const PictureLabel& label, const std::string& name, double seconds) {
+  const Found found = look_at(journal_.directory() / name, label.key);
+  if (found.place != Place::kItself) return false;
+  // The run that put it there may not have come to this.
+  sync_directory(journal_.directory());
+  record(label, name, std::as_bytes(std::span(found.contents)), seconds);
+  return true;
+}
+
+fs::path PictureStore::commit(const PictureLabel& label, std::span<const std::byte> png, double seconds) {
+  const fs::path& directory = journal_.directory();
+  const std::string mark = journal_.shard().name();
+  std::vector<std::string> names;
+  const std::optional<std::string> recorded = recorded_name(label.key);
+  if (recorded) names.push_back(*recorded);
+  for (const size_t digits : kKeyDigits) names.push_back(options_.names.name_of(label, digits));
+
+  for (const std::string& name : names) {
+    fs::path file = directory / name;
+    Place place = look_at(file, label.key).place;
+    // Taken by another run since we looked: look again.
+    while (place == Place::kFree && !write_new_file(file, png, mark)) place = look_at(file, label.key).place;
+    if (place == Place::kItself && !options_.force) {
+      if (adopt(label, name, seconds)) return file;
+      continue;
+    }
+    const bool replaced = place == Place::kItself || (place == Place::kDamaged && name == recorded);
+    if (replaced) write_file_atomically(file, png, Existing::kReplace, mark);
+    if (place != Place::kFree && !replaced) continue;
+    record(label, name, png, seconds);
+    return file;
+  }
+  throw Error(ExitCode::kOutputFailed, (directory / names.back()).string(),
+              "the name is taken by another file", "move that file away");
+}
+
+std::optional<std::string> PictureStore::recorded_name(const JobKey& key) const {
+  const std::optional<JournalRecord> last = journal_.find(key);
+  return last && last->status == Status::kDone ? std::optional(last->file) : std::nullopt;
+}
+
+void PictureStore::record(const PictureLabel& label, const std::string& name,
+                          std::span<const std::byte> contents, double seconds) {
+  journal_.append({.key = label.key,
+                   .status = Status::kDone,
+                   .file = name,
+                   .bytes = contents.size(),
+                   .sha256 = hex_digits(sha256(contents)),
+                   .reason = {},
+                   .index = label.index,
+                   .line = label.line,
+                   .id = label.id,
+                   .seed = label.recipe.seed,
+                   .seconds = seconds});
+}
+
+void PictureStore::record_failure(const PictureLabel& label, const std::string& reason, double seconds) {
+  journal_.append({.key = label.key,
+                   .status = Status::kFailed,
+                   .file = {},
+                   .bytes = 0,
+                   .sha256 = {},
+                   .reason = reason,
+                   .index = label.index,
+                   .line = label.line,
+                   .id = label.id,
+                   .seed = label.recipe.seed,
+                   .seconds = seconds});
+}
+
+}  // namespace brume::batch

@@ -1,0 +1,157 @@
+#include "brume/batch/job_key.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+
+#include "brume/base/digest.h"
+#include "brume/batch/key_table.h"
+#include "brume/batch/model_digest.h"
+#include "message_of.h"
+#include "temporary_directory.h"
+
+namespace brume::batch {
+namespace {
+
+Recipe example() {
+  Recipe recipe;
+  recipe.prompt = "a red apple";
+  recipe.width = 512;
+  recipe.height = 768;
+  recipe.seed = UINT64_MAX;
+  recipe.sampling = {
+      .sampler = "ddim", .steps = 20, .eta = 0, .cfg_scale = 7.5, .cfg_rescale = 0.7, .clip_skip = 2};
+  recipe.engine = {
+      .model = "emoji", .model_hash = {}, .dtype = "fp32", .device = "cpu", .version = "brume 1"};
+  return recipe;
+}
+
+TEST(Digest, KnownValues) {
+  const std::string text = "abc";
+  EXPECT_EQ(hex_digits(sha256(std::as_bytes(std::span(text)))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(hex_digits(sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+// These two notice a change of the canonical form, which makes every finished picture unknown. Such a change
+// needs a reason, and a larger kPictureVersion.
+TEST(JobKeys, CanonicalFormIsFixed) {
+  EXPECT_EQ(
+      canonical_job(example(), "0123"),
+      "{\"picture_version\":1,\"model_digest\":\"0123\",\"prompt\":\"a red apple\",\"negative_prompt\":null,"
+      "\"width\":512,\"height\":768,\"seed\":18446744073709551615,\"sampler\":\"ddim\",\"steps\":20,"
+      "\"eta\":0.0,\"cfg_scale\":7.5,\"cfg_rescale\":0.7,\"clip_skip\":2,\"dtype\":\"fp32\","
+      "\"device\":\"cpu\",\"asked_for\":[]}");
+}
+
+TEST(JobKeys, ValueIsFixed) {
+  EXPECT_EQ(job_key(example(), "0123").hex(), "5bd134b335a8c8de54d6daa0671ae811");
+  EXPECT_EQ(JobKey::from_hex("5bd134b335a8c8de54d6daa0671ae811"), job_key(example(), "0123"));
+}
+
+TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
+  std::set<JobKey> keys{job_key(example(), "0123"), job_key(example(), "0124")};
+  const auto add = [&](auto change) {
+    Recipe recipe = example();
+    change(recipe);
+    keys.insert(job_key(recipe, "0123"));
+  };
+  add([](Recipe& r) { r.prompt += " "; });
+  add([](Recipe& r) { r.prompt += "\xff"; });
+  add([](Recipe& r) { r.prompt += "\xfe"; });
+  add([](Recipe& r) { r.negative_prompt = ""; });
+  add([](Recipe& r) { r.negative_prompt = "x"; });
+  add([](Recipe& r) { r.width = 8; });
+  add([](Recipe& r) { r.height = 8; });
+  add([](Recipe& r) { r.seed = 0; });
+  add([](Recipe& r) { r.sampling.sampler = "ddpm"; });
+  add([](Recipe& r) { r.sampling.steps = 21; });
+  add([](Recipe& r) { r.sampling.eta = 1; });
+  add([](Recipe& r) { r.sampling.cfg_scale = 7.500000001; });
+  add([](Recipe& r) { r.sampling.cfg_rescale = 0; });
+  add([](Recipe& r) { r.sampling.clip_skip = 1; });
+  add([](Recipe& r) { r.engine.dtype = "bf16"; });
+  add([](Recipe& r) { r.engine.device = "cuda"; });
+  add([](Recipe& r) { r.notes = {"vae_tiling"}; });
+  EXPECT_EQ(keys.size(), 19U);
+}
+
+TEST(JobKeys, NothingElseDoes) {
+  Recipe recipe = example();
+  recipe.engine.model = "elsewhere";
+  recipe.engine.model_hash = "ab";
+  recipe.engine.version = "brume 2";
+  recipe.engine.device = "cpu:0";
+  recipe.notes = {"vae_fallback fp32"};
+  recipe.key = "ab";
+  recipe.sampling.eta = -0.0;
+  EXPECT_EQ(job_key(recipe, "0123"), job_key(example(), "0123"));
+}
+
+TEST(JobKeys, OnlyThirtyTwoLowerCaseDigitsAreAKey) {
+  EXPECT_FALSE(JobKey::from_hex(""));
+  EXPECT_FALSE(JobKey::from_hex(std::string(31, 'a')));
+  EXPECT_FALSE(JobKey::from_hex(std::string(33, 'a')));
+  EXPECT_FALSE(JobKey::from_hex(std::string(32, 'A')));
+  EXPECT_FALSE(JobKey::from_hex(std::string(31, 'a') + "g"));
+  EXPECT_EQ(JobKey::from_hex(std::string(32, 'f'))->hex(), std::string(32, 'f'));
+}
+
+TEST(KeyTables, HoldWhatTheyWereGiven) {
+  KeyTable table;
+  const auto key = [](uint64_t number) {
+    const std::string text = std::to_string(number);
+    const Sha256 digest = sha256(std::as_bytes(std::span(text)));
+    JobKey made;
+    std::copy_n(digest.begin(), made.bytes.size(), made.bytes.begin());
+    return made;
+  };
+  EXPECT_FALSE(table.find(key(1)));
+  for (uint64_t i = 0; i < 20'000; ++i) table.set(key(i), i);
+  for (uint64_t i = 0; i < 20'000; i += 2) table.set(key(i), i + 7);
+  EXPECT_EQ(table.size(), 20'000U);
+  for (uint64_t i = 0; i < 20'000; ++i) ASSERT_EQ(table.find(key(i)), i % 2 == 0 ? i + 7 : i);
+  EXPECT_FALSE(table.find(key(20'000)));
+  uint64_t count = 0;
+  table.each([&](const JobKey&, uint64_t) { ++count; });
+  EXPECT_EQ(count, 20'000U);
+}
+
+TEST(KeyTables, KeysWithOneBeginningAreTold) {
+  KeyTable table;
+  for (int i = 0; i < 200; ++i) {
+    JobKey key;
+    key.bytes.fill(0xff);
+    key.bytes[15] = static_cast<uint8_t>(i);
+    table.set(key, static_cast<uint64_t>(i));
+  }
+  EXPECT_EQ(table.size(), 200U);
+}
+
+class ModelDigests : public TemporaryDirectory {
+ protected:
+  std::filesystem::path file(const std::string& name, const std::string& text) {
+    std::filesystem::create_directories((directory_ / name).parent_path());
+    std::ofstream(directory_ / name) << text;
+    return directory_ / name;
+  }
+};
+
+TEST_F(ModelDigests, AreOfNamesAndContentsInAnyOrder) {
+  const auto a = file("m/unet/x", std::string(3'000'000, 'x'));
+  const auto b = file("m/vae/x", "y");
+  using Files = std::vector<std::filesystem::path>;
+  const std::string digest = model_digest(Files{a, b}, directory_ / "m");
+  EXPECT_EQ(digest, model_digest(Files{b, a}, directory_ / "m"));
+  EXPECT_EQ(digest.size(), 64U);
+  EXPECT_NE(digest, model_digest(Files{a}, directory_ / "m"));
+  std::filesystem::rename(directory_ / "m", directory_ / "n");
+  EXPECT_EQ(digest, model_digest(Files{directory_ / "n/unet/x", directory_ / "n/vae/x"}, directory_ / "n"));
+  file("n/vae/x", "z");
+  EXPECT_NE(digest, model_digest(Files{directory_ / "n/unet/x", directory_ / "n/vae/x"}, directory_ / "n"));
+  message_of([&] { model_digest(Files{a}, directory_); }, ExitCode::kModelInvalid);
+}
+
+}  // namespace
+}  // namespace brume::batch
