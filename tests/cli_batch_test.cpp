@@ -238,6 +238,25 @@ TEST_F(BatchCommand, APictureIsTheSameWithAnyNeighbours) {
   EXPECT_EQ(pixels("x.png"), pixels("out/00003_2.png"));
 }
 
+TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
+  write_mixed_jobs(24);
+  fs::create_directory(directory_ / "workers");
+  EXPECT_EQ(batch({"--deterministic"}).code, 0);
+  Words all = words({"--deterministic", "--devices", "cpu:2"}, "workers");
+  Program program({.arguments = all, .directory = directory_});
+  ASSERT_TRUE(program.wait_for(".png\n", 60));
+  EXPECT_EQ(std::system(("pkill -KILL -f -o 'worker -m " + model("sd1").string() + " .*' -P " +
+                         std::to_string(program.pid()))
+                            .c_str()),
+            0);
+  const Outcome outcome = program.finish(120);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(lines_in(outcome.out), 24U);
+  EXPECT_EQ(pictures("workers"), pictures());
+  expect_error(batch({"--devices", "cpu:0"}), 2, {"cpu:0"});
+  expect_error(batch({"--devices", "cuda:0"}), 2, {"cuda:0", "no CUDA engine"});
+}
+
 TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   Words all = words({});

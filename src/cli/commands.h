@@ -13,6 +13,7 @@ void add_batch(CLI::App& program, Action& chosen);
 void add_generate(CLI::App& program, Action& chosen);
 void add_tokenize(CLI::App& program, Action& chosen);
 void add_inspect(CLI::App& program, Action& chosen);
+void add_worker(CLI::App& program, Action& chosen);
 
 /// The version, the build, the devices and the instruction sets, a line each.
 std::string version_text();

@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   cli::add_batch(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);
+  cli::add_worker(program, action);
   std::vector<std::string> arguments = cli::normalise(argc, argv, program);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
