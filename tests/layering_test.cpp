@@ -31,12 +31,9 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 
 /// Third-party headers and the rooms that may open them.
 const std::map<std::string, std::set<std::string>> kDoors = {
-    {"CLI/", {"cli"}},
-    {"spng.h", {"image"}},
-    {"utf8proc.h", {"text"}},
-    {"nlohmann/", {"base", "weights", "text", "image", "batch", "cli"}},
-    {"openssl/", {"base"}},
-    {"boost/", {"base", "batch"}},
+    {"CLI/", {"cli"}},        {"spng.h", {"image"}},
+    {"utf8proc.h", {"text"}}, {"nlohmann/", {"base", "weights", "text", "image", "batch", "cli"}},
+    {"openssl/", {"base"}},   {"boost/", {"base", "batch"}},
 };
 
 /// The room an included path belongs to; empty for a file beside the includer and for the outside world.
