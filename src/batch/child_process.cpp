@@ -40,6 +40,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command) {
   ::posix_spawnattr_setpgroup(&attributes, 0);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   std::vector<char*> words;
+  words.reserve(command.size() + 1);
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   const int error = ::posix_spawn(&pid_, words[0], &files, &attributes, words.data(), environ);

@@ -137,10 +137,11 @@ void settle_options(BatchOptions& options) {
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");
   options.use.batch_size = options.batch_size == "auto" ? 0 : std::stoll(options.batch_size);
-  if (options.workers() == 0 || options.engine.threads > 0) return;
+  const int64_t workers = options.workers();
+  if (workers < 1 || options.engine.threads > 0) return;
   // They share the processor; a worker that takes all of it would wait for the others.
   const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
-  options.engine.threads = std::max<int64_t>(1, cores / options.workers());
+  options.engine.threads = std::max<int64_t>(1, cores / workers);
 }
 
 }  // namespace brume::cli
