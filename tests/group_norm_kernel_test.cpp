@@ -294,7 +294,7 @@ TYPED_TEST(GroupNormKernel, EveryGroupWidth) {
 TYPED_TEST(GroupNormKernel, RandomShapes) {
   Workspace workspace;
   std::mt19937 random(7);
-  std::mt19937 random_gaps(7);
+  std::mt19937 random_gaps(7);  // of their own, so that a gap more draws no other shapes
   const auto draw = [&](int below) { return static_cast<int>(random() % static_cast<unsigned>(below)); };
   constexpr int kMaps[] = {1, 35, 117, 64, 2, 143, 300};
   constexpr int kWidths[] = {1, 2, 3, 4, 5, 7, 8, 10, 12, 16, 20, 30, 40, 60};
