@@ -31,10 +31,10 @@
 //
 // Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 128 for four blocks, 168 for three, 255
 // for two); nothing spills:
-//   streamed, two row tiles   d 40: 196          64: 250          80: 254
-//   streamed, one row tile    d 40: 123          64: 162          80: 168   128: 248   160: 248
-//   resident, 80 keys         d 40: 125          64: 163          80: 160   128: 195   160: 234
-//   resident, 160 and 240     d 40: 157, 232     64: 160, 230     80: 221, 231
+//   streamed, two row tiles   d 40: 196          64: 250          80: 250
+//   streamed, one row tile    d 40: 123          64: 162          80: 168   128: 246   160: 248
+//   resident, 80 keys         d 40: 124          64: 158          80: 160   128: 203   160: 222
+//   resident, 160 and 240     d 40: 157, 232     64: 164, 228     80: 221, 239
 // Shared memory of a block: the two-stage or resident tiles, 25 to 95 KiB, so that every card can run each.
 namespace brume::kernels {
 

@@ -68,12 +68,18 @@ TEST(SoftmaxRows, EqualHugeScoresAreEqualWeights) {
   }
 }
 
+/// As attention_params.h says.
 TEST(SoftmaxRows, InfinitiesAreWeightsOfZero) {
-  std::vector<float> scores(600, -std::numeric_limits<float>::infinity());
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> scores(1200, -kInfinity);
   scores[299] = 5;  // the only finite one of the first row; the second has none
-  const std::vector<Half> weights = softmax<Half>(scores, 2, 300);
-  for (size_t i = 0; i < 300; ++i) EXPECT_EQ(to_float(weights[i]), i == 299 ? 1.0F : 0.0F);
-  EXPECT_TRUE(std::isnan(to_float(weights[300])));
+  scores[610] = kInfinity;
+  scores[910] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<Half> weights = softmax<Half>(scores, 4, 300);
+  for (size_t i = 0; i < 600; ++i) EXPECT_EQ(to_float(weights[i]), i == 299 ? 1.0F : 0.0F);
+  // One is enough for a sum over the values of nan.
+  EXPECT_TRUE(std::isnan(to_float(weights[610])));
+  EXPECT_TRUE(std::isnan(to_float(weights[910])));
 }
 
 int plain_softmax(const float* scores, void* weights, int32_t rows, int32_t keys) {
@@ -84,22 +90,24 @@ int plain_softmax(const float* scores, void* weights, int32_t rows, int32_t keys
 }
 
 TEST(WideAttention, WalksOverPicturesAndBlocks) {
-  // So many keys that the 70 query rows make two blocks; a packed projection [picture, token, qkv, width].
+  // So many keys that the 70 query rows make two blocks; q, k and v of three packed projections
+  // [picture, token, parts, width], each of other parts, and gaps in the result.
   const WideShape shape{2, 70, 65000, 8};
   ASSERT_LT(wide_block_rows(shape), shape.queries);
   const auto width = static_cast<int64_t>(shape.head_dim);
   std::vector<Half> q = random_halves(static_cast<size_t>(2 * 70 * 3 * 8), 1);
-  std::vector<Half> kv = random_halves(static_cast<size_t>(2) * 65000 * 2 * 8, 2);
-  std::vector<Half> out(static_cast<size_t>(2 * 70 * 8));
+  std::vector<Half> k = random_halves(static_cast<size_t>(2) * 65000 * 2 * 8, 2);
+  std::vector<Half> v = random_halves(static_cast<size_t>(2) * 65001 * 8, 3);
+  std::vector<Half> out(static_cast<size_t>(2 * 75 * 16));
   std::vector<std::byte> workspace(wide_workspace_bytes(shape));
   const AttentionParams params{.q = q.data() + width,
-                               .k = kv.data(),
-                               .v = kv.data() + width,
+                               .k = k.data() + width,
+                               .v = v.data(),
                                .out = out.data(),
                                .q_strides = {70 * 3 * width, 3 * width, 0},
                                .k_strides = {65000 * 2 * width, 2 * width, 0},
-                               .v_strides = {65000 * 2 * width, 2 * width, 0},
-                               .out_strides = {70 * width, width, 0},
+                               .v_strides = {65001 * width, width, 0},
+                               .out_strides = {75 * 2 * width, 2 * width, 0},
                                .queries = 70,
                                .keys = 65000,
                                .scale_log2 = 1.4426950F / std::sqrt(8.0F)};
@@ -126,15 +134,15 @@ TEST(WideAttention, WalksOverPicturesAndBlocks) {
         double dot = 0;
         for (int64_t i = 0; i < 8; ++i)
           dot += double{to_float(q[static_cast<size_t>(((picture * 70 + token) * 3 + 1) * 8 + i)])} *
-                 double{to_float(kv[static_cast<size_t>((picture * 65000 + key) * 16 + i)])};
+                 double{to_float(k[static_cast<size_t>((picture * 65000 + key) * 16 + 8 + i)])};
         const double weight = std::exp(dot / std::sqrt(8.0));
         all += weight;
         for (int64_t i = 0; i < 8; ++i)
           sums[static_cast<size_t>(i)] +=
-              weight * double{to_float(kv[static_cast<size_t>((picture * 65000 + key) * 16 + 8 + i)])};
+              weight * double{to_float(v[static_cast<size_t>((picture * 65001 + key) * 8 + i)])};
       }
       for (int64_t i = 0; i < 8; ++i) {
-        EXPECT_NEAR(double{to_float(out[static_cast<size_t>((picture * 70 + token) * 8 + i)])},
+        EXPECT_NEAR(double{to_float(out[static_cast<size_t>((picture * 75 + token) * 16 + i)])},
                     sums[static_cast<size_t>(i)] / all, 2e-3)
             << picture << " " << token;
       }

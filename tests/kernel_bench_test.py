@@ -275,5 +275,22 @@ class Plans(unittest.TestCase):
         self.assertEqual((len(done.stdout.splitlines()), done.stderr), (1, ""))
 
 
+class NoElements(unittest.TestCase):
+    def test_small_kernels_do_nothing(self):
+        library = entry.load_kernels(LIBRARY)
+        for rows, width in ((0, 320), (3, 0), (0, 0)):
+            for kernel, call in ((library.brume_layer_norm, entry.BrumeLayerNorm(rows=rows, width=width)),
+                                 (library.brume_geglu, entry.BrumeGeglu(rows=rows, width=width)),
+                                 (library.brume_silu, entry.BrumeSilu(count=0)),
+                                 (library.brume_timestep_embedding,
+                                  entry.BrumeTimestepEmbedding(count=rows, width=width)),
+                                 (library.brume_guided_step, entry.BrumeGuidedStep(count=0))):
+                self.assertEqual(kernel(ctypes.byref(call), None), 0, (kernel, rows, width))
+
+    def test_rows_that_do_not_fit_are_an_error(self):
+        call = entry.BrumeLayerNorm(rows=3, width=(48 << 10) // 4 + 1)
+        self.assertEqual(entry.load_kernels(LIBRARY).brume_layer_norm(ctypes.byref(call), None), 1)
+
+
 if __name__ == "__main__":
     unittest.main()
