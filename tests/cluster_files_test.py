@@ -35,7 +35,8 @@ class SlurmScript(unittest.TestCase):
         self.place = pathlib.Path(place.name)
         self.calls = self.place / "calls"
         for name, body in {
-            "brume": 'echo "brume $*" >>"$CALLS"; [ -z "$SIGNAL" ] || { kill -$SIGNAL $PPID; exec sleep 5; }; exit "$CODE"',
+            "brume": 'echo "brume $*" >>"$CALLS"\n'
+                     '[ -z "$SIGNAL" ] || { kill -$SIGNAL $PPID; exec sleep 5; }\nexit "$CODE"',
             "scontrol": 'case $1 in hostnames|show) ;; *) echo "scontrol $*" >>"$CALLS" ;; esac\n'
                         'if [ "$1 $2" = "show hostnames" ]; then echo "$3"; fi',
             "sinfo": 'printf "%s\\n" $NODES',
@@ -81,7 +82,8 @@ class SlurmScript(unittest.TestCase):
         self.assertEqual(len(self.run_script(code=8, SLURM_RESTART_COUNT="2", BRUME_MAX_RESTARTS="2")[1]), 1)
 
     def test_a_task_knows_its_share(self):
-        self.assertEqual(self.run_script("--steps", "3")[1], ["brume batch jobs.txt -o out dir --shard auto/4 --steps 3"])
+        self.assertEqual(self.run_script("--steps", "3")[1],
+                         ["brume batch jobs.txt -o out dir --shard auto/4 --steps 3"])
         part = {"SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_MAX": "2", "SLURM_ARRAY_TASK_COUNT": "1"}
         ended, calls, told = self.run_script(**part)
         self.assertEqual((ended, calls), (2, []), told)
@@ -98,7 +100,8 @@ class SlurmScript(unittest.TestCase):
         self.assertEqual((ended, calls[1:]), (138, []), told)
 
 
-@unittest.skipIf(yaml is None and not os.environ.get("BRUME_REQUIRE_SLURM"), "python3-yaml is missing: tools/setup --slurm")
+@unittest.skipIf(yaml is None and not os.environ.get("BRUME_REQUIRE_SLURM"),
+                 "python3-yaml is missing: tools/setup --slurm")
 class KubernetesJob(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

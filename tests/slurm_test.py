@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """tools/cluster/brume.sbatch under a real Slurm: Debian's slurmctld, slurmd and munged, on this machine alone.
 
-All that Slurm has lies in one temporary directory, and its ports are free ones, so that a Slurm which is at work here is
-left alone. BRUME_PROGRAM names the program (default: that of the release build).
+All that Slurm has lies in one temporary directory, and its ports are free ones: a Slurm that is at work here is left
+alone. BRUME_PROGRAM names the program (default: that of the release build).
 """
 
 import collections
@@ -24,7 +24,8 @@ SCRIPT = PROJECT / "tools/cluster/brume.sbatch"
 BRUME = os.path.realpath(os.environ.get("BRUME_PROGRAM", PROJECT / "build/release/brume"))
 SKIPPED = 77  # CMake's SKIP_RETURN_CODE
 JOBS = 40
-PATIENCE = 60  # seconds; all of it takes half of that
+SETTINGS = ["--width", "64", "--height", "64", "--steps", "40"]  # long enough to be stopped midway
+PATIENCE = 120  # seconds for one thing, on a machine with much else to do; all of it takes half a minute
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
 # cred_expire: a task that begins again waits for the end of its old permission, usually two minutes; 5 s is the least.
@@ -215,7 +216,7 @@ class SlurmArray(unittest.TestCase):
         jobs.write_text("".join(f"a red apple, number {i} --d {i}\n" for i in range(JOBS)))
         directory = self.place / "out"
         directory.mkdir()
-        job = self.cluster.submit("0-3", str(jobs), str(directory), "--steps", "60", "--batch-size", "1",
+        job = self.cluster.submit("0-3", str(jobs), str(directory), *SETTINGS, "--batch-size", "1",
                                   directory=self.place, BRUME=BRUME)
         try:
             # Each in a way of its own, when it has drawn a part; the last one in peace.
@@ -256,7 +257,7 @@ class SlurmArray(unittest.TestCase):
         self.assertEqual((status["done"], status["failed"], status["journals"]), (JOBS, 0, 4), status)
         self.assertEqual((status["running"], status["remarks"]), ([], []))
         # The whole, without shards, is what is there.
-        again = json.loads(self.cluster.ask(BRUME, "batch", str(jobs), "-o", str(directory), "--steps", "60", "--json"))
+        again = json.loads(self.cluster.ask(BRUME, "batch", str(jobs), "-o", str(directory), *SETTINGS, "--json"))
         self.assertEqual((again["drawn"], again["skipped"]), (0, JOBS), again)
 
     def test_each_exit_code_has_its_end(self):
