@@ -6,27 +6,30 @@
 #include <vector>
 
 #include "tests/machine/host_wide.h"
+#include "tests/machine/machine.h"
 
-// Attention by row blocks: the walk over the blocks with products done here, and the softmax kernel on the
-// host body.
+// Attention by row blocks: the walk over the blocks with products done here, and the softmax kernel and the
+// whole on a machine.
 namespace brume::kernels {
 namespace {
 
 using device::Bfloat16;
 using device::Half;
 
-std::vector<Half> random_halves(size_t count, uint32_t seed) {
+template <class T = Half>
+std::vector<T> random_halves(size_t count, uint32_t seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0, 1);
-  std::vector<Half> values(count);
-  for (Half& value : values) value = device::from_float<Half>(normal(random));
+  std::vector<T> values(count);
+  for (T& value : values) value = device::from_float<T>(normal(random));
   return values;
 }
 
 template <class T>
 std::vector<T> softmax(const std::vector<float>& scores, int rows, int columns) {
   std::vector<T> weights(scores.size());
-  const auto report = machine::softmax_rows<T>(scores.data(), weights.data(), rows, columns);
+  const auto report =
+      machine::softmax_rows(scores.data(), weights.data(), rows, columns, machine::element_of<T>());
   EXPECT_TRUE(report.faults.empty()) << report.faults.front();
   EXPECT_EQ(report.bank_conflicts, 0);  // one lane writes, then all read the same
   return weights;
@@ -148,6 +151,57 @@ TEST(WideAttention, WalksOverPicturesAndBlocks) {
       }
     }
   }
+}
+
+/// Rows of a packed projection [picture, token, qkv, width] against softmax(q k^T / sqrt(width)) v.
+template <class T>
+void expect_whole(const WideShape& shape, double tolerance) {
+  const auto width = static_cast<int64_t>(shape.head_dim);
+  const auto tokens = static_cast<int64_t>(shape.queries);
+  const std::vector<T> packed = random_halves<T>(static_cast<size_t>(shape.batch * tokens * 3 * width), 7);
+  std::vector<T> out(static_cast<size_t>(shape.batch * tokens * width));
+  std::vector<std::byte> workspace(wide_workspace_bytes(shape));
+  const TokenStrides strides{tokens * 3 * width, 3 * width, 0};
+  const AttentionParams params{.q = packed.data(),
+                               .k = packed.data() + width,
+                               .v = packed.data() + 2 * width,
+                               .out = out.data(),
+                               .q_strides = strides,
+                               .k_strides = strides,
+                               .v_strides = strides,
+                               .out_strides = {tokens * width, width, 0},
+                               .queries = shape.queries,
+                               .keys = shape.keys,
+                               .scale_log2 = 1.4426950F / std::sqrt(static_cast<float>(width))};
+  const auto report = machine::wide_attention(params, shape, workspace.data(), machine::element_of<T>());
+  ASSERT_TRUE(report.faults.empty()) << report.faults.front();
+  const auto at = [&](int64_t picture, int64_t token, int64_t part, int64_t i) {
+    const int64_t place = ((picture * tokens + token) * 3 + part) * width + i;
+    return double{to_float(packed[static_cast<size_t>(place)])};
+  };
+  for (int64_t row = 0; row < shape.batch * tokens; ++row) {
+    const int64_t picture = row / tokens;
+    std::vector<double> sums(static_cast<size_t>(width));
+    double all = 0;
+    for (int64_t key = 0; key < tokens; ++key) {
+      double dot = 0;
+      for (int64_t i = 0; i < width; ++i) dot += at(picture, row % tokens, 0, i) * at(picture, key, 1, i);
+      const double weight = std::exp(dot / std::sqrt(static_cast<double>(width)));
+      all += weight;
+      for (int64_t i = 0; i < width; ++i) sums[static_cast<size_t>(i)] += weight * at(picture, key, 2, i);
+    }
+    for (int64_t i = 0; i < width; ++i) {
+      ASSERT_NEAR(double{to_float(out[static_cast<size_t>(row * width + i)])},
+                  sums[static_cast<size_t>(i)] / all, tolerance)
+          << row << " " << i;
+    }
+  }
+}
+
+TEST(WideAttention, AgreesWithTheFormula) {
+  expect_whole<Half>({2, 70, 70, 512}, 4e-3);
+  expect_whole<Bfloat16>({1, 33, 33, 512}, 3e-2);
+  expect_whole<Half>({1, 300, 300, 64}, 4e-3);
 }
 
 TEST(WideAttention, StopsAtTheFirstError) {
