@@ -16,6 +16,11 @@ double per_second(double count, const Summary& seconds) {
   return seconds.median > 0 ? count / seconds.median : 0;
 }
 
+std::string width_text(const Summary& summary) {
+  const std::optional<double> spread = summary.spread();
+  return spread ? percent_text(*spread) + " wide" : "not known";
+}
+
 void remark_on_pace(const Result& result, std::vector<std::string>& lines) {
   if (const std::optional<double> change = drift(result.step.seconds); change && std::abs(*change) > kNotable)
     lines.push_back("drift: the last third of the steps took " + percent_text(std::abs(*change)) +
@@ -54,13 +59,10 @@ double Result::pictures_per_second() const {
 
 std::vector<std::string> remarks(const Result& result) {
   std::vector<std::string> lines;
-  if (!result.converged) {
-    const std::optional<double> steps = result.step.summary().spread();
-    const std::optional<double> rounds = summarize(result.rounds).spread();
-    lines.push_back("not settled: the 95 % interval is " + (steps ? percent_text(*steps) : "unknown") +
-                    " wide for steps, " + (rounds ? percent_text(*rounds) : "unknown") +
-                    " for pictures; give it more time or a quieter machine");
-  }
+  if (!result.converged)
+    lines.push_back("not settled: the 95 % interval is " + width_text(result.step.summary()) +
+                    " for steps, " + width_text(summarize(result.rounds)) +
+                    " for pictures; more time or a quieter machine helps");
   remark_on_pace(result, lines);
   if (!result.repeatable) lines.emplace_back("the same seeds gave other pictures in another round");
   if (result.workload.weights == "random")

@@ -194,7 +194,9 @@ class Bench {
             ? bench::to_json(report_).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
             : bench::to_table(report_);
     write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
-    for (const std::string& failure : report_.failures()) say(failure);
+    std::string failures;
+    for (const std::string& one : report_.failures()) failures += (failures.empty() ? "" : "; ") + one;
+    if (!failures.empty()) say(failures);
   }
 
   const BenchOptions& options_;

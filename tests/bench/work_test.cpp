@@ -28,6 +28,12 @@ double vae_parameters(const ModelConfig& model) {
   return decode_work(model.vae(), {8, 8}).parameters + encode_work(model.vae(), {8, 8}).parameters;
 }
 
+PictureSettings steps(int64_t count) {
+  PictureSettings settings;
+  settings.steps = count;
+  return settings;
+}
+
 // The counts that the models' own pages and diffusers give: they can only be met by the very structure.
 TEST(Work, ParametersAreThoseOfThePublishedModels) {
   EXPECT_EQ(parameters_of(architecture("sd15")), 859'520'964);
@@ -83,7 +89,7 @@ TEST(RandomWeights, AreTheSameForTheSameNames) {
 
 TEST(Rounds, MeasureEveryPartOfEveryRound) {
   const Pipeline pipeline(architecture("tiny"), at::kFloat);
-  Request request = pipeline.model().resolve({.steps = 3}, {1, 2});
+  const Request request = pipeline.model().resolve(steps(3), {1, 2});
   const Limits limits{.warm_up = 1, .most_rounds = 4, .most_seconds = 1000, .spread = 0};
   int64_t steps_seen = 0;
   Rounds rounds = draw_rounds(pipeline, request, limits, [&](const RoundsProgress&) {
@@ -107,7 +113,7 @@ TEST(Rounds, MeasureEveryPartOfEveryRound) {
 
 TEST(Rounds, EndWhenTheIntervalsAreNarrowOrTheTimeIsUp) {
   const Pipeline pipeline(architecture("tiny"), at::kFloat);
-  const Request request = pipeline.model().resolve({.steps = 2}, {1});
+  const Request request = pipeline.model().resolve(steps(2), {1});
   const auto go_on = [](const RoundsProgress&) { return true; };
   const Rounds narrow = draw_rounds(pipeline, request, {.most_rounds = 50, .spread = 1000}, go_on);
   EXPECT_TRUE(narrow.converged);
