@@ -97,7 +97,7 @@ std::string to_html(const Report& report) {
   text += verdict_html(report) + tables_html(report);
   text += section("Where the time of a batch goes", shares_plot(result));
   text += section("Beside the baseline", comparison_plot(report));
-  text += section("Every denoising step", plot_of_samples(steps, summarize(steps)));
+  text += section("Every denoising step", plot_of_samples(steps, summarize_rows(steps, result.step.row)));
   text += section("How the steps spread", plot_of_spread(steps));
   text += section("Every batch", plot_of_samples(rounds, summarize(rounds)));
   return text + "</body></html>\n";

@@ -56,6 +56,7 @@ class Drawing {
       : pipeline_(pipeline), request_(std::move(request)), limits_(limits), go_on_(go_on) {}
 
   Rounds draw() {
+    rounds_.step.row = static_cast<size_t>(request_.sampling.steps);
     for (int64_t i = 0; i < limits_.warm_up && !rounds_.stopped; ++i) warm_up();
     const Clock::time_point start = Clock::now();
     while (!rounds_.stopped && rounds_.failed_stage.empty()) {

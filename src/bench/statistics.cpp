@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace brume::bench {
 
@@ -56,6 +57,19 @@ Summary summarize(std::vector<double> samples) {
     const auto index = static_cast<size_t>(*rank - 1);
     summary.interval = Interval{samples[index], samples[samples.size() - 1 - index]};
   }
+  return summary;
+}
+
+Summary summarize_rows(std::span<const double> samples, size_t size) {
+  if (samples.empty()) return {};
+  std::vector<double> medians;
+  for (size_t i = 0; i < samples.size(); i += std::max<size_t>(size, 1))
+    medians.push_back(median_of(samples.subspan(i, std::min(std::max<size_t>(size, 1), samples.size() - i))));
+  Summary summary = summarize(std::move(medians));
+  summary.count = static_cast<int64_t>(samples.size());
+  const auto [least, most] = std::minmax_element(samples.begin(), samples.end());
+  summary.least = *least;
+  summary.most = *most;
   return summary;
 }
 

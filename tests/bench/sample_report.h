@@ -19,9 +19,9 @@ inline Report sample_report() {
                      .device = "cpu"};
   result.machine = {
       .version = "brume 0.1.0", .device_name = "A <fast> CPU", .threads = 2, .instruction_set = "AVX512"};
-  result.text = {std::vector<double>(10, 0.02), 1e9};
-  result.step = {std::vector<double>(200, 0.1), 20e9};
-  result.decode = {std::vector<double>(10, 0.2), std::nullopt};
+  result.text = {std::vector<double>(10, 0.02), 1, 1e9};
+  result.step = {std::vector<double>(200, 0.1), 20, 20e9};
+  result.decode = {std::vector<double>(10, 0.2), 1, std::nullopt};
   result.rounds = std::vector<double>(10, 2.5);
   result.load_seconds = 1.5;
   result.peak_memory_bytes = int64_t{3} << 30;

@@ -65,6 +65,21 @@ TEST(Statistics, TheIntervalHoldsTheMedianAsOftenAsItSays) {
   EXPECT_LT(held, kRows * 98 / 100);
 }
 
+TEST(Statistics, RowsCountOnceInTheInterval) {
+  std::vector<double> values;
+  for (int row = 1; row <= 10; ++row) values.insert(values.end(), {row - 0.5, 1.0 * row, row + 90.0});
+  const Summary summary = summarize_rows(values, 3);
+  EXPECT_EQ(summary.count, 30);
+  EXPECT_EQ(summary.median, 5.5);
+  EXPECT_EQ(summary.interval->low, 2);
+  EXPECT_EQ(summary.interval->high, 9);
+  EXPECT_EQ(summary.least, 0.5);
+  EXPECT_EQ(summary.most, 100);
+  EXPECT_FALSE(summarize_rows(std::vector<double>(100, 1.0), 20).interval) << "five rows are too few";
+  EXPECT_EQ(summarize_rows(std::vector<double>{1, 2, 3, 9}, 3).median, 5.5) << "a row that was cut short";
+  EXPECT_EQ(summarize_rows({}, 3).count, 0);
+}
+
 TEST(Statistics, DriftIsTheLastThirdAgainstTheFirst) {
   std::vector<double> values(10, 1.0);
   values.resize(20, 5.0);  // what happens in the middle does not count

@@ -33,9 +33,10 @@ struct Machine {
 /// A part of the work, done many times.
 struct Component {
   std::vector<double> seconds;  // of each time
+  size_t row = 1;               // how many come in a row
   std::optional<double> flop;   // of one time, where it is known
 
-  Summary summary() const { return summarize(seconds); }
+  Summary summary() const { return summarize_rows(seconds, row); }
   /// Floating point operations a second, at the median.
   std::optional<double> rate() const;
 };

@@ -24,6 +24,10 @@ struct Summary {
 };
 
 Summary summarize(std::vector<double> samples);
+/// Of samples that come in rows of `size`, as the steps of a picture do. Neighbours in a row share the
+/// machine's mood, so it is the rows' medians that the median and the interval are made of: the samples
+/// themselves would promise far too much.
+Summary summarize_rows(std::span<const double> samples, size_t size);
 
 /// The samples, counted from 1 in their order, between which the median lies with at least 95 % confidence:
 /// this one from below and the same from above (Conover, "Practical Nonparametric Statistics", the sign
