@@ -29,8 +29,8 @@ std::string element(const std::string& name, const std::string& inner) {
 }
 
 std::vector<double> in_milliseconds(const std::vector<double>& seconds) {
-  std::vector<double> values;
-  for (const double one : seconds) values.push_back(one * 1e3);
+  std::vector<double> values = seconds;
+  for (double& one : values) one *= 1e3;
   return values;
 }
 

@@ -18,8 +18,8 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 /// Takes the time of every step of one generation.
 class StepClock : public Observer {
  public:
-  StepClock(RoundsProgress progress, const std::function<bool(const RoundsProgress&)>& go_on)
-      : progress_(std::move(progress)), go_on_(go_on) {}
+  StepClock(const RoundsProgress& progress, const std::function<bool(const RoundsProgress&)>& go_on)
+      : progress_(progress), go_on_(go_on) {}
 
   void on_stage(std::string_view name, const at::Tensor& /*tensor*/) override {
     if (name == "context" || name == "pooled") last_ = Clock::now();  // the loop begins after the words

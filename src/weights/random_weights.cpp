@@ -33,8 +33,8 @@ class RandomStore : public Weights::Store {
       return at::full(shape, value, at::TensorOptions(dtype));
     }
     at::Tensor values = Noise({number_of(part_ + ":" + name)}).normal(shape)[0];
-    const auto fan_in = static_cast<double>(values.numel() / values.size(0));
-    return values.div_(std::sqrt(fan_in)).to(dtype).contiguous();
+    const int64_t fan_in = values.numel() / values.size(0);
+    return values.div_(std::sqrt(static_cast<double>(fan_in))).to(dtype).contiguous();
   }
 
   bool contains(const std::string& /*name*/) const override { return true; }
