@@ -26,13 +26,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"image", {"base"}},
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
     {"batch", {"pipeline", "diffusion", "image", "base"}},
-    {"cli", {"batch", "pipeline", "text", "diffusion", "image", "weights", "base"}},
+    {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "base"}},
+    {"cli", {"batch", "bench", "pipeline", "text", "diffusion", "image", "weights", "base"}},
 };
 
 /// Third-party headers and the rooms that may open them.
 const std::map<std::string, std::set<std::string>> kDoors = {
     {"CLI/", {"cli"}},        {"spng.h", {"image"}},
-    {"utf8proc.h", {"text"}}, {"nlohmann/", {"base", "weights", "text", "image", "batch", "cli"}},
+    {"utf8proc.h", {"text"}}, {"nlohmann/", {"base", "weights", "text", "image", "batch", "bench", "cli"}},
     {"openssl/", {"base"}},   {"boost/", {"base", "batch"}},
 };
 
