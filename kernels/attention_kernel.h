@@ -20,8 +20,8 @@
 // beside 76. The memory is never the bound; d 128 is in none of these models.
 //
 //   resident, 77 keys      GFLOP useful, done   exponentials   moved     A100      RTX 4090   H200
-//   SD1.5   64x64, d 40     0.8    0.9            5 M          10.7 MB     8 us     15 us       5 us
-//           32x32, d 80     0.4    0.4            1 M           5.6 MB     6 us      9 us       4 us
+//   SD1.5   64x64, d 40     0.8    0.9            5 M          10.7 MB     9 us     15 us       5 us
+//           32x32, d 80     0.4    0.4            1 M           5.6 MB     5 us      9 us       3 us
 //           16x16, d 160    0.2    0.2          0.3 M           3.4 MB     4 us      6 us       3 us
 //   SDXL    64x64, d 64     1.6    1.7            6 M          21.4 MB    15 us     28 us       8 us
 //           32x32, d 64     0.8    0.8            3 M          11.3 MB     9 us     16 us       5 us
