@@ -1,5 +1,6 @@
 """What of tools/kernel_bench needs neither a GPU nor torch."""
 
+import _ctypes
 import ctypes
 import os
 import pathlib
@@ -273,6 +274,28 @@ class Plans(unittest.TestCase):
         command = f"'{sys.executable}' tools/kernel_bench --plans --library '{LIBRARY}' | head -1"
         done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
         self.assertEqual((len(done.stdout.splitlines()), done.stderr), (1, ""))
+
+    def error_of(self, arguments, to=os.devnull):
+        """The last line that it says; no other but what argparse says of the usage."""
+        with open(to, "w") as output:
+            done = subprocess.run([sys.executable, "tools/kernel_bench", *arguments], cwd=ROOT, stdout=output,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("Traceback", done.stderr)
+        *before, last = done.stderr.splitlines()
+        self.assertTrue(not before or before[0].startswith("usage:"), done.stderr)
+        return last
+
+    def test_what_cannot_be_is_one_line(self):
+        self.assertIn("argument --rounds: 0 is none", self.error_of(["--rounds", "0"]))
+        other = _ctypes.__file__  # a library, but not ours
+        for path in (str(ROOT / "README.md"), other):
+            self.assertIn("is no library of our kernels", self.error_of(["--plans", "--library", path]))
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
+    def test_output_that_does_not_go_out_is_one_line(self):
+        self.assertEqual(self.error_of(["--plans", "--library", LIBRARY], to="/dev/full"),
+                         "kernel_bench: [Errno 28] No space left on device")
 
 
 if __name__ == "__main__":
