@@ -141,8 +141,7 @@ TEST(Matrices, ProductOfLoadedTilesIsTheMatrixProduct) {
   for (size_t m = 0; m < 16; ++m) {
     for (size_t n = 0; n < 8; ++n) {
       double sum = 0;
-      for (size_t k = 0; k < 16; ++k)
-        sum += double{to_float(a[m * 16 + k])} * double{to_float(b[k * 8 + n])};
+      for (size_t k = 0; k < 16; ++k) sum += double{to_float(a[m * 16 + k])} * double{to_float(b[k * 8 + n])};
       EXPECT_NEAR(d[m * 8 + n], sum, 1e-5);
     }
   }
