@@ -161,7 +161,7 @@ Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditio
         const bool guided = request.guidance.active();
         const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
         const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
-        const at::Tensor prediction = predict(input, timesteps, conditioning);
+        at::Tensor prediction = predict(input, timesteps, conditioning);
         if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
         if (!guided) return prediction;
         const std::vector<at::Tensor> halves = prediction.chunk(2);
