@@ -26,15 +26,17 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"image", {"base"}},
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
     {"batch", {"pipeline", "diffusion", "image", "base"}},
-    {"cli", {"batch", "pipeline", "text", "diffusion", "image", "weights", "base"}},
+    {"gallery", {"batch", "image", "base"}},
+    {"cli", {"gallery", "batch", "pipeline", "text", "diffusion", "image", "weights", "base"}},
 };
 
 /// Third-party headers and the rooms that may open them.
 const std::map<std::string, std::set<std::string>> kDoors = {
     {"CLI/", {"cli"}},
     {"spng.h", {"image"}},
+    {"turbojpeg.h", {"image"}},
     {"utf8proc.h", {"text"}},
-    {"nlohmann/", {"base", "weights", "text", "image", "batch", "cli"}},
+    {"nlohmann/", {"base", "weights", "text", "image", "batch", "gallery", "cli"}},
     {"openssl/", {"base"}},
     {"boost/", {"base", "batch"}},
 };

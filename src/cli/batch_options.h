@@ -31,6 +31,7 @@ struct BatchOptions {
   bool keep_going = false;
   bool fail_fast = false;
   bool deterministic = false;
+  bool grid = false;
   bool plan = false;
   bool status = false;
   bool json = false;
