@@ -43,6 +43,11 @@ std::string one_line(std::string text) {
   return text;
 }
 
+std::string shown_value(const std::string& name, const std::string& text) {
+  constexpr size_t kShownHash = 10;  // digits, as in A1111
+  return name == "model hash" ? text.substr(0, kShownHash) : shortened(text, kMostValue);
+}
+
 bool is_told_elsewhere(std::string_view name) {
   constexpr std::array<std::string_view, 4> kElsewhere = {"width", "height", "size", "key"};
   return std::find(kElsewhere.begin(), kElsewhere.end(), name) != kElsewhere.end();
@@ -70,7 +75,7 @@ Caption caption_of(const std::vector<PngText>& texts, PngSize size, std::optiona
     } else if (name == "negative prompt") {
       caption.negative_prompt = shortened(text, kMostPrompt);
     } else {
-      caption.fields.emplace_back(name, one_line(shortened(text, kMostValue)));
+      caption.fields.emplace_back(name, one_line(shown_value(name, text)));
     }
   }
   if (index) caption.fields.emplace_back("index", std::to_string(*index));

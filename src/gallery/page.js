@@ -56,9 +56,13 @@
   }
 
   const cardOf = (event) => (event.target.closest ? event.target.closest("li") : null);
-  list.addEventListener("pointerover", (event) => {
+  // A page that scrolls under a pointer at rest, as it does for the keyboard, is not pointed at.
+  let place = "";
+  list.addEventListener("pointermove", (event) => {
     const card = cardOf(event);
-    if (event.pointerType !== "touch" && card) show(card);
+    const now = event.clientX + " " + event.clientY;
+    if (event.pointerType !== "touch" && card && now !== place) show(card);
+    place = now;
   });
   list.addEventListener("pointerleave", () => { if (pinned) show(pinned); });
   list.addEventListener("focusin", (event) => { pinned = cardOf(event); show(pinned); });
