@@ -1,6 +1,7 @@
 #include "kernels/attention_instances.h"
 #include "kernels/attention_launch.h"
 #include "kernels/element_dispatch.h"
+#include "kernels/launch_error.h"
 
 namespace brume::kernels {
 
@@ -18,7 +19,8 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Att
   cudaError_t error = cudaErrorInvalidValue;
   visit_attention<T>(plan, [&]<class Kernel>() {
     const auto kernel = attention_kernel<Kernel>;
-    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::kSharedBytes);
+    error = taken(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Kernel::kSharedBytes));
     if (error != cudaSuccess) return;
     const dim3 grid(plan.blocks, shape.heads, shape.batch);
     kernel<<<grid, Kernel::kBudget.threads, Kernel::kSharedBytes, stream>>>(params);

@@ -3,6 +3,7 @@
 #include "kernels/attention_hopper_instances.h"
 #include "kernels/attention_hopper_launch.h"
 #include "kernels/element_dispatch.h"
+#include "kernels/launch_error.h"
 
 // Compiled for sm_90a alone: its instructions are in no other architecture.
 namespace brume::kernels {
@@ -24,8 +25,8 @@ decltype(&cuTensorMapEncodeTiled) find_encoder() {
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
   constexpr unsigned kSince = 12000;  // the CUDA version that has it first
-  if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, kSince, cudaEnableDefault,
-                                       &found) != cudaSuccess ||
+  if (taken(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, kSince, cudaEnableDefault,
+                                             &found)) != cudaSuccess ||
       found != cudaDriverEntryPointSuccess)
     return nullptr;
   return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
@@ -77,7 +78,7 @@ int launch(const AttentionParams& params, const AttentionShape& shape, const Hop
     if (!encoded) return;
     constexpr int kBytes = HopperAttention<Tile>::kSharedBytes;
     const auto kernel = attention_hopper_kernel<Tile>;
-    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+    error = taken(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
     if (error != cudaSuccess) return;
     const dim3 grid(plan.blocks, shape.heads, shape.batch);
     kernel<<<grid, Tile::kThreads, kBytes, stream>>>(arguments);

@@ -45,6 +45,13 @@ struct HopperAttention {
   static constexpr int kSharedBytes = HopperMemory<Tile>::kBytes;
   // One block has the multiprocessor to itself; its groups then share the registers out among themselves.
   static constexpr KernelBudget kBudget{Tile::kThreads, 1, kSharedBytesOfHopper};
+  // Of a thread, after the launch. There is no more to share out than the block was launched with (168 for
+  // each of its threads, as sass_test demands), whatever else the multiprocessor has free: a group that asks
+  // for more would wait for ever.
+  static constexpr int kProducerRegisters = 24;
+  static constexpr int kConsumerRegisters = 240;
+  static_assert(128 * (kProducerRegisters + Tile::kConsumers * kConsumerRegisters) <=
+                kBudget.registers() * Tile::kThreads);
 
   BRUME_DEVICE static void run(const HopperAttentionParams& params) {
     const HopperMemory<Tile> memory(device::swizzled_shared_memory());
@@ -60,11 +67,6 @@ struct HopperAttention {
   }
 
  private:
-  // Of a thread; of a multiprocessor's 65,536.
-  static constexpr int kProducerRegisters = 24;
-  static constexpr int kConsumerRegisters = 240;
-  static_assert(128 * (kProducerRegisters + Tile::kConsumers * kConsumerRegisters) <= 65536);
-
   BRUME_DEVICE static int tiles(const HopperAttentionParams& params) {
     return (params.keys + Tile::kKeys - 1) / Tile::kKeys;
   }

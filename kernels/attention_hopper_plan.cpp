@@ -15,7 +15,11 @@ struct Candidate {
 /// Every compiled kernel; attention_hopper_instances.h has the same list. Wide panels are loaded with fewer
 /// requests, and a product of v reads whole panels where they divide head_dim, as the manual draws them: 160
 /// is five panels of 32, 80 five of 16. No panel divides 40 (8 columns have no swizzle): there one of 64 is
-/// loaded with the fewest requests, and the products leave its last 24 columns, zeros, alone.
+/// loaded with the fewest requests, and the products leave its last 24 columns, zeros, alone. That product,
+/// 40 columns of an MN-major panel of 64, was never run on a GPU and is not drawn in the manual, and CUTLASS
+/// takes the 128-byte swizzle for whole panels alone. Should a GPU show wrong numbers at head_dim 40, try
+/// {40, 8, 3} first, here and in attention_hopper_instances.h: HopperTile<T, 40, 8>, five panels without a
+/// swizzle, which hopper_panels_test.cpp runs on the host.
 constexpr std::array kCandidates = {Candidate{40, 64, 3}, Candidate{64, 64, 3}, Candidate{80, 16, 3},
                                     Candidate{128, 64, 2}, Candidate{160, 32, 2}};
 

@@ -183,8 +183,8 @@ struct HopperRows {
         peak = device::maximum(device::maximum(peak, scores[i]), scores[i + 1]);
       peak = device::maximum(peak, device::shuffle_xor(peak, 1));
       peak = device::maximum(peak, device::shuffle_xor(peak, 2));
-      // A row that has seen only -inf keeps weights of zero, not the nan of inf - inf. The peak is taken away
-      // before the scaling: a product rounded first would be off by whole powers where scores are huge.
+      // A row that has seen only -inf so far has weights of zero, not the nan of inf - inf. The peak is taken
+      // away before the scaling: a product rounded first would be off by whole powers where scores are huge.
       const float reference = peak == -device::infinity() ? 0.0F : peak;
       shrink[half] = device::exp2_fast((largest[half] - reference) * scale_log2);
       largest[half] = peak;
@@ -218,7 +218,7 @@ struct HopperRows {
     for (int i = 0; i < Tile::kHeadDim / 2; ++i) output[i] *= factor[i / 2 % 2];
   }
 
-  /// Divides by the rows' sums.
+  /// Divides by the rows' sums. Where all scores are -inf, the sum and the output are zero, and stay so.
   BRUME_DEVICE void finish() {
     float reciprocal[2];
     BRUME_UNROLL
@@ -226,7 +226,7 @@ struct HopperRows {
       float total = sum[half];
       total += device::shuffle_xor(total, 1);
       total += device::shuffle_xor(total, 2);
-      reciprocal[half] = device::reciprocal_fast(total);
+      reciprocal[half] = total == 0 ? 0.0F : device::reciprocal_fast(total);
     }
     scale_output(reciprocal);
   }

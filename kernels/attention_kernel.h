@@ -20,8 +20,8 @@
 // beside 76. The memory is never the bound; d 128 is in none of these models.
 //
 //   resident, 77 keys      GFLOP useful, done   exponentials   moved     A100      RTX 4090   H200
-//   SD1.5   64x64, d 40     0.8    0.9            5 M          10.7 MB     8 us     15 us       5 us
-//           32x32, d 80     0.4    0.4            1 M           5.6 MB     6 us      9 us       4 us
+//   SD1.5   64x64, d 40     0.8    0.9            5 M          10.7 MB     9 us     15 us       5 us
+//           32x32, d 80     0.4    0.4            1 M           5.6 MB     5 us      9 us       3 us
 //           16x16, d 160    0.2    0.2          0.3 M           3.4 MB     4 us      6 us       3 us
 //   SDXL    64x64, d 64     1.6    1.7            6 M          21.4 MB    15 us     28 us       8 us
 //           32x32, d 64     0.8    0.8            3 M          11.3 MB     9 us     16 us       5 us
@@ -31,10 +31,10 @@
 //
 // Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 128 for four blocks, 168 for three, 255
 // for two); nothing spills:
-//   streamed, two row tiles   d 40: 196          64: 250          80: 254
-//   streamed, one row tile    d 40: 123          64: 162          80: 168   128: 248   160: 248
-//   resident, 80 keys         d 40: 125          64: 163          80: 160   128: 195   160: 234
-//   resident, 160 and 240     d 40: 157, 232     64: 160, 230     80: 221, 231
+//   streamed, two row tiles   d 40: 196          64: 250          80: 250
+//   streamed, one row tile    d 40: 123          64: 162          80: 168   128: 246   160: 248
+//   resident, 80 keys         d 40: 124          64: 158          80: 160   128: 203   160: 222
+//   resident, 160 and 240     d 40: 157, 232     64: 164, 228     80: 221, 239
 // Shared memory of a block: the two-stage or resident tiles, 25 to 95 KiB, so that every card can run each.
 namespace brume::kernels {
 

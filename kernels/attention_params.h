@@ -10,9 +10,12 @@ struct TokenStrides {
   int64_t head;
 };
 
-/// softmax(q k^T scale) v on device memory. q [batch, queries, heads, head_dim], k and v [batch, keys, heads,
-/// head_dim] by their strides, the last one 1; every row begins at a multiple of 16 bytes. out [batch,
-/// queries, heads, head_dim] by its strides.
+/// softmax(q k^T scale) v on device memory. A query whose scores are all -inf looks at nothing: its result is
+/// zero, as that of torch's scaled_dot_product_attention, not the nan of its softmax. A score that is nan or
+/// +inf makes its query's result nan.
+///
+/// q [batch, queries, heads, head_dim], k and v [batch, keys, heads, head_dim] by their strides, the last one
+/// 1; every row begins at a multiple of 16 bytes. out [batch, queries, heads, head_dim] by its strides.
 struct AttentionParams {
   const void* q;
   const void* k;

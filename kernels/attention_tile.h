@@ -173,9 +173,9 @@ struct RunningSoftmax {
         }
         peak = device::maximum(peak, device::shuffle_xor(peak, 1));
         peak = device::maximum(peak, device::shuffle_xor(peak, 2));
-        // A row that has seen only -inf keeps weights of zero, not the nan of inf - inf. The peak is taken
-        // away before the scaling: a product rounded first would be off by whole powers where scores are
-        // huge.
+        // A row that has seen only -inf so far has weights of zero, not the nan of inf - inf. The peak is
+        // taken away before the scaling: a product rounded first would be off by whole powers where scores
+        // are huge.
         const float reference = peak == -device::infinity() ? 0.0F : peak;
         shrink[r][half] = device::exp2_fast((largest[r][half] - reference) * scale_log2);
         largest[r][half] = peak;
@@ -194,7 +194,7 @@ struct RunningSoftmax {
     }
   }
 
-  /// The reciprocals of the rows' sums.
+  /// The reciprocals of the rows' sums; zero, as the output is, of rows whose scores are all -inf.
   BRUME_DEVICE void finish(float (&reciprocal)[Tile::kRowTiles][2]) const {
     BRUME_UNROLL
     for (int r = 0; r < Tile::kRowTiles; ++r) {
@@ -203,7 +203,7 @@ struct RunningSoftmax {
         float total = sum[r][half];
         total += device::shuffle_xor(total, 1);
         total += device::shuffle_xor(total, 2);
-        reciprocal[r][half] = device::reciprocal_fast(total);
+        reciprocal[r][half] = total == 0 ? 0.0F : device::reciprocal_fast(total);
       }
     }
   }

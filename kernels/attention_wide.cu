@@ -1,6 +1,7 @@
 #include <cublas_v2.h>
 
 #include "kernels/attention_wide_launch.h"
+#include "kernels/element_dispatch.h"
 #include "kernels/softmax_rows_kernel.h"
 
 namespace brume::kernels {
@@ -25,25 +26,27 @@ int multiply(const MatrixProduct& product, Element element, cublasHandle_t cubla
       CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
-template <class T>
-int softmax(const float* scores, void* weights, int32_t rows, int32_t keys, cudaStream_t stream) {
-  softmax_rows_kernel<T>
-      <<<rows, SoftmaxRows<T>::kThreads, SoftmaxRows<T>::kSharedBytes, stream>>>({scores, weights, keys});
-  return static_cast<int>(cudaGetLastError());
-}
-
 }  // namespace
+
+int launch_softmax_rows(const float* scores, void* weights, int32_t rows, int32_t columns, Element element,
+                        CUstream_st* stream) {
+  return with_half_element(element, cudaErrorInvalidValue, [&]<class T>() {
+    softmax_rows_kernel<T><<<rows, SoftmaxRows<T>::kThreads, SoftmaxRows<T>::kSharedBytes, stream>>>(
+        {scores, weights, columns});
+    return static_cast<int>(cudaGetLastError());
+  });
+}
 
 int launch_wide_attention(const AttentionParams& params, const WideShape& shape, void* workspace,
                           Element element, cublasContext* cublas) {
+  if (element == Element::kFloat) return cudaErrorInvalidValue;
   cudaStream_t stream = nullptr;
   if (const auto error = cublasGetStream(cublas, &stream); error != CUBLAS_STATUS_SUCCESS)
     return static_cast<int>(error);
-  const auto rows_softmax = element == Element::kHalf ? softmax<device::Half> : softmax<device::Bfloat16>;
   return wide_attention(params, shape, workspace,
                         {[&](const MatrixProduct& product) { return multiply(product, element, cublas); },
                          [&](const float* scores, void* weights, int32_t rows, int32_t keys) {
-                           return rows_softmax(scores, weights, rows, keys, stream);
+                           return launch_softmax_rows(scores, weights, rows, keys, element, stream);
                          }});
 }
 

@@ -23,6 +23,21 @@ GpuLimits limits_of(const BrumeGpu& gpu) {
 
 ComputeCapability capability_of(const BrumeGpu& gpu) { return {gpu.capability / 10, gpu.capability % 10}; }
 
+/// Whether the sizes mean a map that some kernel takes.
+bool fits(const BrumeGroupNorm& call) {
+  return is_element(call.element) && call.pictures >= 0 && call.pixels >= 0 && call.channels >= 0 &&
+         call.groups > 0 && call.channels % call.groups == 0 && call.second_channels >= 0 &&
+         call.second_channels <= call.channels;
+}
+
+/// Whether everything that will be read or written is there; all but an embedding must be.
+bool has_operands(const BrumeGroupNorm& call) {
+  const auto& [x, second, embedding, weight, bias, y] = call.pointers;
+  return (x != nullptr || call.second_channels == call.channels) &&
+         (second != nullptr || call.second_channels == 0) && weight != nullptr && bias != nullptr &&
+         y != nullptr && call.workspace != nullptr;
+}
+
 /// Tensors that lie tight.
 GroupNormParams params_of(const BrumeGroupNorm& call) {
   const auto part = [&](const void* data, int32_t channels) -> GroupNormPart {
@@ -55,6 +70,7 @@ GroupNormPlan plan_of(const BrumeGroupNorm& call, const BrumeGpu& gpu) {
 }  // namespace
 
 int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* stream) {
+  if (!is_half_element(call->element)) return kNoKernel;
   const AttentionShape shape = shape_of(*call);
   const AttentionParams params = params_of(*call);
   const auto element = static_cast<Element>(call->element);
@@ -66,17 +82,18 @@ int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* strea
     if (error != kInvalidValue) return error;
   }
   const std::optional<AttentionPlan> plan = plan_attention(shape, limits_of(*gpu));
-  return plan ? launch_attention(params, shape, *plan, element, where) : -1;
+  return plan ? launch_attention(params, shape, *plan, element, where) : kNoKernel;
 }
 
 int brume_attention_plan(const BrumeAttention* call, const BrumeGpu* gpu, char* text, int32_t size) {
+  if (!is_half_element(call->element)) return kNoKernel;
   if (const auto hopper = plan_attention_hopper(shape_of(*call), limits_of(*gpu), capability_of(*gpu))) {
     std::snprintf(text, static_cast<size_t>(size), "hopper %dx%d, %d blocks a head, %d KiB",
                   hopper->tile_queries, hopper->tile_keys, hopper->blocks, hopper->shared_bytes / 1024);
     return 0;
   }
   const std::optional<AttentionPlan> plan = plan_attention(shape_of(*call), limits_of(*gpu));
-  if (!plan) return -1;
+  if (!plan) return kNoKernel;
   const char* const kind = plan->kind == AttentionKind::kResident ? "resident" : "streamed";
   std::snprintf(text, static_cast<size_t>(size), "%s %dx%d, %d blocks a head, %d KiB", kind,
                 plan->tile_queries(), plan->tile_keys, plan->blocks, plan->shared_bytes / 1024);
@@ -84,15 +101,21 @@ int brume_attention_plan(const BrumeAttention* call, const BrumeGpu* gpu, char* 
 }
 
 int brume_group_norm(const BrumeGroupNorm* call, const BrumeGpu* gpu, void* stream) {
-  return launch_group_norm(params_of(*call), plan_of(*call, *gpu), static_cast<Element>(call->element),
+  if (!fits(*call)) return kNoKernel;
+  const GroupNormPlan plan = plan_of(*call, *gpu);
+  if (plan.chunks == 0) return 0;  // no elements, which may lie nowhere
+  if (!has_operands(*call)) return kNoKernel;
+  return launch_group_norm(params_of(*call), plan, static_cast<Element>(call->element),
                            static_cast<CUstream_st*>(stream));
 }
 
 int64_t brume_group_norm_workspace(const BrumeGroupNorm* call, const BrumeGpu* gpu) {
+  if (!fits(*call)) return kNoKernel;
   return group_norm_workspace_bytes(params_of(*call).shape, plan_of(*call, *gpu));
 }
 
 int brume_group_norm_plan(const BrumeGroupNorm* call, const BrumeGpu* gpu, char* text, int32_t size) {
+  if (!fits(*call)) return kNoKernel;
   const GroupNormPlan plan = plan_of(*call, *gpu);
   const bool once = plan.mode == GroupNormPlan::Mode::kOneLaunch;
   std::snprintf(text, static_cast<size_t>(size), "%s, %d slices of %d chunks, %d KiB",

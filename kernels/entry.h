@@ -3,7 +3,7 @@
 
 // Our kernels for callers without our headers: plain C, pointers to device memory, sizes and distances in
 // elements. tools/kernel_bench calls these from Python. Each gives 0 for success, a CUDA error code, or -1
-// where no kernel fits.
+// where no kernel fits: its sizes, or its element, which attention has in half precision alone.
 extern "C" {
 
 /// What of a GPU the plans depend on.
@@ -32,7 +32,8 @@ int brume_attention(const BrumeAttention* call, const BrumeGpu* gpu, void* strea
 int brume_attention_plan(const BrumeAttention* call, const BrumeGpu* gpu, char* text, int32_t size);
 
 /// x [pictures, pixels, channels] may be a concatenation along channels: its last `second_channels` then lie
-/// in a tensor of their own. embedding [pictures, channels] is added first; null: none.
+/// in a tensor of their own. embedding [pictures, channels] is added first; null: none. No other tensor may
+/// be null, but a part of x that has no channels. `groups` must divide `channels`.
 struct BrumeGroupNorm {
   const void* pointers[6];  // x, the second part of x, embedding, weight, bias, y
   void* workspace;

@@ -1,10 +1,25 @@
 #pragma once
 #include <cmath>
+#include <cstddef>
 
 #include "kernels/attention_params.h"
+#include "kernels/element.h"
 #include "kernels/entry.h"
 
 namespace brume::kernels {
+
+/// What an entry gives where no kernel fits.
+inline constexpr int kNoKernel = -1;
+
+/// Whether a call's number is one of Element.
+inline bool is_element(int32_t element) {
+  return element >= static_cast<int32_t>(Element::kFloat) &&
+         element <= static_cast<int32_t>(Element::kBfloat16);
+}
+/// As is_element, for the kernels of half precision.
+inline bool is_half_element(int32_t element) {
+  return is_element(element) && element != static_cast<int32_t>(Element::kFloat);
+}
 
 /// The kernels' parameters of a plain call.
 inline AttentionParams params_of(const BrumeAttention& call) {

@@ -1,5 +1,6 @@
 #include "kernels/entry_small.h"
 
+#include "kernels/entry_params.h"
 #include "kernels/small_launch.h"
 
 namespace {
@@ -13,6 +14,7 @@ void* written(const void* data) { return const_cast<void*>(data); }
 }  // namespace
 
 int brume_layer_norm(const BrumeLayerNorm* call, void* stream) {
+  if (!is_element(call->element)) return kNoKernel;
   const auto& [x, residual, sum, y, weight, bias] = call->pointers;
   const int64_t width = call->width;
   return launch_layer_norm({.rows = call->rows,
@@ -28,6 +30,7 @@ int brume_layer_norm(const BrumeLayerNorm* call, void* stream) {
 }
 
 int brume_geglu(const BrumeGeglu* call, void* stream) {
+  if (!is_element(call->element)) return kNoKernel;
   const auto& [x, y] = call->pointers;
   return launch_geglu({.rows = call->rows,
                        .width = call->width,
@@ -37,12 +40,14 @@ int brume_geglu(const BrumeGeglu* call, void* stream) {
 }
 
 int brume_silu(const BrumeSilu* call, void* stream) {
+  if (!is_element(call->element)) return kNoKernel;
   const auto& [x, y] = call->pointers;
   return launch_silu({.count = call->count, .x = x, .y = written(y)}, element_of(call->element),
                      stream_of(stream));
 }
 
 int brume_timestep_embedding(const BrumeTimestepEmbedding* call, void* stream) {
+  if (!is_element(call->element)) return kNoKernel;
   const auto& [values, y] = call->pointers;
   return launch_timestep_embedding(
       {.count = call->count,
@@ -55,6 +60,7 @@ int brume_timestep_embedding(const BrumeTimestepEmbedding* call, void* stream) {
 }
 
 int brume_guided_step(const BrumeGuidedStep* call, void* stream) {
+  if (!is_element(call->element)) return kNoKernel;
   const auto& [latents, negative, positive, noise, next, table, step] = call->pointers;
   return launch_guided_step({.count = call->count,
                              .latents = static_cast<const float*>(latents),

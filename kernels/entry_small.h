@@ -2,7 +2,8 @@
 #include <cstdint>
 
 // As entry.h, for the kernels that each remove a pass over memory (small_params.h says what they compute).
-// All tensors lie tight; `element` is as in entry.h. Each gives 0 for success or a CUDA error code.
+// All tensors lie tight; `element` is as in entry.h. Each gives 0 for success, a CUDA error code, or
+// -1 where `element` is none.
 extern "C" {
 
 /// x, residual, sum and y [rows, width], weight and bias [width]. Without a residual, residual and sum are

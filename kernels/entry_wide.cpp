@@ -7,6 +7,8 @@ namespace {
 
 using namespace brume::kernels;
 
+bool fits(const BrumeAttention& call) { return call.heads == 1 && is_half_element(call.element); }
+
 WideShape shape_of(const BrumeAttention& call) {
   return {call.batch, call.queries, call.keys, call.head_dim};
 }
@@ -14,11 +16,12 @@ WideShape shape_of(const BrumeAttention& call) {
 }  // namespace
 
 int brume_wide_attention(const BrumeAttention* call, void* workspace, void* cublas) {
+  if (!fits(*call)) return kNoKernel;
   const AttentionParams params = params_of(*call);
   return launch_wide_attention(params, shape_of(*call), workspace, static_cast<Element>(call->element),
                                static_cast<cublasContext*>(cublas));
 }
 
 int64_t brume_wide_workspace(const BrumeAttention* call) {
-  return static_cast<int64_t>(wide_workspace_bytes(shape_of(*call)));
+  return fits(*call) ? static_cast<int64_t>(wide_workspace_bytes(shape_of(*call))) : kNoKernel;
 }

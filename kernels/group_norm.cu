@@ -6,6 +6,7 @@
 #include "kernels/group_norm_kernel.h"
 #include "kernels/group_norm_launch.h"
 #include "kernels/group_norm_plan.h"
+#include "kernels/launch_error.h"
 
 namespace brume::kernels {
 
@@ -42,7 +43,7 @@ int launch_one(const GroupNormParams& params, const GroupNormPlan& plan, cudaStr
   const auto kernel = group_norm_one_launch<T, kVector>;
   if (plan.shared_bytes > kSharedBytesUnasked) {
     const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared_bytes);
+        taken(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, plan.shared_bytes));
     if (error != cudaSuccess) return error;
   }
   cudaLaunchAttribute cooperative{};
@@ -55,7 +56,7 @@ int launch_one(const GroupNormParams& params, const GroupNormPlan& plan, cudaStr
   config.stream = stream;
   config.attrs = &cooperative;
   config.numAttrs = group_norm_meets(plan) ? 1 : 0;
-  return cudaLaunchKernelEx(&config, kernel, params, plan);
+  return taken(cudaLaunchKernelEx(&config, kernel, params, plan));
 }
 
 template <class T, int kVector>
@@ -76,7 +77,6 @@ int launch(const GroupNormParams& params, const GroupNormPlan& plan, cudaStream_
   const int error = launch_one<T, kVector>(params, plan, stream);
   if (error != cudaErrorCooperativeLaunchTooLarge) return error;
   // The process may have fewer multiprocessors than the GPU (MPS), or they fewer registers free.
-  cudaGetLastError();  // is answered with this
   return launch_two<T, kVector>(params, group_norm_without_meeting(params.shape, plan), stream);
 }
 

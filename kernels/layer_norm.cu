@@ -18,9 +18,9 @@ __global__ void __launch_bounds__(device::LayerNorm<T, kVector>::kBudget.threads
 }  // namespace
 
 int launch_layer_norm(const LayerNormParams& params, Element element, CUstream_st* stream) {
+  if (!layer_norm_fits(params, bytes_of(element))) return cudaErrorInvalidValue;
   const SmallPlan plan = plan_layer_norm(params, bytes_of(element));
-  if (params.rows == 0) return cudaSuccess;
-  if (plan.blocks == 0) return cudaErrorInvalidValue;
+  if (plan.blocks == 0) return cudaSuccess;
   return with_element(element, [&]<class T>() -> int {
     const auto kernel = plan.vector == 1 ? layer_norm_kernel<T, 1> : layer_norm_kernel<T, 16 / sizeof(T)>;
     kernel<<<plan.blocks, plan.threads, plan.shared_bytes, stream>>>(params);

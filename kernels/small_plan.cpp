@@ -33,6 +33,12 @@ int blocks_for(int64_t accesses) { return static_cast<int>((accesses + kThreads 
 
 }  // namespace
 
+bool layer_norm_fits(const LayerNormParams& params, int element_bytes) {
+  // What a row is rounded up to is no longer than this either, which whole warps of vectors fill.
+  static_assert(kLayerNormMostBytes % (kWarp * kVectorBytes) == 0);
+  return params.rows < 1 || params.width <= kLayerNormMostBytes / element_bytes;
+}
+
 SmallPlan plan_layer_norm(const LayerNormParams& params, int element_bytes) {
   const int vector = kVectorBytes / element_bytes;
   const bool fits = params.width % vector == 0 && aligned(params.x, element_bytes) &&
@@ -40,8 +46,8 @@ SmallPlan plan_layer_norm(const LayerNormParams& params, int element_bytes) {
                     aligned(params.y, element_bytes) && aligned(params.weight, kVectorBytes) &&
                     aligned(params.bias, kVectorBytes);
   SmallPlan plan{fits ? vector : 1, 0, kRowThreads, 0};
+  if (params.rows < 1 || params.width < 1) return plan;
   const int row_bytes = round_up(params.width, kWarp * plan.vector) * element_bytes;
-  if (row_bytes > kLayerNormMostBytes) return plan;
   const int warps = std::min(kRowThreads / kWarp, kLayerNormMostBytes / row_bytes);
   plan.threads = warps * kWarp;
   plan.blocks = ceil_div(params.rows, warps);

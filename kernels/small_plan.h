@@ -12,8 +12,12 @@ struct SmallPlan {
   int shared_bytes;
 };
 
-/// A warp takes a row and keeps it on chip. blocks is 0 where a row is longer than kLayerNormMostBytes.
+// Where there are no elements, a plan has no blocks, and nothing is to be launched.
+
+/// A warp takes a row and keeps it on chip. No row may be longer than kLayerNormMostBytes.
 inline constexpr int kLayerNormMostBytes = kSharedBytesUnasked;
+bool layer_norm_fits(const LayerNormParams& params, int element_bytes);
+/// Of rows that fit.
 SmallPlan plan_layer_norm(const LayerNormParams& params, int element_bytes);
 SmallPlan plan_geglu(const GegluParams& params, int element_bytes);
 SmallPlan plan_silu(const SiluParams& params, int element_bytes);

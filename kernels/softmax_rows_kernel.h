@@ -56,7 +56,9 @@ struct SoftmaxRows {
     sum = 0;
     for (int warp = 0; warp < kWarps; ++warp)
       add(largest, sum, (shared + 2 * warp).load(), (shared + 2 * warp + 1).load());
-    const float reciprocal = device::reciprocal_fast(sum);
+    // Where all scores are -inf, so are all weights zero: a peak of zero, and a sum of one, make them so.
+    if (sum == 0) largest = 0;
+    const float reciprocal = sum == 0 ? 1.0F : device::reciprocal_fast(sum);
     T* const weights = static_cast<T*>(params.weights) + first;
     for (int i = device::thread(); i < params.columns; i += kThreads) {
       const float power = device::exp2_fast((device::load_global<float>(scores + i) - largest) * kLog2E);

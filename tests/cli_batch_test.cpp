@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -238,6 +239,25 @@ TEST_F(BatchCommand, APictureIsTheSameWithAnyNeighbours) {
   EXPECT_EQ(pixels("x.png"), pixels("out/00003_2.png"));
 }
 
+TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
+  write_mixed_jobs(24);
+  fs::create_directory(directory_ / "workers");
+  EXPECT_EQ(batch({"--deterministic"}).code, 0);
+  Words all = words({"--deterministic", "--devices", "cpu:2"}, "workers");
+  Program program({.arguments = all, .directory = directory_});
+  ASSERT_TRUE(program.wait_for(".png\n", 60));
+  EXPECT_EQ(std::system(("pkill -KILL -f -o 'worker -m " + model("sd1").string() + " .*' -P " +
+                         std::to_string(program.pid()))
+                            .c_str()),
+            0);
+  const Outcome outcome = program.finish(120);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(lines_in(outcome.out), 24U);
+  EXPECT_EQ(pictures("workers"), pictures());
+  expect_error(batch({"--devices", "cpu:0"}), 2, {"cpu:0"});
+  expect_error(batch({"--devices", "cuda:0"}), 2, {"cuda:0", "no CUDA engine"});
+}
+
 TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   Words all = words({});
@@ -257,9 +277,12 @@ TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {
 }
 
 TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
-  write_mixed_jobs(40);
+  const char* const wanted = std::getenv("BRUME_STOPS");
+  const int stops = wanted != nullptr ? std::atoi(wanted) : 5;
+  write_mixed_jobs(8 * stops);
   std::minstd_rand random(5);
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGTERM, SIGTERM}) {
+  for (int i = 0; i < stops; ++i) {
+    const int signal = std::array{SIGTERM, SIGINT, SIGUSR1}[static_cast<size_t>(i % 3)];
     Program program({.arguments = words({"--deterministic", "--grace", "0"}), .directory = directory_});
     program.wait_for(".png\n", 60);
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
@@ -274,7 +297,7 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
     EXPECT_TRUE(told["remarks"].empty()) << told;
   }
   EXPECT_EQ(batch({"--deterministic"}).code, 0);
-  EXPECT_EQ(pictures_by_key().size(), 40U);
+  EXPECT_EQ(pictures_by_key().size(), static_cast<size_t>(8 * stops));
 }
 
 /// At random instants; after each the run goes on. Nothing is lost, nothing is drawn twice, and in the end
@@ -310,6 +333,45 @@ TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
   for (const auto& [path, count] : times) EXPECT_EQ(count, 1) << path;
   EXPECT_GE(killed, kills / 2);
   std::printf("%d kills, %zu pictures, 0 lost, 0 repeated\n", killed, whole.size());
+}
+
+/// A line of /proc/PID/status, in KiB.
+int64_t status_of(pid_t pid, const std::string& field) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(field + ":")) return std::stoll(line.substr(field.size() + 1));
+  }
+  return -1;
+}
+
+TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
+  const char* const wanted = std::getenv("BRUME_JOBS");
+  const int jobs = wanted != nullptr ? std::atoi(wanted) : 1000;
+  std::ofstream lines(directory_ / "jobs.txt");
+  for (int i = 1; i <= jobs; ++i) lines << "picture number " << i << " --d " << i << "\n";
+  lines.close();
+  Program program({.arguments = words({}), .directory = directory_});
+  const auto descriptors = [&] {
+    const fs::directory_iterator open("/proc/" + std::to_string(program.pid()) + "/fd");
+    return std::distance(begin(open), end(open));
+  };
+  const auto name_of = [](int number) {
+    const std::string digits = std::to_string(number);
+    return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits + "_" + digits + ".png\n";
+  };
+  ASSERT_TRUE(program.wait_for(name_of(100), 120));
+  const int64_t early = status_of(program.pid(), "VmRSS");
+  const auto early_descriptors = descriptors();
+  ASSERT_TRUE(program.wait_for(name_of(jobs - 20), 3600));
+  const int64_t late = status_of(program.pid(), "VmRSS");
+  const auto late_descriptors = descriptors();
+  EXPECT_EQ(program.finish(600).code, 0);
+  std::printf("from picture 100 to %d: %+lld KiB, descriptors %lld to %lld\n", jobs - 20,
+              static_cast<long long>(late - early), static_cast<long long>(early_descriptors),
+              static_cast<long long>(late_descriptors));
+  // The heap's fragments alone move it by some MiB, up and down, whatever the number of pictures.
+  EXPECT_LE(late - early, 12 * 1024);
+  EXPECT_LE(late_descriptors, early_descriptors + 1);  // a picture being written
 }
 
 TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {

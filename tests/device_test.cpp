@@ -113,7 +113,7 @@ TEST(Matrices, ProductOfLoadedTilesIsTheMatrixProduct) {
   std::mt19937 random(1);
   std::uniform_real_distribution<float> uniform(-1, 1);
   std::vector<Half> a(16 * 16);
-  std::vector<Half> b(8 * 16);  // [n][k]
+  std::vector<Half> b(16 * 8);  // [k][n]
   for (Half& x : a) x = from_float<Half>(uniform(random));
   for (Half& x : b) x = from_float<Half>(uniform(random));
   std::vector<float> d(16 * 8);
@@ -128,7 +128,7 @@ TEST(Matrices, ProductOfLoadedTilesIsTheMatrixProduct) {
     uint32_t x[4];
     uint32_t y[2];
     load_matrices_4(x, left + (lane() % 16) * 16 + lane() / 16 * 8);
-    load_matrices_2(y, right + (lane() % 8) * 16 + lane() / 8 % 2 * 8);
+    load_matrices_2_transposed(y, right + (lane() % 16) * 8);
     float sum[4] = {};
     multiply_16_8_16<Half>(sum, x, y);
     for (int i = 0; i < 4; ++i) {
@@ -142,7 +142,7 @@ TEST(Matrices, ProductOfLoadedTilesIsTheMatrixProduct) {
     for (size_t n = 0; n < 8; ++n) {
       double sum = 0;
       for (size_t k = 0; k < 16; ++k)
-        sum += double{to_float(a[m * 16 + k])} * double{to_float(b[n * 16 + k])};
+        sum += double{to_float(a[m * 16 + k])} * double{to_float(b[k * 8 + n])};
       EXPECT_NEAR(d[m * 8 + n], sum, 1e-5);
     }
   }

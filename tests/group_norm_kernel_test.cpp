@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -28,6 +29,8 @@ constexpr double kUnit<Half> = 0x1p-11;
 template <>
 constexpr double kUnit<Bfloat16> = 0x1p-8;
 
+enum class Output { kApart, kOverX };
+
 struct Case {
   GroupNormShape shape;
   int first_channels = 0;  // of the concatenation; 0: one part
@@ -35,31 +38,50 @@ struct Case {
   NormActivation activation = NormActivation::kNone;
   double mean = 0;
   double deviation = 1;
-  int gap = 0;  // elements between pixels of x and of y that are not theirs
+  int gap = 0;          // elements between pixels of x that are not theirs; y and the second part have more
+  int picture_gap = 0;  // the same between pictures, and embeddings
+  Output output = Output::kApart;
 };
 
 std::string name_of(const Case& one) {
   const GroupNormShape& s = one.shape;
   return std::to_string(s.pictures) + "x" + std::to_string(s.pixels) + "x" + std::to_string(s.channels) +
-         " groups " + std::to_string(s.groups) + " first " + std::to_string(one.first_channels) + " gap " +
-         std::to_string(one.gap);
+         " groups " + std::to_string(s.groups) + " first " + std::to_string(one.first_channels) + " gaps " +
+         std::to_string(one.gap) + " " + std::to_string(one.picture_gap) +
+         (one.output == Output::kOverX ? " over x" : "");
 }
 
-/// Aligned room for T with a gap after every pixel.
+/// Aligned room for T with gaps after every pixel and every picture, all of it not a number.
 template <class T>
 struct Map {
   std::vector<Vector<uint8_t, 16>> room;
   int64_t pixel_stride;
   int64_t picture_stride;
 
-  Map(int pictures, int pixels, int channels, int gap)
-      : room(static_cast<size_t>(pictures * pixels) * static_cast<size_t>(channels + gap) * sizeof(T) / 16 +
-             1),
-        pixel_stride(channels + gap),
-        picture_stride(pixels * pixel_stride) {}
+  Map(int pictures, int pixels, int channels, int gap, int picture_gap)
+      : pixel_stride(channels + gap), picture_stride(pixels * pixel_stride + picture_gap) {
+    room.resize(static_cast<size_t>(pictures * picture_stride) * sizeof(T) / 16 + 1);
+    std::fill_n(data(), room.size() * 16 / sizeof(T), nothing());
+  }
+  static T nothing() { return from_float<T>(std::numeric_limits<float>::quiet_NaN()); }
   T* data() { return reinterpret_cast<T*>(room.data()); }
   T& at(int picture, int pixel, int channel) {
     return data()[picture * picture_stride + pixel * pixel_stride + channel];
+  }
+  /// Whether the gaps are as they were.
+  bool gaps_are_untouched(const GroupNormShape& shape) {
+    const auto here = [](const T& x) { return std::isnan(to_float(x)); };
+    bool untouched = true;
+    for (int n = 0; n < shape.pictures; ++n) {
+      for (int p = 0; p < shape.pixels; ++p) {
+        T* const pixel = &at(n, p, 0);
+        untouched = untouched && std::all_of(pixel + shape.channels, pixel + pixel_stride, here);
+      }
+      T* const picture = &at(n, 0, 0);
+      const int64_t pixels = shape.pixels * pixel_stride;
+      untouched = untouched && std::all_of(picture + pixels, picture + picture_stride, here);
+    }
+    return untouched;
   }
 };
 
@@ -69,12 +91,13 @@ class Experiment {
   Experiment(const Case& one, unsigned seed)
       : one_(one),
         first_(one.first_channels == 0 ? one.shape.channels : one.first_channels),
-        parts_{Map<T>(one.shape.pictures, one.shape.pixels, first_, one.gap),
-               Map<T>(one.shape.pictures, one.shape.pixels, one.shape.channels - first_, one.gap)},
-        y_(one.shape.pictures, one.shape.pixels, one.shape.channels, one.gap),
-        embedding_(one.shape.pictures, 1, one.shape.channels, 0),
-        weight_(1, 1, one.shape.channels, 0),
-        bias_(1, 1, one.shape.channels, 0) {
+        parts_{Map<T>(one.shape.pictures, one.shape.pixels, first_, one.gap, one.picture_gap),
+               Map<T>(one.shape.pictures, one.shape.pixels, one.shape.channels - first_, 2 * one.gap,
+                      3 * one.picture_gap)},
+        y_(one.shape.pictures, one.shape.pixels, one.shape.channels, 3 * one.gap, 2 * one.picture_gap),
+        embedding_(one.shape.pictures, 1, one.shape.channels, 0, one.picture_gap),
+        weight_(1, 1, one.shape.channels, 0, 0),
+        bias_(1, 1, one.shape.channels, 0, 0) {
     std::mt19937 random(seed);
     std::normal_distribution<double> normal;
     const auto draw = [&](double mean, double deviation) {
@@ -91,17 +114,20 @@ class Experiment {
       weight_.at(0, 0, c) = draw(1, 0.3);
       bias_.at(0, 0, c) = draw(0, 0.3);
     }
+    // What is read is compared with, also where it is written over.
+    if (one.output == Output::kOverX) y_ = parts_[0];
   }
 
   GroupNormParams params() {
     GroupNormParams params{};
     params.shape = one_.shape;
-    params.parts[0] = {parts_[0].data(), first_, parts_[0].pixel_stride, parts_[0].picture_stride};
+    Map<T>& first = one_.output == Output::kOverX ? y_ : parts_[0];
+    params.parts[0] = {first.data(), first_, first.pixel_stride, first.picture_stride};
     if (first_ < one_.shape.channels)
       params.parts[1] = {parts_[1].data(), one_.shape.channels - first_, parts_[1].pixel_stride,
                          parts_[1].picture_stride};
     if (one_.embedding) params.embedding = embedding_.data();
-    params.embedding_stride = one_.shape.channels;
+    params.embedding_stride = embedding_.picture_stride;
     params.weight = weight_.data();
     params.bias = bias_.data();
     params.y = y_.data();
@@ -112,9 +138,9 @@ class Experiment {
     return params;
   }
 
-  /// The largest error of y over the error that its format allows.
+  /// The largest error of y over the error that its format allows; infinite where its gaps are written to.
   double worst() {
-    double worst = 0;
+    double worst = y_.gaps_are_untouched(one_.shape) ? 0 : std::numeric_limits<double>::infinity();
     const int width = one_.shape.channels / one_.shape.groups;
     for (int n = 0; n < one_.shape.pictures; ++n) {
       for (int g = 0; g < one_.shape.groups; ++g)
@@ -268,6 +294,7 @@ TYPED_TEST(GroupNormKernel, EveryGroupWidth) {
 TYPED_TEST(GroupNormKernel, RandomShapes) {
   Workspace workspace;
   std::mt19937 random(7);
+  std::mt19937 random_gaps(7);  // of their own, so that a gap more draws no other shapes
   const auto draw = [&](int below) { return static_cast<int>(random() % static_cast<unsigned>(below)); };
   constexpr int kMaps[] = {1, 35, 117, 64, 2, 143, 300};
   constexpr int kWidths[] = {1, 2, 3, 4, 5, 7, 8, 10, 12, 16, 20, 30, 40, 60};
@@ -280,7 +307,10 @@ TYPED_TEST(GroupNormKernel, RandomShapes) {
     one.first_channels = draw(2) == 0 ? 0 : one.shape.channels * (1 + draw(3)) / 4;
     one.embedding = draw(2) == 0;
     one.activation = draw(2) == 0 ? NormActivation::kNone : NormActivation::kSilu;
-    one.gap = draw(3) * (draw(2) == 0 ? 8 : 1);
+    const int places = draw(3);
+    const int unit = draw(2) == 0 ? 8 : 1;
+    one.gap = places * unit;
+    one.picture_gap = static_cast<int>(random_gaps() % 3) * unit;
     const GroupNormPlan plan =
         run<TypeParam>(one, i % 3 == 0 ? kNarrow : kMeeting, workspace, static_cast<unsigned>(i));
     meeting += group_norm_meets(plan) ? 1 : 0;
@@ -348,6 +378,46 @@ TYPED_TEST(GroupNormKernel, TwoPassesTakeOverInTheSameWorkspace) {
   }
 }
 
+/// As on a large GPU, whose blocks are many, and more than the lanes of the warp that joins their moments.
+TYPED_TEST(GroupNormKernel, ManyChunks) {
+  Workspace workspace;
+  GroupNormMachine large{
+      .multiprocessors = 132, .shared_bytes = 24 << 10, .l2_bytes = 1 << 20, .most_threads = 32};
+  const Case one{.shape = {1, 4 * (32 / static_cast<int>(sizeof(TypeParam))) * 70, 16, 1}};
+  const GroupNormPlan meets = run<TypeParam>(one, large, workspace);
+  EXPECT_TRUE(group_norm_meets(meets));
+  EXPECT_GT(meets.chunks, 64);
+  large.shared_bytes = 0;
+  const GroupNormPlan passes = run<TypeParam>(one, large, workspace);
+  EXPECT_EQ(passes.mode, Mode::kTwoPasses);
+  EXPECT_GT(passes.chunks, 64);
+}
+
+/// As many as a GPU's blocks have.
+TYPED_TEST(GroupNormKernel, ManyThreads) {
+  Workspace workspace;
+  GroupNormMachine wide{.multiprocessors = 1, .shared_bytes = 227 << 10, .l2_bytes = 1 << 20};
+  const Case one{.shape = {1, 2200, 32, 2}, .embedding = true};
+  const GroupNormPlan meets = run<TypeParam>(one, wide, workspace);
+  EXPECT_TRUE(group_norm_meets(meets));
+  EXPECT_EQ(meets.threads, 512);
+  wide.shared_bytes = 0;
+  const GroupNormPlan passes = run<TypeParam>(one, wide, workspace);
+  EXPECT_EQ(passes.mode, Mode::kTwoPasses);
+  EXPECT_EQ(passes.threads, 512);
+}
+
+TYPED_TEST(GroupNormKernel, TheResultMayLieOverX) {
+  Workspace workspace;
+  for (const int gap : {0, 8, 1}) {
+    Case one{.shape = {2, 300, 80, 8}, .gap = gap, .picture_gap = gap, .output = Output::kOverX};
+    EXPECT_TRUE(group_norm_meets(run<TypeParam>(one, kMeeting, workspace)));
+    EXPECT_EQ(run<TypeParam>(one, kNarrow, workspace).mode, Mode::kTwoPasses);
+    one.shape.pixels = 2;
+    EXPECT_EQ(run<TypeParam>(one, kMeeting, workspace).chunks, 1);
+  }
+}
+
 TYPED_TEST(GroupNormKernel, NoElementsAreNoLaunch) {
   for (const Report& report : machine::group_norm({}, {}, machine::element_of<TypeParam>(), 0))
     EXPECT_TRUE(report.faults.empty()) << report.faults.front();
@@ -361,6 +431,8 @@ TEST(GroupNormAccess, NeedsEveryPlaceAligned) {
   EXPECT_EQ(access({.shape = {1, 4, 320, 32}}), GroupNormAccess::kVectors);
   EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .gap = 8}), GroupNormAccess::kVectors);
   EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .gap = 4}), GroupNormAccess::kScalars);
+  EXPECT_EQ(access({.shape = {2, 4, 320, 32}, .picture_gap = 8}), GroupNormAccess::kVectors);
+  EXPECT_EQ(access({.shape = {2, 4, 320, 32}, .picture_gap = 4}), GroupNormAccess::kScalars);
   EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .first_channels = 160}), GroupNormAccess::kVectors);
   EXPECT_EQ(access({.shape = {1, 4, 320, 32}, .first_channels = 100}), GroupNormAccess::kScalars);
   EXPECT_EQ(access({.shape = {1, 4, 128, 32}}), GroupNormAccess::kVectors);

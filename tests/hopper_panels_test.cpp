@@ -12,7 +12,7 @@ using device::Half;
 
 template <class Tile>
 void expect_right_in_panels(const AttentionShape& shape) {
-  Problem<typename Tile::Element> problem(shape);
+  Problem<typename Tile::Element> problem(shape, Strides::kOfTensorMaps);
   problem.fill(7, 1);
   const HopperAttentionParams params = hopper_params<Tile>(
       problem.params(), shape, [](const device::TensorTile& tile) { return device::TensorMap{tile}; });

@@ -1,5 +1,6 @@
 """What of tools/kernel_bench needs neither a GPU nor torch."""
 
+import _ctypes
 import ctypes
 import os
 import pathlib
@@ -273,6 +274,45 @@ class Plans(unittest.TestCase):
         command = f"'{sys.executable}' tools/kernel_bench --plans --library '{LIBRARY}' | head -1"
         done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
         self.assertEqual((len(done.stdout.splitlines()), done.stderr), (1, ""))
+
+    def error_of(self, arguments, to=os.devnull):
+        """The last line that it says; no other but what argparse says of the usage."""
+        with open(to, "w") as output:
+            done = subprocess.run([sys.executable, "tools/kernel_bench", *arguments], cwd=ROOT, stdout=output,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn("Traceback", done.stderr)
+        *before, last = done.stderr.splitlines()
+        self.assertTrue(not before or before[0].startswith("usage:"), done.stderr)
+        return last
+
+    def test_what_cannot_be_is_one_line(self):
+        self.assertIn("argument --rounds: 0 is none", self.error_of(["--rounds", "0"]))
+        other = _ctypes.__file__  # a library, but not ours
+        for path in (str(ROOT / "README.md"), other):
+            self.assertIn("is no library of our kernels", self.error_of(["--plans", "--library", path]))
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "no /dev/full")
+    def test_output_that_does_not_go_out_is_one_line(self):
+        self.assertEqual(self.error_of(["--plans", "--library", LIBRARY], to="/dev/full"),
+                         "kernel_bench: [Errno 28] No space left on device")
+
+
+class NoElements(unittest.TestCase):
+    def test_small_kernels_do_nothing(self):
+        library = entry.load_kernels(LIBRARY)
+        for rows, width in ((0, 320), (3, 0), (0, 0)):
+            for kernel, call in ((library.brume_layer_norm, entry.BrumeLayerNorm(rows=rows, width=width)),
+                                 (library.brume_geglu, entry.BrumeGeglu(rows=rows, width=width)),
+                                 (library.brume_silu, entry.BrumeSilu(count=0)),
+                                 (library.brume_timestep_embedding,
+                                  entry.BrumeTimestepEmbedding(count=rows, width=width)),
+                                 (library.brume_guided_step, entry.BrumeGuidedStep(count=0))):
+                self.assertEqual(kernel(ctypes.byref(call), None), 0, (kernel, rows, width))
+
+    def test_rows_that_do_not_fit_are_an_error(self):
+        call = entry.BrumeLayerNorm(rows=3, width=(48 << 10) // 4 + 1)
+        self.assertEqual(entry.load_kernels(LIBRARY).brume_layer_norm(ctypes.byref(call), None), 1)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@
 #include <random>
 #include <stdexcept>
 
+#include "brume/diffusion/guidance.h"
+#include "brume/diffusion/samplers.h"
 #include "kernels/attention.h"
 #include "kernels/geglu.h"
 #include "kernels/group_norm.h"
+#include "kernels/guided_step.h"
 #include "kernels/layer_norm.h"
 #include "kernels/silu.h"
+#include "kernels/small_plan.h"
 #include "kernels/timestep_embedding.h"
 
 // The doors of our operations against plain float64 formulas, on sizes that do not divide evenly.
@@ -186,6 +190,82 @@ TEST(SinusoidalEmbedding, AgreesWithTheFormula) {
       EXPECT_EQ(got[row][6].item<float>(), 0);
     }
   }
+}
+
+/// A table of one row.
+at::Tensor table_of(const StepFactors& factors) {
+  return at::tensor({factors.latents, factors.prediction, factors.noise, factors.guidance}).unsqueeze(0);
+}
+
+at::Tensor step_number(int step) { return at::full({1}, step, at::TensorOptions(at::kInt)); }
+
+StepPrediction step_prediction(Prediction prediction) {
+  if (prediction == Prediction::kV) return StepPrediction::kV;
+  return prediction == Prediction::kSample ? StepPrediction::kSample : StepPrediction::kEpsilon;
+}
+
+TEST(GuidedStep, EqualsGuidanceAndTheSamplersStep) {
+  const GuidanceSettings guidance{7.5, 0};
+  for (const Prediction kind : {Prediction::kEpsilon, Prediction::kV, Prediction::kSample}) {
+    NoiseScheduleConfig config;
+    config.prediction = kind;
+    config.limits.clip = false;
+    const NoiseSchedule schedule(config);
+    at::Tensor table = at::zeros({0, 4});
+    for (const DdimStep& step : {DdimStep{981, 961, 0}, {501, 481, 0}, {501, 481, 1}, {1, -19, 0}}) {
+      StepFactors factors = ddim_factors(double{schedule.alpha_cumprod(step.t)},
+                                         double{schedule.alpha_cumprod_or_final(step.previous)}, step.eta,
+                                         step_prediction(kind));
+      factors.guidance = static_cast<float>(guidance.scale);
+      table = at::cat({table, table_of(factors)});
+      const at::Tensor latents = randn({2, 4, 5, 3});
+      const at::Tensor negative = randn({2, 4, 5, 3});
+      const at::Tensor positive = randn({2, 4, 5, 3});
+      const at::Tensor noise = step.eta > 0 ? randn({2, 4, 5, 3}) : at::Tensor();
+      const at::Tensor row = step_number(static_cast<int>(table.size(0)) - 1);
+      const at::Tensor wanted =
+          ddim_step(schedule, step, guide(negative, positive, guidance), latents, noise).to(at::kDouble);
+      const at::Tensor got = guided_step({latents, negative, positive, noise}, table, row);
+      EXPECT_LT(largest_error(got, wanted), 1e-5 * wanted.abs().max().item<double>())
+          << static_cast<int>(kind) << " " << step.t << " " << step.eta;
+      // Without a negative prompt, as the pipeline's step without guidance.
+      const at::Tensor plain = guided_step({latents, {}, positive, noise}, table, row);
+      const at::Tensor unguided = ddim_step(schedule, step, positive, latents, noise).to(at::kDouble);
+      EXPECT_LT(largest_error(plain, unguided), 1e-5 * unguided.abs().max().item<double>());
+    }
+  }
+}
+
+TEST(GuidedStep, ComputesInSinglePrecision) {
+  const at::Tensor latents = randn({1, 4, 3, 3});
+  const at::Tensor positive = randn({1, 4, 3, 3}).to(at::kHalf);
+  const at::Tensor negative = randn({1, 4, 3, 3}).to(at::kHalf);
+  const at::Tensor table = table_of({.latents = 2, .prediction = -3, .noise = 1, .guidance = 7.5F});
+  const at::Tensor got = guided_step({latents, negative, positive, {}}, table, step_number(0));
+  const at::Tensor without = negative.to(at::kDouble);
+  const at::Tensor wanted =
+      2 * latents.to(at::kDouble) - 3 * (without + 7.5 * (positive.to(at::kDouble) - without));
+  EXPECT_EQ(got.scalar_type(), at::kFloat);
+  EXPECT_LT(largest_error(got, wanted), 1e-4);
+}
+
+TEST(GuidedStep, RefusesWhatDoesNotFit) {
+  const at::Tensor x = randn({1, 4, 3, 3});
+  const at::Tensor other = randn({1, 4, 3, 2});
+  const at::Tensor table = table_of({1, 1, 1, 1});
+  const at::Tensor step = step_number(0);
+  EXPECT_NO_THROW(guided_step({x, x, x, x}, table, step));
+  EXPECT_THROW(guided_step({other, x, x, x}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, other, x, x}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x, other, x}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x, x, other}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x.to(at::kHalf), x, x, x}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x.to(at::kHalf), x, x}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, {}, x.to(at::kDouble), x}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x, x, x.to(at::kHalf)}, table, step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x, x, x}, randn({2, 3}), step), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x, x, x}, table, at::zeros({2}, at::kInt)), std::invalid_argument);
+  EXPECT_THROW(guided_step({x, x, x, x}, table, at::zeros({1})), std::invalid_argument);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
     {"batch", {"pipeline", "diffusion", "image", "base"}},
     {"gallery", {"batch", "image", "base"}},
-    {"cli", {"gallery", "batch", "pipeline", "text", "diffusion", "image", "weights", "base"}},
+    {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "base"}},
+    {"cli", {"batch", "gallery", "bench", "pipeline", "text", "diffusion", "image", "weights", "base"}},
 };
 
 /// Third-party headers and the rooms that may open them.
@@ -36,7 +37,7 @@ const std::map<std::string, std::set<std::string>> kDoors = {
     {"spng.h", {"image"}},
     {"turbojpeg.h", {"image"}},
     {"utf8proc.h", {"text"}},
-    {"nlohmann/", {"base", "weights", "text", "image", "batch", "gallery", "cli"}},
+    {"nlohmann/", {"base", "weights", "text", "image", "batch", "gallery", "bench", "cli"}},
     {"openssl/", {"base"}},
     {"boost/", {"base", "batch"}},
 };

@@ -40,6 +40,7 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   void send(int signal) const;
+  pid_t pid() const { return child_; }
   /// Types on its terminal.
   void type(const std::string& keys) const;
   /// Reads until standard output or error holds `text`; false if that takes more than `seconds`, or it ended.

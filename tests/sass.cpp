@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <iterator>
@@ -66,8 +67,7 @@ void add_resources(const std::string& text, std::map<std::string, Kernels>& all)
   }
 }
 
-void add_instructions(const std::string& text, const std::string& whole,
-                      std::map<std::string, Counts>& counts) {
+void add_instructions(const std::string& text, std::map<std::string, Code>& kernels) {
   std::istringstream lines(text);
   std::string kernel;
   for (std::string line; std::getline(lines, line);) {
@@ -78,14 +78,12 @@ void add_instructions(const std::string& text, const std::string& whole,
     }
     // "/*0040*/   @!P0 HMMA.16816.F32 R4, ... ;"
     size_t at = line.find("*/ ");
-    if (at == std::string::npos || line.find(';') == std::string::npos) continue;
+    const size_t end = line.find(';');
+    if (at == std::string::npos || end == std::string::npos) continue;
     at = line.find_first_not_of(' ', at + 2);
     if (line[at] == '@') at = line.find_first_not_of(' ', line.find(' ', at));
-    if (whole.empty()) {
-      ++counts[kernel][line.substr(at, line.find_first_of(". ;", at) - at)];
-    } else if (line.compare(at, whole.size(), whole) == 0) {
-      ++counts[kernel][whole];
-    }
+    const size_t space = std::min(line.find(' ', at), end);
+    kernels[kernel].push_back({line.substr(at, space - at), line.substr(space, end - space)});
   }
 }
 
@@ -97,10 +95,21 @@ std::map<std::string, Kernels> resources() {
   return all;
 }
 
-std::map<std::string, Counts> instructions(const std::string& architecture, const std::string& whole) {
-  std::map<std::string, Counts> counts;
-  for (const std::string& text : dumps("-sass -arch " + architecture)) add_instructions(text, whole, counts);
-  return counts;
+std::map<std::string, Code> instructions(const std::string& architecture) {
+  std::map<std::string, Code> kernels;
+  for (const std::string& text : dumps("-sass -arch " + architecture)) add_instructions(text, kernels);
+  return kernels;
+}
+
+bool is(const Instruction& instruction, const std::string& name) {
+  const std::string& whole = instruction.name;
+  return whole.starts_with(name) && (whole.size() == name.size() || whole[name.size()] == '.');
+}
+
+int count(const Code& code, const std::string& name, const std::string& operand) {
+  return static_cast<int>(std::count_if(code.begin(), code.end(), [&](const Instruction& one) {
+    return is(one, name) && one.operands.find(operand) != std::string::npos;
+  }));
 }
 
 std::set<std::string> ptx() {

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 // What cuobjdump reads in the libraries of our kernels.
 namespace brume::kernels::sass {
@@ -18,10 +19,18 @@ using Kernels = std::map<std::string, Resources>;
 /// By architecture, of all libraries.
 std::map<std::string, Kernels> resources();
 
-/// How often each instruction stands in each kernel of an architecture, by its bare name; or `whole` alone,
-/// an instruction with its modifiers.
-using Counts = std::map<std::string, int>;
-std::map<std::string, Counts> instructions(const std::string& architecture, const std::string& whole = "");
+struct Instruction {
+  std::string name;      // with its modifiers: "HMMA.16816.F32"; without the predicate
+  std::string operands;  // "R4, R8, R12, RZ"
+};
+using Code = std::vector<Instruction>;
+/// By the kernel's symbol.
+std::map<std::string, Code> instructions(const std::string& architecture);
+
+/// How many instructions of a name there are, whatever modifiers follow it, with `operand` among their
+/// operands.
+int count(const Code& code, const std::string& name, const std::string& operand = "");
+bool is(const Instruction& instruction, const std::string& name);
 
 /// Architectures whose PTX every library holds.
 std::set<std::string> ptx();

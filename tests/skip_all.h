@@ -8,9 +8,9 @@
 namespace brume {
 
 /// In the set-up of a test environment: the program's tests are skipped, with the reason, or fail where the
-/// environment variable `required` is set.
+/// environment variable `required` is set. Null: they are skipped in any case.
 inline void skip_all(const std::string& reason, const char* required) {
-  if (std::getenv(required) != nullptr) {
+  if (required != nullptr && std::getenv(required) != nullptr) {
     // ctest would take the tests that a failure here skips for skipped ones.
     std::cerr << reason << '\n';
     std::_Exit(EXIT_FAILURE);

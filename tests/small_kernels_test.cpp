@@ -36,7 +36,7 @@ class Numbers {
     return numbers;
   }
   T* data() { return reinterpret_cast<T*>(room_.data()) + shift_; }
-  double operator[](int64_t i) { return to_float(data()[i]); }
+  double operator[](int64_t i) const { return to_float(const_cast<Numbers*>(this)->data()[i]); }
   int64_t count() const { return count_; }
 
  private:
@@ -63,37 +63,47 @@ class SmallKernels : public testing::Test {};
 using Types = testing::Types<float, Half, Bfloat16>;
 TYPED_TEST_SUITE(SmallKernels, Types);
 
-enum class Residual { kNone, kAdded, kAddedAndKept };
+enum class Residual { kNone, kAdded, kAddedAndKept, kKeptOverX, kKeptOverResidual };
 
-/// Rows of `width` with a gap of `gap` after each.
+/// Rows of `width` with a gap of `gap` after each of x, and more after those of each other operand.
 template <class T>
 void check_layer_norm(int width, int gap, Residual residual, double mean) {
   constexpr int kRows = 7;
   constexpr double kEps = 1e-5;
-  const int64_t stride = width + gap;
-  Numbers<T> x = Numbers<T>::random(kRows * stride, 0, mean);
-  Numbers<T> added = Numbers<T>::random(kRows * stride, gap);
+  const int64_t x_stride = width + gap;
+  const int64_t added_stride = width + 2 * gap;
+  const int64_t y_stride = width + 3 * gap;
+  const Numbers<T> x = Numbers<T>::random(kRows * x_stride, 0, mean);
+  const Numbers<T> added = Numbers<T>::random(kRows * added_stride, gap);
   Numbers<T> weight = Numbers<T>::random(width, 0, 1, 0.3);
   Numbers<T> bias = Numbers<T>::random(width, 0);
-  Numbers<T> sum(kRows * stride, 0);
-  Numbers<T> y(kRows * stride, 0);
-  LayerNormParams params{.rows = kRows,
-                         .width = width,
-                         .x = {x.data(), stride},
-                         .residual = {residual == Residual::kNone ? nullptr : added.data(), stride},
-                         .sum = {residual == Residual::kAddedAndKept ? sum.data() : nullptr, stride},
-                         .y = {y.data(), stride},
-                         .weight = weight.data(),
-                         .bias = bias.data(),
-                         .eps = static_cast<float>(kEps)};
+  // What the kernel reads, and may write over.
+  Numbers<T> given_x = x;
+  Numbers<T> given_residual = added;
+  Numbers<T> apart(kRows * (width + 4 * gap), 0);
+  MutableRows sum{nullptr, 0};
+  if (residual == Residual::kAddedAndKept) sum = {apart.data(), width + 4 * gap};
+  if (residual == Residual::kKeptOverX) sum = {given_x.data(), x_stride};
+  if (residual == Residual::kKeptOverResidual) sum = {given_residual.data(), added_stride};
+  Numbers<T> y(kRows * y_stride, 0);
+  LayerNormParams params{
+      .rows = kRows,
+      .width = width,
+      .x = {given_x.data(), x_stride},
+      .residual = {residual == Residual::kNone ? nullptr : given_residual.data(), added_stride},
+      .sum = sum,
+      .y = {y.data(), y_stride},
+      .weight = weight.data(),
+      .bias = bias.data(),
+      .eps = static_cast<float>(kEps)};
   expect_sound(machine::layer_norm(params, machine::element_of<T>()));
   for (int row = 0; row < kRows; ++row) {
     std::vector<double> s;
     double middle = 0;
     double squares = 0;
     for (int i = 0; i < width; ++i) {
-      const auto exact = static_cast<float>(x[row * stride + i] +
-                                            (residual == Residual::kNone ? 0 : added[row * stride + i]));
+      const double other = residual == Residual::kNone ? 0 : added[row * added_stride + i];
+      const auto exact = static_cast<float>(x[row * x_stride + i] + other);
       s.push_back(to_float(from_float<T>(exact)));
       middle += s.back() / width;
     }
@@ -102,9 +112,9 @@ void check_layer_norm(int width, int gap, Residual residual, double mean) {
     for (int i = 0; i < width; ++i) {
       const double wanted = (s[static_cast<size_t>(i)] - middle) * root * weight[i] + bias[i];
       const double lost = 8 * kUnit<float> * std::fabs(middle) * root * std::fabs(weight[i]);
-      expect_near(y.data()[row * stride + i], wanted, lost + 4e-6);
-      if (residual == Residual::kAddedAndKept) {
-        EXPECT_EQ(sum[row * stride + i], s[static_cast<size_t>(i)]);
+      expect_near(y.data()[row * y_stride + i], wanted, lost + 4e-6);
+      if (sum.data != nullptr) {
+        EXPECT_EQ(to_float(static_cast<T*>(sum.data)[row * sum.stride + i]), s[static_cast<size_t>(i)]);
       }
     }
   }
@@ -113,7 +123,8 @@ void check_layer_norm(int width, int gap, Residual residual, double mean) {
 TYPED_TEST(SmallKernels, LayerNorm) {
   for (const int width : {1, 3, 31, 40, 64, 320, 321, 640, 768, 1280}) {
     for (const int gap : {0, 8, 3}) {
-      for (const Residual residual : {Residual::kNone, Residual::kAdded, Residual::kAddedAndKept})
+      for (const Residual residual : {Residual::kNone, Residual::kAdded, Residual::kAddedAndKept,
+                                      Residual::kKeptOverX, Residual::kKeptOverResidual})
         check_layer_norm<TypeParam>(width, gap, residual, 0);
     }
   }
@@ -127,7 +138,37 @@ TEST(SmallPlans, RefuseARowThatDoesNotFit) {
   params.width = 24 << 10;
   EXPECT_EQ(plan_layer_norm(params, 2).blocks, 3);
   EXPECT_LE(plan_layer_norm(params, 2).shared_bytes, kLayerNormMostBytes);
-  EXPECT_EQ(plan_layer_norm(params, 4).blocks, 0);
+  EXPECT_TRUE(layer_norm_fits(params, 2));
+  for (const int width : {24 << 10, 1 << 30}) {
+    params.width = width;
+    EXPECT_FALSE(layer_norm_fits(params, 4));
+    EXPECT_FALSE(machine::layer_norm(params, Element::kFloat).faults.empty());
+  }
+}
+
+/// Nothing is read, not even weights or a step's number.
+TYPED_TEST(SmallKernels, NoElementsAreNoLaunch) {
+  constexpr Element kElement = machine::element_of<TypeParam>();
+  struct Size {
+    int rows;
+    int width;
+  };
+  for (const Size& size : {Size{0, 320}, Size{0, 1 << 30}, Size{3, 0}, Size{0, 0}}) {
+    LayerNormParams norm{};
+    norm.rows = size.rows;
+    norm.width = size.width;
+    expect_sound(machine::layer_norm(norm, kElement));
+    GegluParams geglu{};
+    geglu.rows = size.rows;
+    geglu.width = size.width;
+    expect_sound(machine::geglu(geglu, kElement));
+    TimestepEmbeddingParams embedding{};
+    embedding.count = size.rows;
+    embedding.width = size.width;
+    expect_sound(machine::timestep_embedding(embedding, kElement));
+  }
+  expect_sound(machine::silu({}, kElement));
+  expect_sound(machine::guided_step({}, kElement));
 }
 
 TYPED_TEST(SmallKernels, Geglu) {
@@ -162,6 +203,9 @@ TYPED_TEST(SmallKernels, Silu) {
       EXPECT_EQ(plan.vector == 1, shift == 1);
       expect_sound(machine::silu(params, machine::element_of<T>()));
       for (int i = 0; i < count; ++i) expect_near(y.data()[i], silu_of(x[i]), 1e-6 * (1 + std::fabs(x[i])));
+      Numbers<T> both = x;
+      expect_sound(machine::silu({count, both.data(), both.data()}, machine::element_of<T>()));
+      for (int i = 0; i < count; ++i) EXPECT_EQ(both[i], y[i]);  // over x
     }
   }
 }
@@ -259,6 +303,12 @@ TYPED_TEST(SmallKernels, GuidedStep) {
                std::fabs(noise[i]) + 1);
           EXPECT_NEAR(next[i], wanted, slack);
         }
+        Numbers<float> both = x;  // next over latents
+        GuidedStepParams over = params;
+        over.latents = over.next = both.data();
+        expect_sound(machine::guided_step(over, machine::element_of<T>()));
+        for (int i = 0; i < count; ++i)
+          EXPECT_NEAR(both[i], next[i], 4 * kUnit<float> * (std::fabs(next[i]) + 60));
       }
     }
   }

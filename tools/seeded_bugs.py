@@ -29,7 +29,7 @@ ATTENTION = [
     bug("wrong fragment row of the queries", TILE, "* 16 + device::lane() % 16;\n      BRUME_UNROLL", "* 16 + device::lane() % 8;\n      BRUME_UNROLL"),
     bug("wrong chunk of the keys", TILE, "const int chunk = 2 * step + device::lane() / 8 % 2;", "const int chunk = 2 * step + device::lane() / 16;"),
     bug("values not transposed", TILE, "device::load_matrices_4_transposed(", "device::load_matrices_4("),
-    bug("last column of values not transposed", TILE, "device::load_matrices_2_transposed(", "device::load_matrices_2("),
+    bug("last column of values taken for the one before", TILE, "(row, kLast) * Tile::kChunk", "(row, kLast - 1) * Tile::kChunk"),
     bug("output not rescaled", KERNEL, "output.scale(shrink);\n", "\n"),
     bug("sum not rescaled", TILE, "device::multiply_add(sum[r][half], shrink[r][half], added)", "sum[r][half] + added"),
     bug("maximum over half of the row", TILE, "peak = device::maximum(peak, device::shuffle_xor(peak, 2));", ""),
@@ -42,6 +42,16 @@ ATTENTION = [
         "device::pack<T>(pair[i % 2 * 2 + 1], pair[i % 2 * 2])"),
     bug("output row off by one", TILE, "if (row >= params.queries) continue;", "if (row > params.queries) continue;"),
     bug("no swizzle", "kernels/device/fragment.h", "(chunk ^ (row >> (3 - kTwos) & ((1 << kTwos) - 1)))", "chunk"),
+    bug("streamed: values read by the strides of the keys", KERNEL, "values(params.v, params.v_strides, params.keys);\n    const int first_query",
+        "values(params.v, params.k_strides, params.keys);\n    const int first_query"),
+    bug("resident: values read by the strides of the keys", KERNEL, "values(params.v, params.v_strides, params.keys);\n    const int tiles",
+        "values(params.v, params.k_strides, params.keys);\n    const int tiles"),
+    bug("heads of the output taken for tight", TILE, "device::block_y() * params.out_strides.head", "device::block_y() * Tile::kHeadDim"),
+    bug("pictures of the output taken for tight", TILE, "device::block_z() * params.out_strides.picture",
+        "device::block_z() * params.queries * params.out_strides.token"),
+    bug("third picture taken for the second", TILE, "device::block_z() * strides.picture", "(device::block_z() < 2 ? device::block_z() : 1) * strides.picture"),
+    bug("resident: no mask for one key less than a tile", KERNEL, "if (params.keys < Tile::kKeys) scores.mask", "if (params.keys < Tile::kKeys - 1) scores.mask"),
+    bug("rows of -inf divided by zero", TILE, "total == 0 ? 0.0F : device::reciprocal_fast(total)", "device::reciprocal_fast(total)"),
 ]
 
 NORM, COLUMN, MOMENTS = "kernels/group_norm_kernel.h", "kernels/group_norm_column.h", "kernels/moments.h"
@@ -80,11 +90,23 @@ GROUP_NORM = [
     bug("distance of the means forgotten", MOMENTS, "multiply_add(apart * apart * a.count, share, a.squares + b.squares)", "a.squares + b.squares"),
     bug("merge over half of the warp", MOMENTS, "mask = 16; mask > 0; mask /= 2) {\n    const Moments", "mask = 8; mask > 0; mask /= 2) {\n    const Moments"),
     bug("SiLU left out", NORM, "silu_ ? x * sigmoid(x) : x", "x"),
+    bug("only as many chunks as lanes", NORM, "chunk < plan_.chunks; chunk += 32", "chunk < smaller(plan_.chunks, 32); chunk += 32"),
+    bug("groups of the first warps alone", NORM, "group < work.groups; group += threads() / 32)\n      state", "group < smaller(work.groups, 1); group += threads() / 32)\n      state"),
+    bug("embeddings taken for tight", COLUMN, "picture_ * params_.embedding_stride", "picture_ * params_.shape.channels"),
+    bug("pictures of x taken for tight", COLUMN, "picture_ * part.picture_stride", "picture_ * params.shape.pixels * part.pixel_stride"),
+    bug("pictures of y taken for tight", COLUMN, "picture_ * params.y_picture_stride", "picture_ * params.shape.pixels * params.y_pixel_stride"),
+    bug("pixels of y by the stride of x", COLUMN, "to_step_(work.rows * params.y_pixel_stride)", "to_step_(work.rows * params.parts[0].pixel_stride)"),
+    bug("one launch: y is scratch memory before x is read", NORM, "const GroupNormWork work = group_norm_work(params_, plan_, job, block_x());\n",
+        "const GroupNormWork work = group_norm_work(params_, plan_, job, block_x());\n      for (int c = work.column; c < work.columns; c += work.width) {\n"
+        "        const Column here(params_, work, c);\n        for (int i = 0; i < work.visits; ++i) here.store(i, Values{});\n      }\n"),
+    bug("two passes: y is scratch memory of the first", NORM, "[&](int, const Values& values) { moments.add(values); }",
+        "[&](int i, const Values& values) { moments.add(values); here.store(i, Values{}); }"),
     bug("one lane shows the wrong squares", NORM, "(place + 2 * threads()).store(mine.squares);", "(place + 2 * threads()).store(mine.mean);"),
 ]
 
 LAYER, GEGLU = "kernels/layer_norm_kernel.h", "kernels/geglu_kernel.h"
 STEP, WAVES, SILU = "kernels/guided_step_kernel.h", "kernels/timestep_embedding_kernel.h", "kernels/silu_kernel.h"
+PLAN = "kernels/small_plan.cpp"
 
 SMALL = [
     bug("layer norm: a row too many", LAYER, "if (row_ >= params_.rows) return;", "if (row_ > params_.rows) return;"),
@@ -96,6 +118,16 @@ SMALL = [
     bug("layer norm: eps forgotten", LAYER, "reciprocal_root(variance + params_.eps)", "reciprocal_root(variance)"),
     bug("layer norm: stride of x taken for the width", LAYER, "row_ * matrix.stride + i * kVector;\n  }\n  BRUME_DEVICE T*",
         "row_ * params_.width + i * kVector;\n  }\n  BRUME_DEVICE T*"),
+    bug("layer norm: sum written by the stride of x", LAYER, "store_global(write_place(params_.sum, i)", "store_global(write_place({params_.sum.data, params_.x.stride}, i)"),
+    bug("layer norm: residual read by the stride of x", LAYER, "place(params_.residual, i)", "place({params_.residual.data, params_.x.stride}, i)"),
+    bug("layer norm: y written by the stride of x", LAYER, "store_global(write_place(params_.y, i)", "store_global(write_place({params_.y.data, params_.x.stride}, i)"),
+    bug("layer norm: the sum taken again from x and the residual", LAYER, "const Values values = at(i).load();\n      const auto weight",
+        "Values values = load_global<Values>(place(params_.x, i));\n      if (params_.residual.data != nullptr)\n"
+        "        values = plus(values, load_global<Values>(place(params_.residual, i)));\n      const auto weight"),
+    bug("layer norm: a plan for rows of nothing", PLAN, "if (params.rows < 1 || params.width < 1) return plan;", ""),
+    bug("layer norm: no row is too long", PLAN, "return params.rows < 1 || params.width <= kLayerNormMostBytes / element_bytes;", "return true;"),
+    bug("silu: y is scratch memory", SILU, "auto values = load_global", "store_global(static_cast<T*>(params.y) + first, Vector<T, kVector>{});\n  auto values = load_global"),
+    bug("guided step: next is scratch memory", STEP, "auto latents = load_global", "store_global(params.next + first, Latents{});\n  auto latents = load_global"),
     bug("geglu: gate and value exchanged", GEGLU, "to_float(value[i]) * gelu(to_float(gate[i]))", "to_float(gate[i]) * gelu(to_float(value[i]))"),
     bug("geglu: gelu by its logistic approximation", GEGLU, "multiply_add(half, error_function(x * kRootHalf), half)",
         "x / (1.0F + exp2_fast(-2.4554F * x))"),
@@ -118,6 +150,10 @@ ROWS = "kernels/softmax_rows_kernel.h"
 
 WIDE = [
     bug("no barrier before the warps are joined", ROWS, "device::block_barrier();\n", ""),
+    bug("rows of -inf divided by zero", ROWS, "sum == 0 ? 1.0F : device::reciprocal_fast(sum)", "device::reciprocal_fast(sum)"),
+    bug("rows of -inf compared with themselves", ROWS, "if (sum == 0) largest = 0;", ""),
+    bug("wide: values read by the strides of the keys", "kernels/attention_wide.cpp", "params.v_strides.token,", "params.k_strides.token,"),
+    bug("wide: pictures of the values where the keys' are", "kernels/attention_wide.cpp", "picture * params.v_strides.picture", "picture * params.k_strides.picture"),
     bug("joined over half of the warp", ROWS, "mask = 16; mask > 0", "mask = 8; mask > 0"),
     bug("one warp forgotten", ROWS, "warp = 0; warp < kWarps", "warp = 1; warp < kWarps"),
     bug("sum not rescaled", ROWS, "sum * device::exp2_fast((largest - peak) * kLog2E)", "sum"),
@@ -131,6 +167,7 @@ WIDE = [
 ]
 
 HKERNEL, HTILE = "kernels/attention_hopper_kernel.h", "kernels/attention_hopper_tile.h"
+HMAPS = "kernels/attention_hopper_instances.h"
 
 HOPPER = [
     bug("no barrier after the barriers are made", HKERNEL, "memory.init_barriers();\n    device::block_barrier();", "memory.init_barriers();"),
@@ -149,6 +186,7 @@ HOPPER = [
     bug("a warp too few to release a stage", HTILE, "device::mbarrier_init(keys_empty(stage), 4 * Tile::kConsumers);",
         "device::mbarrier_init(keys_empty(stage), 4 * Tile::kConsumers - 1);"),
     bug("fewer bytes expected than come", HKERNEL, "device::mbarrier_arrive_expect(full, Tile::kKeyBytes);", "device::mbarrier_arrive_expect(full, Tile::kKeyBytes - 16);"),
+    bug("a producer that keeps more registers than there are", HKERNEL, "kProducerRegisters = 24", "kProducerRegisters = 32"),
     bug("turns never passed", HTILE, "if (--left_ > 0 || group_ == 0) device::named_arrive", "if (--left_ > 0 && group_ == 0) device::named_arrive"),
     bug("no fence before the products", HTILE, "device::pin_registers(output);\n    device::group_fence();", "device::pin_registers(output);"),
     bug("first step adds to what is there", HTILE, "step > 0);", "1);"),
@@ -161,6 +199,13 @@ HOPPER = [
     bug("maximum over half of the row", HTILE, "peak = device::maximum(peak, device::shuffle_xor(peak, 2));", ""),
     bug("no guard against rows of -inf", HTILE, "peak == -device::infinity() ? 0.0F : peak;", "peak;"),
     bug("output row off by one", HTILE, "if (row >= queries) continue;", "if (row > queries) continue;"),
+    bug("values read by the strides of the keys", HMAPS, "(params.v, params.v_strides,", "(params.v, params.k_strides,"),
+    bug("heads of the output taken for tight", HKERNEL, "device::block_y() * params.out_strides.head", "device::block_y() * Tile::kHeadDim"),
+    bug("pictures of the output taken for tight", HKERNEL, "device::block_z() * params.out_strides.picture",
+        "device::block_z() * params.queries * params.out_strides.token"),
+    bug("third picture taken for the second at head_dim 64", HKERNEL, "row, device::block_z()}",
+        "row, Tile::kHeadDim == 64 && device::block_z() == 2 ? 1 : device::block_z()}"),
+    bug("rows of -inf divided by zero", HTILE, "total == 0 ? 0.0F : device::reciprocal_fast(total)", "device::reciprocal_fast(total)"),
     bug("weights packed in the wrong order", HTILE, "device::pack<T>(scores[8 * step + 2 * i], scores[8 * step + 2 * i + 1])",
         "device::pack<T>(scores[8 * step + 2 * i + 1], scores[8 * step + 2 * i])"),
 ]
@@ -173,5 +218,6 @@ SUITES = {
     "group_norm": {"sources": ["tests/group_norm_kernel_test.cpp", "tests/machine/host_group_norm.cpp",
                                "kernels/group_norm_plan.cpp"], "bugs": GROUP_NORM},
     "small": {"sources": ["tests/small_kernels_test.cpp", "tests/machine/host_small.cpp", "kernels/small_plan.cpp"], "bugs": SMALL},
-    "wide": {"sources": ["tests/attention_wide_test.cpp", "kernels/attention_wide.cpp"], "bugs": WIDE},
+    "wide": {"sources": ["tests/attention_wide_test.cpp", "tests/machine/host_wide.cpp", "kernels/attention_wide.cpp"],
+             "bugs": WIDE},
 }

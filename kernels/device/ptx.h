@@ -157,14 +157,7 @@ BRUME_DEVICE void load_matrices_4_transposed(uint32_t (&to)[4], Shared<T> row) {
                : "r"(row.address())
                : "memory");
 }
-/// Two matrices, of which lanes 0 to 15 name the rows.
-template <class T>
-BRUME_DEVICE void load_matrices_2(uint32_t (&to)[2], Shared<T> row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-               : "=r"(to[0]), "=r"(to[1])
-               : "r"(row.address())
-               : "memory");
-}
+/// Two matrices, each transposed, of which lanes 0 to 15 name the rows.
 template <class T>
 BRUME_DEVICE void load_matrices_2_transposed(uint32_t (&to)[2], Shared<T> row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"

@@ -1,6 +1,7 @@
 #include "brume/batch/batch_run.h"
 
 #include <chrono>
+#include <csignal>
 #include <utility>
 
 #include "brume/batch/job_line.h"
@@ -75,21 +76,42 @@ void BatchRun::fail(const Job& job, const std::string& reason) {
   listener_.on_failed(job, reason);
 }
 
-void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
-                    std::function<bool()> stop_requested, bool fail_fast) {
-  const auto source = [this, &feed,
-                       waiting = std::optional(std::move(first))]() mutable -> std::optional<Work> {
+Runner::Source BatchRun::source(ReadyJob first, JobFeed& feed) {
+  return [this, &feed, waiting = std::optional(std::move(first))]() mutable -> std::optional<Work> {
     std::optional<ReadyJob> job = waiting ? std::exchange(waiting, {}) : next(feed);
     if (!job) return {};
     return begin(std::move(*job));
   };
-  const auto stop = [this, fail_fast, stop_requested = std::move(stop_requested)] {
+}
+
+Runner::Sink BatchRun::sink() {
+  return [this](Made made) { take(std::move(made)); };
+}
+
+void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
+                    std::function<int()> stop_signal, bool fail_fast) {
+  const auto stop = [this, fail_fast, stop_signal = std::move(stop_signal)] {
     listener_.on_steps(runner_->steps_done());
-    return stop_requested() || (fail_fast && failed_);
+    return stop_signal() != 0 || (fail_fast && failed_);
   };
-  runner_.emplace(
-      pipeline, settings, source, [this](Made made) { take(std::move(made)); }, stop);
+  runner_.emplace(pipeline, settings, source(std::move(first), feed), sink(), stop);
   stopped_ = !runner_->run();
+}
+
+void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, ReadyJob first, JobFeed& feed,
+                               std::function<int()> stop_signal, bool fail_fast) {
+  const auto stop = [this, fail_fast, stop_signal = std::move(stop_signal)] {
+    listener_.on_steps(workers_->steps_done());
+    const int signal = stop_signal();
+    return signal != 0 ? signal : (fail_fast && failed_ ? SIGTERM : 0);
+  };
+  workers_.emplace(settings, source(std::move(first), feed), sink(), stop);
+  stopped_ = !workers_->run();
+}
+
+int64_t BatchRun::steps_done() const {
+  if (workers_) return workers_->steps_done();
+  return runner_ ? runner_->steps_done() : 0;
 }
 
 BatchTally BatchRun::tally() const {

@@ -15,7 +15,7 @@ KeyTable::Slot& KeyTable::slot_of(std::vector<Slot>& slots, const JobKey& key) {
 }
 
 void KeyTable::grow() {
-  constexpr size_t kLeast = 64;
+  constexpr size_t kLeast = 16384;  // 384 KiB: a batch of ten thousand needs no more
   std::vector<Slot> larger(std::max(kLeast, slots_.size() + slots_.size() / 2));
   for (const Slot& slot : slots_) {
     if (slot.value != kNone) slot_of(larger, slot.key) = slot;

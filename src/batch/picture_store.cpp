@@ -97,7 +97,7 @@ fs::path PictureStore::commit(const PictureLabel& label, std::span<const std::by
   for (const size_t digits : kKeyDigits) names.push_back(options_.names.name_of(label, digits));
 
   for (const std::string& name : names) {
-    const fs::path file = directory / name;
+    fs::path file = directory / name;
     Place place = look_at(file, label.key).place;
     // Taken by another run since we looked: look again.
     while (place == Place::kFree && !write_new_file(file, png, mark)) place = look_at(file, label.key).place;

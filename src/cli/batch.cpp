@@ -1,15 +1,12 @@
-#include <ATen/Parallel.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
-#include <thread>
 #include <utility>
 
 #include "batch_grid.h"
@@ -43,17 +40,6 @@ void print_json(const json& object) {
   write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
 }
 
-/// Pictures in one call of the UNet: a small network's calls are mostly overhead, which several pictures
-/// share; a large one's are not, and they would take memory.
-int64_t rows_for(const BatchOptions& options, const ModelConfig& model, const Request& usual) {
-  if (options.batch_size != "auto") return std::stoll(options.batch_size);
-  if (options.deterministic) return 1;
-  constexpr double kEnoughWork = 4e9;  // multiply-adds of a call
-  constexpr double kMostRows = 8;
-  return static_cast<int64_t>(
-      std::clamp(kEnoughWork / model.step_work(usual.width, usual.height), 1.0, kMostRows));
-}
-
 /// One command's work, from its options to its exit code.
 class Batch {
  public:
@@ -64,8 +50,7 @@ class Batch {
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force}),
         model_(options.engine.model_path()),
         files_(model_files(model_.directory())),
-        usual_(model_.resolve(options.picture, {0})),
-        rows_(rows_for(options, model_, usual_)),
+        rows_(options.use.rows(model_)),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
         run_(store_, grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_),
@@ -130,23 +115,21 @@ class Batch {
   }
 
   void draw_from(batch::ReadyJob first) {
+    if (const int64_t workers = options_.workers(); workers > 0) {
+      const batch::WorkerPoolSettings settings{
+          .commands = std::vector(static_cast<size_t>(workers), options_.worker_command()),
+          .most_each = rows_ + 2};
+      run_.draw_by_workers(settings, std::move(first), feed_, stop_signal, options_.fail_fast);
+      return;
+    }
     const auto start = Clock::now();
     if (options_.engine.verbose) say("loading " + model_.directory().path().string());
     const Pipeline pipeline(model_, options_.engine.scalar_type());
     load_seconds_ = Seconds(Clock::now() - start).count();
-    const double work = model_.step_work(usual_.width, usual_.height) * static_cast<double>(rows_);
-    const int threads = options_.engine.threads_for(work);
-    const bool spare = threads == 1 && std::thread::hardware_concurrency() > 1;
-    const batch::RunnerSettings settings{
-        .most_rows = rows_,
-        .calls = options_.deterministic ? RowCalls::kApart : RowCalls::kTogether,
-        .phases = spare ? batch::Phases::kBeside : batch::Phases::kInTurn,
-        .threads = threads,
-        .grace = Seconds(options_.grace)};
+    const batch::RunnerSettings settings = options_.use.settings(model_, options_.engine);
     if (options_.engine.verbose)
-      say(std::to_string(rows_) + " pictures in a call, " + std::to_string(threads) + " threads");
-    run_.draw(
-        pipeline, settings, std::move(first), feed_, [] { return stop_signal() != 0; }, options_.fail_fast);
+      say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) + " threads");
+    run_.draw(pipeline, settings, std::move(first), feed_, stop_signal, options_.fail_fast);
   }
 
   /// Its path, after those of the pictures.
@@ -180,9 +163,8 @@ class Batch {
   void print_summary() const {
     const BatchTally tally = run_.tally();
     const double seconds = Seconds(Clock::now() - start_).count();
-    const batch::Runner* const runner = run_.runner();
     const auto busy = [&](const std::atomic<double> batch::Busy::*phase) {
-      return runner == nullptr ? 0.0 : (runner->busy().*phase).load();
+      return run_.busy() == nullptr ? 0.0 : (run_.busy()->*phase).load();
     };
     if (options_.json) {
       rusage usage{};
@@ -196,7 +178,7 @@ class Batch {
                      {"directory", options_.directory.string()},
                      {"failed_jobs", tally.failures.empty() ? json() : json(failures_file().string())},
                      {"grid", grid_ && grid_->written() ? json(grid_->written()->string()) : json()},
-                     {"steps", runner == nullptr ? 0 : runner->steps_done()},
+                     {"steps", run_.steps_done()},
                      {"batch_size", rows_},
                      {"seconds", seconds},
                      {"load_ms", load_seconds_ * 1e3},
@@ -241,7 +223,6 @@ class Batch {
   batch::PictureStore store_;
   ModelConfig model_;
   std::vector<std::filesystem::path> files_;
-  Request usual_;  // a picture whose job says nothing
   int64_t rows_;
   BatchProgress progress_;
   std::unique_ptr<BatchGrid> grid_;  // where it is asked for
@@ -275,8 +256,8 @@ int print_status(const BatchOptions& options) {
   return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 
-int run_batch(const BatchOptions& options) {
-  check_options(options);
+int run_batch(BatchOptions& options) {
+  settle_options(options);
   check_standard_output();
   if (options.status) return print_status(options);
   Batch batch(options);

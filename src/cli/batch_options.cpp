@@ -1,6 +1,8 @@
 #include "batch_options.h"
 
+#include <algorithm>
 #include <limits>
+#include <thread>
 
 #include "brume/base/error.h"
 #include "values.h"
@@ -36,6 +38,10 @@ void add_job_options(CLI::App& command, BatchOptions& options) {
                   "Pictures in one call of the UNet, or auto: as many as gain by it (default auto)")
       ->transform(batch_size_or_auto());
   command
+      .add_option("--devices", options.devices,
+                  "cpu:N: N processes draw, and the batch outlives the death of one (default: this process)")
+      ->check(not_empty());
+  command
       .add_option("--name", options.names,
                   "File names: {index:05d}_{seed}_{prompt:40}; also id, line, key, width, height, steps, "
                   "cfg_scale, sampler (default {index:05d}_{seed})")
@@ -52,10 +58,10 @@ void add_course_options(CLI::App& command, BatchOptions& options) {
   command.add_flag("--force", options.force, "Draw pictures that are there already once more");
   command.add_flag("--keep-going", options.keep_going, "Go on after a job that fails (the default)");
   command.add_flag("--fail-fast", options.fail_fast, "Stop at the first job that fails");
-  command.add_flag("--deterministic", options.deterministic,
+  command.add_flag("--deterministic", options.use.deterministic,
                    "A picture's bytes do not depend on which others are drawn with it; slower");
   command
-      .add_option("--grace", options.grace,
+      .add_option("--grace", options.use.grace,
                   "Seconds that a stop leaves for pictures on their way (default 10)")
       ->transform(real_number(0, kMostGrace));
   command.add_flag("--grid", options.grid, "At the end, all pictures of the job file on one sheet: grid.png");
@@ -77,6 +83,36 @@ ProgressKind BatchOptions::progress_kind() const {
   return progress == "none" ? ProgressKind::kNone : ProgressKind::kAuto;
 }
 
+int64_t BatchOptions::workers() const {
+  constexpr int64_t kMostWorkers = 256;
+  if (devices.empty()) return 0;
+  if (devices == "cpu") return 1;
+  if (devices.starts_with("cuda"))
+    refuse("--devices " + devices, "this build has no CUDA engine", "use cpu:N");
+  std::string number = devices.starts_with("cpu:") ? devices.substr(4) : "";
+  if (number.empty() || !whole_number(1, kMostWorkers)(number).empty())
+    refuse("--devices " + devices, "is not cpu:N with N from 1 to " + std::to_string(kMostWorkers),
+           "use cpu:2");
+  return std::stoll(number);
+}
+
+std::vector<std::string> BatchOptions::worker_command() const {
+  std::vector<std::string> words{"/proc/self/exe",
+                                 "worker",
+                                 "-m",
+                                 engine.model_path().string(),
+                                 "--dtype",
+                                 engine.dtype,
+                                 "-t",
+                                 std::to_string(engine.threads),
+                                 "--batch-size",
+                                 std::to_string(use.batch_size),
+                                 "--grace",
+                                 std::to_string(use.grace)};
+  if (use.deterministic) words.emplace_back("--deterministic");
+  return words;
+}
+
 void add_batch_options(CLI::App& command, BatchOptions& options) {
   command
       .add_option("jobs", options.places,
@@ -90,7 +126,7 @@ void add_batch_options(CLI::App& command, BatchOptions& options) {
   add_course_options(command, options);
 }
 
-void check_options(const BatchOptions& options) {
+void settle_options(BatchOptions& options) {
   if (options.status) {
     if (!options.directory.empty()) refuse("-o", "--status draws nothing", "name the directories alone");
     return;
@@ -101,6 +137,12 @@ void check_options(const BatchOptions& options) {
   if (options.resume && options.force) refuse("--force", "is the contrary of --resume", "leave one out");
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");
+  options.use.batch_size = options.batch_size == "auto" ? 0 : std::stoll(options.batch_size);
+  const int64_t workers = options.workers();
+  if (workers < 1 || options.engine.threads > 0) return;
+  // They share the processor; a worker that takes all of it would wait for the others.
+  const int64_t cores = std::max(1U, std::thread::hardware_concurrency());
+  options.engine.threads = std::max<int64_t>(1, cores / workers);
 }
 
 }  // namespace brume::cli

@@ -10,6 +10,7 @@
 #include "brume/batch/shard.h"
 #include "brume/pipeline/picture_settings.h"
 #include "engine_options.h"
+#include "engine_use.h"
 
 namespace brume::cli {
 
@@ -22,25 +23,29 @@ struct BatchOptions {
   EngineOptions engine;
   int64_t pictures_each = 1;
   std::string batch_size = "auto";
+  std::string devices;  // of workers, or empty
   std::string names = batch::kDefaultNames;
   std::string shard = "0/1";
   std::string progress = "auto";
-  double grace = 10;
+  EngineUse use;
   bool resume = false;
   bool force = false;
   bool keep_going = false;
   bool fail_fast = false;
-  bool deterministic = false;
   bool grid = false;
   bool plan = false;
   bool status = false;
   bool json = false;
 
   ProgressKind progress_kind() const;
+  /// How many worker processes; 0: this process draws.
+  int64_t workers() const;
+  /// The command of each worker.
+  std::vector<std::string> worker_command() const;
 };
 
 void add_batch_options(CLI::App& command, BatchOptions& options);
-/// What the command line alone can tell is wrong. Throws kUsage.
-void check_options(const BatchOptions& options);
+/// Completes what hangs on several options. Throws kUsage for what the command line alone can tell is wrong.
+void settle_options(BatchOptions& options);
 
 }  // namespace brume::cli

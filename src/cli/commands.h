@@ -10,17 +10,21 @@ using Action = std::function<int()>;
 
 /// Each adds its command and options to the program; `chosen` is set when the command is given.
 void add_batch(CLI::App& program, Action& chosen);
+void add_bench(CLI::App& program, Action& chosen);
 void add_gallery(CLI::App& program, Action& chosen);
 void add_generate(CLI::App& program, Action& chosen);
 void add_tokenize(CLI::App& program, Action& chosen);
 void add_inspect(CLI::App& program, Action& chosen);
+void add_worker(CLI::App& program, Action& chosen);
 
 /// The version, the build, the devices and the instruction sets, a line each.
 std::string version_text();
 /// "brume 0.1.0"
 std::string version_name();
 
-/// The embedded model's directory: beside the installed program, or in the source tree it was built from.
+/// A directory of models/: beside the installed program, or in the source tree it was built from.
+std::string shipped_model(const std::string& name);
+/// The embedded model's directory.
 std::string embedded_model();
 
 }  // namespace brume::cli

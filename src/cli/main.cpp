@@ -47,8 +47,10 @@ int run(int argc, char** argv) {
   cli::add_generate(program, action);
   cli::add_batch(program, action);
   cli::add_gallery(program, action);
+  cli::add_bench(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);
+  cli::add_worker(program, action);
   std::vector<std::string> arguments = cli::normalise(argc, argv, program);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {

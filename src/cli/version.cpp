@@ -37,15 +37,17 @@ std::string version_text() {
          "\n";
 }
 
-std::string embedded_model() {
+std::string shipped_model(const std::string& name) {
   std::error_code failed;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  const std::filesystem::path installed = program.parent_path().parent_path() / "share/brume/models/default";
+  const std::filesystem::path installed = program.parent_path().parent_path() / "share/brume/models" / name;
   if (!failed && std::filesystem::is_directory(installed, failed)) return installed.string();
-  const std::filesystem::path source = std::filesystem::path(BRUME_SOURCE_MODELS) / "default";
+  const std::filesystem::path source = std::filesystem::path(BRUME_SOURCE_MODELS) / name;
   if (std::filesystem::is_directory(source, failed)) return source.string();
-  throw Error(ExitCode::kModelInvalid, source.string(), "the embedded model is not there",
+  throw Error(ExitCode::kModelInvalid, source.string(), "what brume ships is not there",
               "name a model directory with -m");
 }
+
+std::string embedded_model() { return shipped_model("default"); }
 
 }  // namespace brume::cli

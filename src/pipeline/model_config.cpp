@@ -23,8 +23,8 @@ Sampler choose_sampler(const std::optional<std::string>& name, const NoiseSchedu
 
 }  // namespace
 
-ModelConfig::ModelConfig(std::filesystem::path path)
-    : directory_(std::move(path)),
+ModelConfig::ModelConfig(std::filesystem::path path, WeightsOrigin origin)
+    : directory_(std::move(path), origin),
       remarks_(directory_.remarks()),
       unet_(UNetConfig::read(directory_.component("unet") / "config.json", remarks_)),
       vae_(VaeConfig::read(directory_.component("vae") / "config.json", remarks_)),

@@ -36,7 +36,8 @@ void expect_component(const ConfigFile& index, const char* key,
 
 }  // namespace
 
-ModelDirectory::ModelDirectory(std::filesystem::path path) : path_(std::move(path)) {
+ModelDirectory::ModelDirectory(std::filesystem::path path, WeightsOrigin origin)
+    : path_(std::move(path)), origin_(origin) {
   std::error_code failed;
   if (!std::filesystem::is_directory(path_, failed)) {
     throw Error(ExitCode::kModelInvalid, path_.string(),
@@ -62,6 +63,11 @@ std::string ModelDirectory::name() const {
   std::error_code failed;
   const std::filesystem::path full = std::filesystem::weakly_canonical(path_, failed);
   return (failed ? path_ : full).filename().string();
+}
+
+Weights ModelDirectory::weights(const std::string& component, const std::string& stem) const {
+  return origin_ == WeightsOrigin::kRandom ? Weights::random(component)
+                                           : Weights::open(path_ / component, stem);
 }
 
 void ModelDirectory::read_defaults() {

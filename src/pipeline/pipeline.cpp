@@ -34,7 +34,7 @@ template <class Network, class Config>
 Network open_network(const ModelDirectory& model, const char* component, const Config& config,
                      at::ScalarType dtype, std::vector<std::string>& remarks) {
   const c10::InferenceMode guard;
-  const Weights weights = Weights::open(model.component(component), "diffusion_pytorch_model");
+  const Weights weights = model.weights(component, "diffusion_pytorch_model");
   Network network(weights.view(dtype), config);
   append_unused(weights, component, remarks);
   return network;

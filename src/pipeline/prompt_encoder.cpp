@@ -16,7 +16,7 @@ TextTower open_tower(const ModelDirectory& model, const std::string& suffix, at:
                      std::vector<std::string>& remarks) {
   const std::filesystem::path directory = model.path() / ("text_encoder" + suffix);
   const ClipTextConfig config = ClipTextConfig::read(directory / "config.json", remarks);
-  const Weights weights = Weights::open(directory, "model");
+  const Weights weights = model.weights("text_encoder" + suffix, "model");
   TextTower tower{Tokenizer::open(model.path() / ("tokenizer" + suffix)),
                   ClipTextEncoder(weights.view(dtype), config)};
   append_unused(weights, "text_encoder" + suffix, remarks);

@@ -9,6 +9,7 @@
 
 #include "brume/weights/safetensors.h"
 #include "brume/weights/shard_index.h"
+#include "weights_store.h"
 
 namespace brume {
 
@@ -51,49 +52,6 @@ bool same_shape(const std::vector<uint64_t>& stored, at::IntArrayRef wanted) {
                     [](uint64_t a, int64_t b) { return b >= 0 && a == static_cast<uint64_t>(b); });
 }
 
-}  // namespace
-
-struct Weights::Store {
-  struct Place {
-    const SafetensorsFile* file;
-    const StoredTensor* tensor;
-  };
-
-  /// `name` is what messages about the whole component call it.
-  Store(std::vector<SafetensorsFile> opened, std::string name)
-      : files(std::move(opened)), where(std::move(name)) {
-    for (const SafetensorsFile& file : files) {
-      for (const StoredTensor& tensor : file.header().tensors)
-        places.emplace(tensor.name, Place{&file, &tensor});
-    }
-    if (places.empty())
-      throw Error(ExitCode::kModelInvalid, where, "holds no tensors", "fetch the file again");
-  }
-
-  const Place* find(const std::string& name) const {
-    const auto found = places.find(name);
-    return found == places.end() ? nullptr : &found->second;
-  }
-
-  void mark_taken(const std::string& name) {
-    const std::lock_guard lock(mutex);
-    taken.insert(name);
-  }
-
-  [[noreturn]] void missing(const std::string& name) const {
-    throw Error(ExitCode::kModelInvalid, where, "tensor \"" + name + "\" is missing",
-                "the file does not fit the model's config.json");
-  }
-
-  const std::vector<SafetensorsFile> files;
-  const std::string where;
-  std::map<std::string, Place> places;
-  std::mutex mutex;
-  std::set<std::string> taken;
-};
-
-namespace {
-
 [[noreturn]] void reject(const SafetensorsFile& file, const StoredTensor& tensor, const std::string& problem,
                          const std::string& remedy) {
   throw Error(ExitCode::kModelInvalid, file.path().string(), "tensor \"" + tensor.name + "\" " + problem,
@@ -115,7 +73,83 @@ at::Tensor load(const SafetensorsFile& file, const StoredTensor& stored, at::Int
   return raw.to(dtype);
 }
 
+/// The tensors of safetensors files.
+class FileStore : public Weights::Store {
+ public:
+  FileStore(std::vector<SafetensorsFile> opened, std::string name)
+      : Store(std::move(name)), files_(std::move(opened)) {
+    for (const SafetensorsFile& file : files_) {
+      for (const StoredTensor& tensor : file.header().tensors)
+        places_.emplace(tensor.name, Place{&file, &tensor});
+    }
+    if (places_.empty())
+      throw Error(ExitCode::kModelInvalid, where(), "holds no tensors", "fetch the file again");
+  }
+
+  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape,
+                                 at::ScalarType dtype) override {
+    const Place* place = place_of(name);
+    if (place == nullptr) return std::nullopt;
+    at::Tensor loaded = load(*place->file, *place->tensor, shape, dtype);
+    const std::lock_guard lock(mutex_);
+    taken_.insert(name);
+    return loaded;
+  }
+
+  bool contains(const std::string& name) const override { return place_of(name) != nullptr; }
+
+  std::vector<int64_t> shape(const std::string& name) const override {
+    const Place* place = place_of(name);
+    if (place == nullptr) missing(name);
+    std::vector<int64_t> sizes;
+    for (const uint64_t size : place->tensor->shape) {
+      if (size > static_cast<uint64_t>(INT64_MAX))
+        reject(*place->file, *place->tensor, "has an impossible dimension " + std::to_string(size),
+               "fetch the file again");
+      sizes.push_back(static_cast<int64_t>(size));
+    }
+    return sizes;
+  }
+
+  std::vector<std::string> unused() const override {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> names;
+    for (const auto& [name, place] : places_) {
+      const bool for_nothing = name.ends_with("text_model.embeddings.position_ids");
+      if (!for_nothing && !taken_.contains(name)) names.push_back(name);
+    }
+    return names;
+  }
+
+  std::vector<std::filesystem::path> files() const override {
+    std::vector<std::filesystem::path> paths;
+    for (const SafetensorsFile& file : files_) paths.push_back(file.path());
+    return paths;
+  }
+
+ private:
+  struct Place {
+    const SafetensorsFile* file;
+    const StoredTensor* tensor;
+  };
+
+  const Place* place_of(const std::string& name) const {
+    const auto found = places_.find(name);
+    return found == places_.end() ? nullptr : &found->second;
+  }
+
+  const std::vector<SafetensorsFile> files_;
+  std::map<std::string, Place> places_;
+  mutable std::mutex mutex_;
+  std::set<std::string> taken_;
+};
+
 }  // namespace
+
+void Weights::Store::missing(const std::string& name) const {
+  throw Error(ExitCode::kModelInvalid, where_, "tensor \"" + name + "\" is missing",
+              "the file does not fit the model's config.json");
+}
 
 Weights::Weights(std::shared_ptr<Store> store) : store_(std::move(store)) {}
 Weights::~Weights() = default;
@@ -133,7 +167,7 @@ Weights Weights::open(const std::filesystem::path& directory, const std::string&
     if (!std::filesystem::exists(path, ignored)) {
       looked_for += (looked_for.empty() ? "" : ", ") + name;
     } else if (name.ends_with(".json")) {
-      return Weights(std::make_shared<Store>(open_shards(path), path.string()));
+      return Weights(std::make_shared<FileStore>(open_shards(path), path.string()));
     } else {
       return open_file(path);
     }
@@ -145,26 +179,14 @@ Weights Weights::open(const std::filesystem::path& directory, const std::string&
 Weights Weights::open_file(const std::filesystem::path& path) {
   std::vector<SafetensorsFile> files;
   files.emplace_back(path);
-  return Weights(std::make_shared<Store>(std::move(files), path.string()));
+  return Weights(std::make_shared<FileStore>(std::move(files), path.string()));
 }
 
 WeightsView Weights::view(at::ScalarType dtype) const { return {store_, "", dtype}; }
 
-std::vector<std::string> Weights::unused() const {
-  const std::lock_guard lock(store_->mutex);
-  std::vector<std::string> names;
-  for (const auto& [name, place] : store_->places) {
-    const bool for_nothing = name.ends_with("text_model.embeddings.position_ids");
-    if (!for_nothing && !store_->taken.contains(name)) names.push_back(name);
-  }
-  return names;
-}
+std::vector<std::string> Weights::unused() const { return store_->unused(); }
 
-std::vector<std::filesystem::path> Weights::files() const {
-  std::vector<std::filesystem::path> paths;
-  for (const SafetensorsFile& file : store_->files) paths.push_back(file.path());
-  return paths;
-}
+std::vector<std::filesystem::path> Weights::files() const { return store_->files(); }
 
 WeightsView::WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, at::ScalarType dtype)
     : store_(std::move(store)), prefix_(std::move(prefix)), dtype_(dtype) {}
@@ -180,28 +202,13 @@ at::Tensor WeightsView::tensor(std::string_view name, at::IntArrayRef shape) con
 }
 
 std::optional<at::Tensor> WeightsView::find(std::string_view name, at::IntArrayRef shape) const {
-  const std::string full = full_name(name);
-  const Weights::Store::Place* place = store_->find(full);
-  if (place == nullptr) return std::nullopt;
-  at::Tensor loaded = load(*place->file, *place->tensor, shape, dtype_);
-  store_->mark_taken(full);
-  return loaded;
+  return store_->find(full_name(name), shape, dtype_);
 }
 
-bool WeightsView::contains(std::string_view name) const { return store_->find(full_name(name)) != nullptr; }
+bool WeightsView::contains(std::string_view name) const { return store_->contains(full_name(name)); }
 
 std::vector<int64_t> WeightsView::shape(std::string_view name) const {
-  const std::string full = full_name(name);
-  const Weights::Store::Place* place = store_->find(full);
-  if (place == nullptr) store_->missing(full);
-  std::vector<int64_t> sizes;
-  for (const uint64_t size : place->tensor->shape) {
-    if (size > static_cast<uint64_t>(INT64_MAX))
-      reject(*place->file, *place->tensor, "has an impossible dimension " + std::to_string(size),
-             "fetch the file again");
-    sizes.push_back(static_cast<int64_t>(size));
-  }
-  return sizes;
+  return store_->shape(full_name(name));
 }
 
 std::string WeightsView::full_name(std::string_view name) const { return prefix_ + std::string(name); }

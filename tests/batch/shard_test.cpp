@@ -52,6 +52,7 @@ TEST(Shards, SlurmAndKubernetesNumberTheirTasks) {
 
 TEST(Shards, DivideTheJobsAndTellOverlaps) {
   std::vector<JobKey> keys;
+  keys.reserve(500);
   for (int i = 0; i < 500; ++i) keys.push_back(testing::label_of(i).key);
   for (const int64_t count : {1, 2, 3, 7, 64}) {
     int64_t owned = 0;

@@ -7,7 +7,7 @@ namespace brume::kernels::machine {
 
 namespace {
 
-[[maybe_unused]] const bool kSkips = (skip_without_gpu(0), true);
+[[maybe_unused]] const bool kSkips = (skip_without_gpu(), true);
 
 }  // namespace
 

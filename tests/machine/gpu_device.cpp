@@ -10,12 +10,34 @@ namespace {
 
 std::string message_of(int error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
+/// 90 for 9.0.
+int capability_here() {
+  int major = 0;
+  int minor = 0;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0);
+  return 10 * major + minor;
+}
+
+std::string written(int capability) {
+  return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
+}
+
+constexpr int kAny = 0;
+
 class NeedsGpu : public testing::Environment {
  public:
   explicit NeedsGpu(int capability) : capability_(capability) {}
   void SetUp() override {
-    const std::string reason = missing_gpu(capability_);
-    if (!reason.empty()) skip_all(reason, "BRUME_REQUIRE_GPU");
+    int devices = 0;
+    const cudaError_t error = cudaGetDeviceCount(&devices);
+    if (error != cudaSuccess || devices == 0) {
+      skip_all("no GPU: " + message_of(error), "BRUME_REQUIRE_GPU");
+    } else if (const int here = capability_here(); capability_ != kAny && capability_ != here) {
+      skip_all("these kernels are for compute capability " + written(capability_) +
+                   " alone, and the GPU has " + written(here),
+               nullptr);
+    }
   }
 
  private:
@@ -32,19 +54,8 @@ Report finished(int launched) {
   return report;
 }
 
-std::string missing_gpu(int capability) {
-  int devices = 0;
-  const cudaError_t error = cudaGetDeviceCount(&devices);
-  if (error != cudaSuccess || devices == 0) return "no GPU: " + message_of(error);
-  int major = 0;
-  int minor = 0;
-  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
-  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0);
-  if (capability == 0 || capability == 10 * major + minor) return "";
-  return "no GPU of compute capability " + std::to_string(capability / 10) + "." +
-         std::to_string(capability % 10);
-}
+void skip_without_gpu() { testing::AddGlobalTestEnvironment(new NeedsGpu(kAny)); }
 
-void skip_without_gpu(int capability) { testing::AddGlobalTestEnvironment(new NeedsGpu(capability)); }
+void skip_without_gpu_of(int capability) { testing::AddGlobalTestEnvironment(new NeedsGpu(capability)); }
 
 }  // namespace brume::kernels::machine

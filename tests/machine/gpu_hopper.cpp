@@ -5,7 +5,7 @@ namespace brume::kernels::machine {
 
 namespace {
 
-[[maybe_unused]] const bool kSkips = (skip_without_gpu(90), true);
+[[maybe_unused]] const bool kSkips = (skip_without_gpu_of(90), true);
 
 }  // namespace
 

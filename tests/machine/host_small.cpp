@@ -26,6 +26,7 @@ Report run(const SmallPlan& plan, Element element, const Kernel& kernel) {
 }  // namespace
 
 Report layer_norm(const LayerNormParams& params, Element element) {
+  if (!layer_norm_fits(params, bytes_of(element))) return {.faults = {"launch: rows that do not fit"}};
   const SmallPlan plan = plan_layer_norm(params, bytes_of(element));
   return run(plan, element, [&]<class T>() {
     if (plan.vector == 1) {

@@ -5,6 +5,7 @@
 
 #include "kernels/attention_hopper_plan.h"
 #include "kernels/attention_params.h"
+#include "kernels/attention_wide.h"
 #include "kernels/device/device.h"
 #include "kernels/element.h"
 #include "kernels/group_norm_plan.h"
@@ -28,6 +29,11 @@ Report attention(const AttentionParams& params, const AttentionShape& shape, con
 /// `schedule` is the order in which the host body runs what may go on.
 Report attention_hopper(const AttentionParams& params, const AttentionShape& shape,
                         const HopperAttentionPlan& plan, Element element, uint32_t schedule);
+/// A softmax of each row of scores.
+Report softmax_rows(const float* scores, void* weights, int rows, int columns, Element element);
+/// wide_attention, its products too.
+Report wide_attention(const AttentionParams& params, const WideShape& shape, void* workspace,
+                      Element element);
 /// A report for each launch.
 std::vector<Report> group_norm(const GroupNormParams& params, const GroupNormPlan& plan, Element element,
                                uint32_t schedule);

@@ -13,6 +13,7 @@
 #include "brume/batch/job_feed.h"
 #include "brume/batch/picture_store.h"
 #include "brume/batch/runner.h"
+#include "brume/batch/worker_pool.h"
 
 namespace brume::batch {
 
@@ -50,19 +51,25 @@ class BatchRun {
 
   /// Draws `first` and all that comes after it. With `fail_fast` the first failure ends it, as a stop does.
   void draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
-            std::function<bool()> stop_requested, bool fail_fast);
+            std::function<int()> stop_signal, bool fail_fast);
+  /// The same by other processes.
+  void draw_by_workers(const WorkerPoolSettings& settings, ReadyJob first, JobFeed& feed,
+                       std::function<int()> stop_signal, bool fail_fast);
 
   BatchTally tally() const;
   /// A stop or the first failure ended it before all was drawn.
   bool stopped() const { return stopped_; }
-  /// Steps and seconds of the phases.
-  const Runner* runner() const { return runner_ ? &*runner_ : nullptr; }
+  int64_t steps_done() const;
+  /// Seconds of the phases, where they were this process's.
+  const Busy* busy() const { return runner_ ? &runner_->busy() : nullptr; }
 
  private:
   struct OnItsWay {
     ReadyJob job;
     std::chrono::steady_clock::time_point begun;
   };
+  Runner::Source source(ReadyJob first, JobFeed& feed);
+  Runner::Sink sink();
   Work begin(ReadyJob job);
   void take(Made made);
   void fail(const Job& job, const std::string& reason);
@@ -76,6 +83,7 @@ class BatchRun {
   uint64_t tickets_ = 0;
   std::atomic<bool> failed_ = false;
   std::optional<Runner> runner_;
+  std::optional<WorkerPool> workers_;
   bool stopped_ = false;
 };
 

@@ -1,6 +1,5 @@
 #pragma once
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,7 +24,8 @@ struct JobKey {
   /// The first eight bytes as a number. They are as good as random.
   uint64_t prefix() const;
 
-  auto operator<=>(const JobKey&) const = default;
+  bool operator==(const JobKey&) const = default;
+  bool operator<(const JobKey& other) const { return bytes < other.bytes; }
 };
 
 /// What the key is the hash of: a line of JSON with everything in `recipe` that changes the pixels and

@@ -20,7 +20,7 @@ namespace brume {
 class ModelConfig {
  public:
   /// Reads the configurations of a model directory. Throws kModelInvalid.
-  explicit ModelConfig(std::filesystem::path path);
+  explicit ModelConfig(std::filesystem::path path, WeightsOrigin origin = WeightsOrigin::kFiles);
 
   const ModelDirectory& directory() const { return directory_; }
   const UNetConfig& unet() const { return unet_; }

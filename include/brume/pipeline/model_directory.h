@@ -5,9 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "brume/weights/weights.h"
+
 namespace brume {
 
 enum class ModelFamily { kStableDiffusion, kStableDiffusionXl };
+
+/// Random ones need no checkpoint: the directory has configurations and tokenizers alone.
+enum class WeightsOrigin { kFiles, kRandom };
 
 /// What a model's author advises, where nobody says otherwise.
 struct ModelDefaults {
@@ -23,12 +28,15 @@ class ModelDirectory {
   /// Reads model_index.json, and brume.json where it is there (ModelDefaults: "num_inference_steps",
   /// "guidance_scale", "width", "height"). Throws kModelInvalid, naming file, key and value, for a class
   /// brume does not have.
-  explicit ModelDirectory(std::filesystem::path path);
+  explicit ModelDirectory(std::filesystem::path path, WeightsOrigin origin = WeightsOrigin::kFiles);
 
   const std::filesystem::path& path() const { return path_; }
   /// The directory's own name, for messages and recipes.
   std::string name() const;
   std::filesystem::path component(const char* name) const { return path_ / name; }
+  /// The weights of a component, whose files begin with `stem`.
+  Weights weights(const std::string& component, const std::string& stem) const;
+  WeightsOrigin origin() const { return origin_; }
   ModelFamily family() const { return family_; }
   const ModelDefaults& defaults() const { return defaults_; }
   /// The file that the defaults come from.
@@ -42,6 +50,7 @@ class ModelDirectory {
   void read_defaults();
 
   std::filesystem::path path_;
+  WeightsOrigin origin_;
   ModelFamily family_ = ModelFamily::kStableDiffusion;
   ModelDefaults defaults_;
   bool zero_empty_negative_ = false;

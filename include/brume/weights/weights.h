@@ -22,6 +22,10 @@ class Weights {
   static Weights open(const std::filesystem::path& directory, const std::string& stem);
   /// A single .safetensors file.
   static Weights open_file(const std::filesystem::path& path);
+  /// Every tensor that is asked for, in the shape that is asked for, at random: what a benchmark needs where
+  /// no checkpoint is at hand. The same name and `part` give the same numbers; they are of such a size that a
+  /// network keeps its maps near one.
+  static Weights random(std::string_view part);
   ~Weights();
   Weights(Weights&&) noexcept;
 
@@ -33,9 +37,11 @@ class Weights {
   /// The files read, for messages and digests.
   std::vector<std::filesystem::path> files() const;
 
+  /// Where the tensors come from (weights_store.h).
+  class Store;
+
  private:
   friend class WeightsView;
-  struct Store;
   explicit Weights(std::shared_ptr<Store> store);
   std::shared_ptr<Store> store_;
 };

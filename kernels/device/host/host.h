@@ -168,10 +168,6 @@ void load_matrices_4_transposed(uint32_t (&to)[4], Shared<T> row) {
   host::load_matrices(to, 4, row.offset(), host::Transpose::kYes);
 }
 template <class T>
-void load_matrices_2(uint32_t (&to)[2], Shared<T> row) {
-  host::load_matrices(to, 2, row.offset(), host::Transpose::kNo);
-}
-template <class T>
 void load_matrices_2_transposed(uint32_t (&to)[2], Shared<T> row) {
   host::load_matrices(to, 2, row.offset(), host::Transpose::kYes);
 }

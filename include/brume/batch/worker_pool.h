@@ -1,0 +1,44 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "brume/batch/runner.h"
+
+namespace brume::batch {
+
+struct WorkerPoolSettings {
+  std::vector<std::vector<std::string>> commands;  // of each worker: the program and its arguments
+  int64_t most_each = 2;                           // pictures that a worker has at a time
+  int stop_signal = 15;                            // what tells a worker to stop as the batch does
+};
+
+/// Has pictures drawn by other processes, a worker for each device: the same as Runner, but that a fault of a
+/// device ends one worker and not the batch. A worker that dies is started again and the pictures it had are
+/// drawn once more, each alone, so that the one that kills it fails and no other.
+class WorkerPool {
+ public:
+  /// The sink is called from a thread of each worker.
+  WorkerPool(WorkerPoolSettings settings, Runner::Source source, Runner::Sink sink,
+             std::function<int()> stop_signal);
+
+  /// As Runner::run. Throws what ends the batch: a worker that cannot start, or says that its model or its
+  /// options are wrong (its own message is on standard error).
+  bool run();
+
+  int64_t steps_done() const { return steps_done_; }
+
+ private:
+  class Run;
+
+  WorkerPoolSettings settings_;
+  Runner::Source source_;
+  Runner::Sink sink_;
+  std::function<int()> stop_signal_;
+  std::atomic<int64_t> steps_done_ = 0;
+};
+
+}  // namespace brume::batch

@@ -1,0 +1,46 @@
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "brume/bench/baseline.h"
+#include "brume/bench/picture_error.h"
+#include "brume/bench/result.h"
+
+namespace brume::bench {
+
+/// The JSON's "format"; its schema is docs/bench.schema.json.
+inline constexpr const char* kReportFormat = "brume.bench/1";
+
+/// How far from the fp32 reference a picture may be.
+struct ErrorLimits {
+  std::optional<int64_t> max_abs;  // of any value, 0 to 255
+  std::optional<double> min_psnr;  // decibels
+
+  bool any() const { return max_abs || min_psnr; }
+  /// A line for each limit that is not kept.
+  std::vector<std::string> failures(const PictureError& error) const;
+};
+
+/// A result with what it was held against: one verdict of speed and pictures.
+struct Report {
+  Result result;
+  std::optional<Comparison> comparison;
+  std::optional<PictureError> error;
+  ErrorLimits limits;
+
+  /// Why the run does not pass, a line each; empty where it does.
+  std::vector<std::string> failures() const;
+  std::vector<std::string> remarks() const;
+  bool passed() const { return failures().empty(); }
+};
+
+nlohmann::json to_json(const Report& report);
+/// For people: a few lines of text.
+std::string to_table(const Report& report);
+/// A page with plots that needs nothing but itself: no script, no other file.
+std::string to_html(const Report& report);
+
+}  // namespace brume::bench

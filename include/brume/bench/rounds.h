@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "brume/bench/result.h"
+#include "brume/image/picture.h"
+#include "brume/pipeline/pipeline.h"
+
+namespace brume::bench {
+
+/// When a measurement ends.
+struct Limits {
+  int64_t warm_up = 1;  // rounds that are not counted
+  int64_t most_rounds = 1000;
+  double most_seconds = 60;  // after which no further round begins
+  double spread = 0.02;      // narrow enough: the width of the 95 % intervals, as a share of the median
+};
+
+/// How far a measurement has come.
+struct RoundsProgress {
+  int64_t round = 0;  // 0: warming up
+  int64_t step = 0;
+  Summary steps;  // after the rounds so far
+};
+
+/// What draw_rounds has drawn and measured.
+struct Rounds {
+  Component text;
+  Component step;
+  Component decode;
+  std::vector<double> seconds;
+  std::vector<Picture> pictures;  // of the last round
+  std::string failed_stage;
+  bool converged = false;
+  bool repeatable = true;
+  bool stopped = false;
+};
+
+/// Draws the request again and again, by Pipeline::generate, and takes the time of its parts. Ends when the
+/// intervals of steps and of whole rounds are narrow enough, or at a limit, but not before one round; or when
+/// `go_on`, asked after each step, says no.
+Rounds draw_rounds(const Pipeline& pipeline, const Request& request, const Limits& limits,
+                   const std::function<bool(const RoundsProgress&)>& go_on);
+
+/// Fills in how much work the parts of a round are.
+void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds);
+
+/// Bytes of a model's weights in this dtype.
+double weight_bytes(const ModelConfig& model, at::ScalarType dtype);
+
+/// The best rate of a 3x3 convolution in this dtype with the threads that libtorch has now, in floating
+/// point operations a second: what the device can do at most, in the arithmetic that diffusion is made of.
+double measured_peak(at::ScalarType dtype);
+
+}  // namespace brume::bench

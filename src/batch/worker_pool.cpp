@@ -1,0 +1,261 @@
+#include "brume/batch/worker_pool.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "brume/batch/worker_protocol.h"
+#include "child_process.h"
+
+namespace brume::batch {
+
+namespace {
+
+using Lock = std::unique_lock<std::mutex>;
+
+constexpr int kMostFruitlessStarts = 3;
+constexpr auto kLookForStops = std::chrono::milliseconds(50);
+
+struct Task {
+  Work work;
+  int deaths = 0;  // of workers that had it
+};
+
+/// Whether another start could end otherwise.
+bool is_hopeless(const ChildProcess::End& end) {
+  const auto is = [&](ExitCode code) { return end.code == static_cast<int>(code); };
+  return end.signal == 0 && (is(ExitCode::kUsage) || is(ExitCode::kModelInvalid));
+}
+
+}  // namespace
+
+/// The state that the threads of a run share, all under one mutex. Each worker has a thread that sends it
+/// tasks and one that takes its pictures; another reads the source.
+class WorkerPool::Run {
+ public:
+  explicit Run(WorkerPool& pool)
+      : pool_(pool), settings_(pool.settings_), workers_(settings_.commands.size()) {}
+
+  bool go() {
+    std::vector<std::thread> threads;
+    threads.emplace_back([this] { guarded([this] { read_source(); }); });
+    for (size_t i = 0; i < workers_.size(); ++i)
+      threads.emplace_back([this, i] { guarded([this, i] { serve(i); }); });
+    watch_for_stops();
+    for (std::thread& thread : threads) thread.join();
+    if (failure_) std::rethrow_exception(failure_);
+    return !stopping_;
+  }
+
+ private:
+  struct Worker {
+    std::unique_ptr<ChildProcess> child;
+    std::map<uint64_t, Task> tasks;  // that it has
+    bool alone = false;              // it has one that a worker died of, and gets no other
+    bool accepts = false;            // it is there, and its input is open
+    int fruitless_starts = 0;
+    int64_t steps = 0;  // since its start
+  };
+
+  template <class Work>
+  void guarded(const Work& work) {
+    try {
+      work();
+    } catch (...) {
+      const Lock lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      end_now();
+    }
+  }
+
+  /// Nothing more is drawn; what waits for something goes on.
+  void end_now() {
+    stopping_ = true;
+    waiting_.clear();
+    for (Worker& worker : workers_) {
+      if (worker.child) worker.child->send(pool_.settings_.stop_signal);
+    }
+    changed_.notify_all();
+  }
+
+  void read_source() {
+    const size_t most = workers_.size() * static_cast<size_t>(settings_.most_each);
+    while (true) {
+      {
+        Lock lock(mutex_);
+        changed_.wait(lock, [&] { return stopping_ || waiting_.size() < most; });
+        if (stopping_) break;
+      }
+      std::optional<Work> work = pool_.source_();
+      const Lock lock(mutex_);
+      if (!work) break;
+      waiting_.push_back({std::move(*work), 0});
+      changed_.notify_all();
+    }
+    const Lock lock(mutex_);
+    source_ended_ = true;
+    changed_.notify_all();
+  }
+
+  void watch_for_stops() {
+    Lock lock(mutex_);
+    while (!stopping_ && (at_work_ > 0 || !source_ended_)) {
+      changed_.wait_for(lock, kLookForStops);
+      if (pool_.stop_signal_() != 0) end_now();
+    }
+  }
+
+  bool all_done() const {
+    return source_ended_ && waiting_.empty() &&
+           std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.tasks.empty(); });
+  }
+
+  /// One life of a worker after the other.
+  void serve(size_t number) {
+    Worker& worker = workers_[number];
+    {
+      // A worker without work need not be started.
+      Lock lock(mutex_);
+      changed_.wait(lock, [&] { return stopping_ || all_done() || !waiting_.empty(); });
+    }
+    while (true) {
+      {
+        const Lock lock(mutex_);
+        if (stopping_ || all_done()) break;
+        worker.child = std::make_unique<ChildProcess>(settings_.commands[number]);
+        worker.accepts = true;
+        worker.steps = 0;
+      }
+      std::thread sender([this, &worker] { send_tasks(worker); });
+      take_pictures(worker);
+      {
+        const Lock lock(mutex_);
+        worker.accepts = false;
+        changed_.notify_all();
+      }
+      sender.join();
+      if (!outlive(worker)) break;
+    }
+    const Lock lock(mutex_);
+    --at_work_;
+    changed_.notify_all();
+  }
+
+  void send_tasks(Worker& worker) {
+    while (true) {
+      std::string line;
+      {
+        Lock lock(mutex_);
+        changed_.wait(lock,
+                      [&] { return !worker.accepts || stopping_ || all_done() || may_have_more(worker); });
+        if (!worker.accepts) return;
+        if (stopping_ || !may_have_more(worker)) {
+          worker.child->close_input();
+          return;
+        }
+        Task task = std::move(waiting_.front());
+        waiting_.pop_front();
+        worker.alone = task.deaths > 0;
+        line = work_line(task.work);
+        worker.tasks.emplace(task.work.ticket, std::move(task));
+        changed_.notify_all();
+      }
+      try {
+        write_all(worker.child->input(), std::as_bytes(std::span(line)), "a worker");
+      } catch (const Error&) {
+        return;  // it is dead, which take_pictures sees too
+      }
+    }
+  }
+
+  bool may_have_more(const Worker& worker) const {
+    if (waiting_.empty()) return false;
+    if (worker.tasks.empty()) return true;
+    return !worker.alone && waiting_.front().deaths == 0 &&
+           static_cast<int64_t>(worker.tasks.size()) < settings_.most_each;
+  }
+
+  void take_pictures(Worker& worker) {
+    MadeReader reader(worker.child->output());
+    while (std::optional<MadeFrame> frame = reader.next()) {
+      bool asked_for = false;
+      {
+        const Lock lock(mutex_);
+        asked_for = !failure_ && worker.tasks.contains(frame->made.ticket);
+        pool_.steps_done_ += frame->steps - std::exchange(worker.steps, frame->steps);
+        worker.fruitless_starts = 0;
+      }
+      if (!asked_for) continue;
+      const uint64_t ticket = frame->made.ticket;
+      guarded([&] { pool_.sink_(std::move(frame->made)); });
+      const Lock lock(mutex_);
+      worker.tasks.erase(ticket);
+      changed_.notify_all();
+    }
+  }
+
+  /// After a worker's end: its tasks go back, or fail where they have cost two lives. False where it is not
+  /// to be started again.
+  bool outlive(Worker& worker) {
+    const ChildProcess::End end = worker.child->wait();
+    std::vector<uint64_t> lost;
+    {
+      const Lock lock(mutex_);
+      worker.child.reset();
+      if (stopping_ || (end.code == 0 && end.signal == 0 && worker.tasks.empty())) {
+        worker.tasks.clear();
+        return false;
+      }
+      if (is_hopeless(end) || ++worker.fruitless_starts > kMostFruitlessStarts) {
+        throw Error(
+            static_cast<ExitCode>(is_hopeless(end) ? end.code : static_cast<int>(ExitCode::kGpuFault)),
+            "a worker", "ended with " + end.text(), "see its message above");
+      }
+      for (auto& [ticket, task] : worker.tasks) {
+        if (++task.deaths > 1) {
+          lost.push_back(ticket);
+        } else {
+          waiting_.push_front(std::move(task));
+        }
+      }
+      worker.tasks.clear();
+      worker.alone = false;
+      changed_.notify_all();
+    }
+    for (const uint64_t ticket : lost)
+      pool_.sink_({ticket, {}, "its worker died twice (" + end.text() + ")"});
+    return true;
+  }
+
+  WorkerPool& pool_;
+  const WorkerPoolSettings& settings_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Worker> workers_;
+  std::deque<Task> waiting_;
+  bool source_ended_ = false;
+  bool stopping_ = false;
+  size_t at_work_ = settings_.commands.size();
+  std::exception_ptr failure_;
+};
+
+WorkerPool::WorkerPool(WorkerPoolSettings settings, Runner::Source source, Runner::Sink sink,
+                       std::function<int()> stop_signal)
+    : settings_(std::move(settings)),
+      source_(std::move(source)),
+      sink_(std::move(sink)),
+      stop_signal_(std::move(stop_signal)) {}
+
+bool WorkerPool::run() { return Run(*this).go(); }
+
+}  // namespace brume::batch

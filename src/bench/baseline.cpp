@@ -1,0 +1,151 @@
+#include "brume/bench/baseline.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "brume/base/strict_json.h"
+#include "brume/bench/report.h"
+#include "number_text.h"
+
+namespace brume::bench {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+constexpr int kMostDepth = 8;
+
+/// Reads the keys of a result, naming the file and the key of what is wrong.
+class Reader {
+ public:
+  Reader(std::string file, const json& object) : file_(std::move(file)), object_(object) {}
+
+  std::string text(const char* key) const {
+    const json& value = at(key);
+    if (!value.is_string()) reject(key, "is not a text");
+    return value.get<std::string>();
+  }
+  double number(const char* key) const {
+    const json& value = at(key);
+    if (!value.is_number()) reject(key, "is not a number");
+    return value.get<double>();
+  }
+  int64_t integer(const char* key) const {
+    const json& value = at(key);
+    if (!value.is_number_integer()) reject(key, "is not a whole number");
+    return value.get<int64_t>();
+  }
+  double speed(const char* key) const {
+    const double value = number(key);
+    if (value <= 0) reject(key, "is not above zero");
+    return value;
+  }
+
+ private:
+  const json& at(const char* key) const {
+    if (!object_.contains(key)) reject(key, "is missing");
+    return object_.at(key);
+  }
+  [[noreturn]] void reject(const std::string& key, const std::string& problem) const {
+    throw Error(ExitCode::kInputInvalid, file_, key + " " + problem, "write it with brume bench --json");
+  }
+
+  std::string file_;
+  const json& object_;
+};
+
+void note_other(const std::string& what, const std::string& now, const std::string& then,
+                std::vector<std::string>& lines) {
+  if (now != then) lines.push_back("the baseline's " + what + " is " + then + ", not " + now);
+}
+
+}  // namespace
+
+Baseline Baseline::read(const std::filesystem::path& path) {
+  const std::string file = path.string();
+  const std::string text = read_text_file(path, kMostBytes, ExitCode::kInputInvalid);
+  const json object = parse_strict_json(text, kMostDepth, file, ExitCode::kInputInvalid);
+  if (!object.is_object() || object.value("format", json()) != kReportFormat)
+    throw Error(ExitCode::kInputInvalid, file, "is not a result of brume bench",
+                "write one with brume bench --json");
+  const Reader reader(file, object);
+  Baseline baseline;
+  baseline.file = file;
+  baseline.workload = {.arch = reader.text("arch"),
+                       .weights = reader.text("weights"),
+                       .width = reader.integer("width"),
+                       .height = reader.integer("height"),
+                       .batch_size = reader.integer("batch_size"),
+                       .steps = reader.integer("steps"),
+                       .sampler = reader.text("sampler"),
+                       .cfg_scale = reader.number("cfg_scale"),
+                       .dtype = reader.text("dtype"),
+                       .device = reader.text("device")};
+  baseline.machine = {.version = reader.text("version"),
+                      .device_name = reader.text("device_name"),
+                      .threads = reader.integer("threads"),
+                      .instruction_set = reader.text("instruction_set")};
+  baseline.steps_per_second = reader.speed("steps_per_second");
+  baseline.pictures_per_second = reader.speed("pictures_per_second");
+  return baseline;
+}
+
+void Baseline::check_comparable(const Workload& now) const {
+  const auto same = [this](const char* key, const std::string& theirs, const std::string& ours) {
+    if (theirs == ours) return;
+    throw Error(ExitCode::kInputInvalid, file,
+                std::string(key) + " is " + theirs + ", but this run's is " + ours,
+                "compare runs of the same work");
+  };
+  same("arch", workload.arch, now.arch);
+  same("weights", workload.weights, now.weights);
+  same("width", std::to_string(workload.width), std::to_string(now.width));
+  same("height", std::to_string(workload.height), std::to_string(now.height));
+  same("batch_size", std::to_string(workload.batch_size), std::to_string(now.batch_size));
+  same("steps", std::to_string(workload.steps), std::to_string(now.steps));
+  same("sampler", workload.sampler, now.sampler);
+  // Guidance doubles the work; how strong it is does not matter.
+  same("guidance", workload.cfg_scale > 1 ? "on" : "off", now.cfg_scale > 1 ? "on" : "off");
+  same("dtype", workload.dtype, now.dtype);
+  same("device", workload.device, now.device);
+}
+
+Comparison compare(const Result& result, Baseline baseline, double max_regress) {
+  Comparison comparison;
+  comparison.steps_change = result.steps_per_second() / baseline.steps_per_second - 1;
+  comparison.pictures_change = result.pictures_per_second() / baseline.pictures_per_second - 1;
+  comparison.baseline = std::move(baseline);
+  comparison.max_regress = max_regress;
+  return comparison;
+}
+
+std::vector<std::string> Comparison::failures() const {
+  std::vector<std::string> lines;
+  const auto judge = [&](const char* what, double change) {
+    if (change >= -max_regress) return;
+    lines.push_back(std::string(what) + " a second fell by " + percent_text(-change) + ", more than the " +
+                    percent_text(max_regress) + " allowed");
+  };
+  judge("steps", steps_change);
+  judge("pictures", pictures_change);
+  return lines;
+}
+
+std::vector<std::string> Comparison::remarks(const Result& result) const {
+  std::vector<std::string> lines;
+  note_other("processor", result.machine.device_name, baseline.machine.device_name, lines);
+  note_other("number of threads", std::to_string(result.machine.threads),
+             std::to_string(baseline.machine.threads), lines);
+  note_other("version", result.machine.version, baseline.machine.version, lines);
+  const double spread =
+      std::max(result.step.summary().spread().value_or(0), summarize(result.rounds).spread().value_or(0));
+  if (spread > max_regress)
+    lines.push_back("the intervals are up to " + percent_text(spread) +
+                    " wide, more than the change that is looked for");
+  return lines;
+}
+
+}  // namespace brume::bench

@@ -1,0 +1,35 @@
+#include "brume/bench/report.h"
+#include "report_rows.h"
+
+namespace brume::bench {
+
+namespace {
+
+/// `text` in a column of `width`, with two spaces before what follows.
+std::string left(const std::string& text, size_t width) {
+  return text + std::string(text.size() < width ? width - text.size() : 0, ' ') + "  ";
+}
+
+std::string right(const std::string& text, size_t width) {
+  return std::string(text.size() < width ? width - text.size() : 0, ' ') + text;
+}
+
+std::string line_of(const Row& row) {
+  return left(row.name, 13) + right(row.median, 11) + right(row.interval, 22) + right(row.times, 7) +
+         right(row.rate, 10) + right(row.share, 9) + "\n";
+}
+
+}  // namespace
+
+std::string to_table(const Report& report) {
+  std::string text = workload_text(report.result.workload) + "\n" + machine_text(report.result) + "\n\n";
+  text += line_of({"", "median", "95 % interval, ms", "times", "GFLOP/s", "of peak"});
+  for (const Row& row : component_rows(report.result)) text += line_of(row);
+  text += "\n";
+  for (const Fact& fact : facts(report)) text += left(fact.name, 13) + fact.value + "\n";
+  for (const std::string& remark : report.remarks()) text += left("note", 13) + remark + "\n";
+  for (const std::string& failure : report.failures()) text += left("failed", 13) + failure + "\n";
+  return text + left("verdict", 13) + (report.passed() ? "passed\n" : "failed\n");
+}
+
+}  // namespace brume::bench

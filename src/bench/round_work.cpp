@@ -1,0 +1,46 @@
+#include <vector>
+
+#include "brume/bench/rounds.h"
+#include "brume/bench/work.h"
+
+namespace brume::bench {
+
+namespace {
+
+std::vector<ClipTextConfig> text_configs(const ModelDirectory& model) {
+  std::vector<std::string> ignored;
+  const auto read = [&](const char* name) {
+    return ClipTextConfig::read(model.component(name) / "config.json", ignored);
+  };
+  std::vector<ClipTextConfig> configs{read("text_encoder")};
+  if (model.family() == ModelFamily::kStableDiffusionXl) configs.push_back(read("text_encoder_2"));
+  return configs;
+}
+
+}  // namespace
+
+void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds) {
+  const ModelConfig& model = pipeline.model();
+  const MapSize latents{request.height / model.factor(), request.width / model.factor()};
+  const double halves = request.guidance.active() ? 2 : 1;
+  const double rows = halves * static_cast<double>(request.seeds.size());
+  Observer unseen;
+  const int64_t tokens = pipeline.words(request, unseen).context.size(1);
+  Work words;
+  for (const ClipTextConfig& text : text_configs(model.directory())) words += text_work(text, tokens);
+  rounds.text.flop = halves * words.flop();
+  rounds.step.flop = rows * unet_work(model.unet(), latents, tokens).flop();
+  // Tiles overlap, and how much is done twice is the decoder's own affair.
+  if (request.decode == DecodeMode::kWhole) rounds.decode.flop = decode_work(model.vae(), latents).flop();
+}
+
+double weight_bytes(const ModelConfig& model, at::ScalarType dtype) {
+  const MapSize any{1, 1};
+  Work rest = unet_work(model.unet(), any, 1);
+  for (const ClipTextConfig& text : text_configs(model.directory())) rest += text_work(text, 1);
+  const Work vae = decode_work(model.vae(), any) + encode_work(model.vae(), any);
+  return rest.parameters * static_cast<double>(c10::elementSize(dtype)) +
+         vae.parameters * static_cast<double>(c10::elementSize(model.vae_dtype(dtype)));
+}
+
+}  // namespace brume::bench

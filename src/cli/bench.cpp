@@ -1,0 +1,230 @@
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "bench_options.h"
+#include "bench_progress.h"
+#include "brume/base/dtype.h"
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+#include "brume/bench/machine.h"
+#include "brume/pipeline/memory.h"
+#include "commands.h"
+#include "notes.h"
+#include "picture_files.h"
+#include "signals.h"
+
+namespace brume::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kFirstSeed = 42;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+ModelConfig open_model(const BenchOptions& options) {
+  if (options.arch)
+    return ModelConfig(shipped_model("architectures/" + *options.arch), WeightsOrigin::kRandom);
+  return ModelConfig(options.engine.model_path());
+}
+
+Request request_of(const BenchOptions& options, const ModelConfig& model) {
+  PictureSettings settings = options.picture;
+  if (!settings.prompt) settings.prompt = "a photograph of an astronaut riding a horse";
+  std::vector<uint64_t> seeds;
+  for (int64_t i = 0; i < options.batch_size; ++i) seeds.push_back(kFirstSeed + static_cast<uint64_t>(i));
+  return model.resolve(settings, std::move(seeds));
+}
+
+bench::Workload workload_of(const BenchOptions& options, const ModelConfig& model, const Request& request) {
+  return {.arch = options.arch.value_or(model.directory().name()),
+          .weights = options.arch ? "random" : "model",
+          .width = request.width,
+          .height = request.height,
+          .batch_size = options.batch_size,
+          .steps = request.sampling.steps,
+          .sampler = std::string(sampler_name(request.sampling.sampler)),
+          .cfg_scale = request.guidance.scale,
+          .dtype = std::string(dtype_name(options.engine.scalar_type())),
+          .device = "cpu"};
+}
+
+/// A model that cannot fit is refused before it is read: the system would kill us half-way.
+void check_weights_fit(const ModelConfig& model, at::ScalarType dtype, const std::string& name) {
+  constexpr double kGibibyte = 1024.0 * 1024 * 1024;
+  const double wanted = bench::weight_bytes(model, dtype);
+  const std::optional<double> free = available_memory();
+  if (!free || wanted < *free) return;
+  std::string problem(160, '\0');
+  problem.resize(static_cast<size_t>(
+      std::snprintf(problem.data(), problem.size(), "its weights need %.1f GiB as %s, %.1f GiB are free",
+                    wanted / kGibibyte, std::string(dtype_name(dtype)).c_str(), *free / kGibibyte)));
+  throw Error(ExitCode::kOutOfMemory, name, problem, "use --dtype bf16 or a smaller model");
+}
+
+/// One command's work, from its options to its exit code.
+class Bench {
+ public:
+  explicit Bench(const BenchOptions& options)
+      : options_(options),
+        dtype_(options.engine.scalar_type()),
+        model_(open_model(options)),
+        request_(request_of(options, model_)) {
+    model_.check(request_, dtype_);
+    report_.result.workload = workload_of(options, model_, request_);
+    report_.limits = options.error_limits;
+    if (options.baseline) {
+      baseline_ = bench::Baseline::read(*options.baseline);
+      baseline_->check_comparable(report_.result.workload);
+    }
+    check_weights_fit(model_, dtype_, report_.result.workload.arch);
+    const double work = model_.step_work(request_.width, request_.height);
+    at::set_num_threads(options.engine.threads_for(work * static_cast<double>(options.batch_size)));
+  }
+
+  int run() {
+    const PoliteStop polite;
+    measure();
+    if (stop_signal() == 0 && options_.error_limits.any() && report_.result.failed_stage.empty())
+      compare_with_fp32();
+    if (stop_signal() != 0) return stopped();
+    if (baseline_)
+      report_.comparison = bench::compare(report_.result, *baseline_, options_.max_regress.value_or(0.03));
+    publish();
+    return static_cast<int>(report_.passed() ? ExitCode::kDone : ExitCode::kItemsFailed);
+  }
+
+ private:
+  void note(const std::string& line) const {
+    if (options_.engine.verbose) say(line);
+  }
+
+  void measure() {
+    bench::Result& result = report_.result;
+    result.machine = {.version = version_name(),
+                      .device_name = bench::processor_name(),
+                      .threads = at::get_num_threads(),
+                      .instruction_set = at::get_cpu_capability()};
+    note(options_.arch ? "drawing random weights" : "loading " + model_.directory().path().string());
+    const Clock::time_point start = Clock::now();
+    const Pipeline pipeline(model_, dtype_);
+    result.load_seconds = seconds_since(start);
+    result.conditions.peak_before = bench::measured_peak(dtype_);
+    const bench::MachineWatch watch;
+    bench::Rounds rounds = draw(pipeline, options_.limits);
+    result.conditions.waited_share = watch.waited_share();
+    result.conditions.throttle_events = watch.throttle_events();
+    result.conditions.peak_after = bench::measured_peak(dtype_);
+    result.peak_memory_bytes = bench::peak_memory_bytes();
+    if (rounds.stopped) return;
+    bench::count_work(pipeline, request_, rounds);
+    take(std::move(rounds));
+  }
+
+  bench::Rounds draw(const Pipeline& pipeline, const bench::Limits& limits) const {
+    BenchProgress line;
+    return bench::draw_rounds(pipeline, request_, limits, [&line](const bench::RoundsProgress& progress) {
+      line.show(progress);
+      return stop_signal() == 0;
+    });
+  }
+
+  void take(bench::Rounds rounds) {
+    bench::Result& result = report_.result;
+    result.text = std::move(rounds.text);
+    result.step = std::move(rounds.step);
+    result.decode = std::move(rounds.decode);
+    result.rounds = std::move(rounds.seconds);
+    result.converged = rounds.converged;
+    result.failed_stage = std::move(rounds.failed_stage);
+    result.repeatable = rounds.repeatable;
+    pictures_ = std::move(rounds.pictures);
+  }
+
+  /// The reference draws each picture alone, so that neither the dtype nor the neighbours can hide.
+  void compare_with_fp32() {
+    check_weights_fit(model_, at::kFloat, "the fp32 reference");
+    note("drawing the pictures in fp32");
+    const Pipeline exact(model_, at::kFloat);
+    bench::PictureError error;
+    for (size_t i = 0; i < pictures_.size(); ++i) {
+      Request one = request_;
+      one.seeds = {request_.seeds[i]};
+      const std::optional<Picture> reference = draw_one(exact, one);
+      if (stop_signal() != 0) return;
+      if (!reference)
+        throw Error(ExitCode::kItemsFailed, "the fp32 reference", "its numbers overflowed",
+                    "compare at a smaller --cfg-scale");
+      error.add(pictures_[i], *reference);
+    }
+    report_.error = error;
+  }
+
+  static std::optional<Picture> draw_one(const Pipeline& pipeline, const Request& request) {
+    class Stopper : public Observer {
+     public:
+      bool stop_requested() override { return stop_signal() != 0; }
+    } stopper;
+    const Generation drawn = pipeline.generate(request, stopper);
+    return drawn.pictures.empty() ? std::nullopt : drawn.pictures.front().picture;
+  }
+
+  static int stopped() {
+    constexpr int kSignalled = 128;
+    say("stopped by signal " + std::to_string(stop_signal()) + "; nothing is reported");
+    return kSignalled + stop_signal();
+  }
+
+  void publish() const {
+    if (options_.html) {
+      const std::string page = bench::to_html(report_);
+      write_file_atomically(*options_.html, std::as_bytes(std::span(page)));
+    }
+    const std::string text =
+        options_.json
+            ? bench::to_json(report_).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
+            : bench::to_table(report_);
+    write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    std::string failures;
+    for (const std::string& one : report_.failures()) failures += (failures.empty() ? "" : "; ") + one;
+    if (!failures.empty()) say(failures);
+  }
+
+  const BenchOptions& options_;
+  at::ScalarType dtype_;
+  ModelConfig model_;
+  Request request_;
+  std::optional<bench::Baseline> baseline_;
+  bench::Report report_;
+  std::vector<Picture> pictures_;
+};
+
+int run_bench(const BenchOptions& options) {
+  check_options(options);
+  check_standard_output();
+  if (options.html) check_writable(*options.html);  // known at once, not after minutes
+  return Bench(options).run();
+}
+
+}  // namespace
+
+void add_bench(CLI::App& program, Action& chosen) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = program.add_subcommand(
+      "bench", "Measure steps and pictures a second, and hold them against a baseline");
+  add_picture_options(*command, options->picture);
+  add_engine_options(*command, options->engine);
+  add_bench_options(*command, *options);
+  command->callback([options, &chosen] { chosen = [options] { return run_bench(*options); }; });
+}
+
+}  // namespace brume::cli

@@ -1,0 +1,58 @@
+#include <unistd.h>
+
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "brume/batch/runner.h"
+#include "brume/batch/worker_protocol.h"
+#include "brume/pipeline/pipeline.h"
+#include "commands.h"
+#include "engine_use.h"
+#include "signals.h"
+#include "values.h"
+
+namespace brume::cli {
+
+namespace {
+
+struct WorkerOptions {
+  EngineOptions engine;
+  EngineUse use;
+};
+
+/// What a line of standard input asks for goes to standard output, until there are no more.
+int work(const WorkerOptions& options) {
+  const PoliteStop polite;
+  const Pipeline pipeline(ModelConfig(options.engine.model_path()), options.engine.scalar_type());
+  std::optional<batch::Runner> runner;
+  const auto source = []() -> std::optional<batch::Work> {
+    std::string line;
+    if (!std::getline(std::cin, line)) return {};
+    return batch::read_work_line(line);
+  };
+  const auto sink = [&](const batch::Made& made) {
+    batch::write_made(STDOUT_FILENO, made, runner->steps_done());
+  };
+  runner.emplace(pipeline, options.use.settings(pipeline.model(), options.engine), source, sink,
+                 [] { return stop_signal() != 0; });
+  runner->run();
+  constexpr int kSignalled = 128;
+  return stop_signal() == 0 ? 0 : kSignalled + stop_signal();
+}
+
+}  // namespace
+
+/// Not for people: brume batch --devices starts it.
+void add_worker(CLI::App& program, Action& chosen) {
+  auto options = std::make_shared<WorkerOptions>();
+  CLI::App* command = program.add_subcommand("worker")->group("");
+  add_engine_options(*command, options->engine);
+  command->add_option("--batch-size", options->use.batch_size)->transform(whole_number(0, 1024));
+  command->add_flag("--deterministic", options->use.deterministic);
+  command->add_option("--grace", options->use.grace);
+  command->callback([options, &chosen] { chosen = [options] { return work(*options); }; });
+}
+
+}  // namespace brume::cli

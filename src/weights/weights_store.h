@@ -1,0 +1,40 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "brume/weights/weights.h"
+
+namespace brume {
+
+/// Where the tensors of a component come from, by full dotted name. May be asked from several threads.
+class Weights::Store {
+ public:
+  /// `where` is what messages about the whole component call it.
+  explicit Store(std::string where) : where_(std::move(where)) {}
+  virtual ~Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  /// As WeightsView::find, in `dtype`.
+  virtual std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape,
+                                         at::ScalarType dtype) = 0;
+  virtual bool contains(const std::string& name) const = 0;
+  virtual std::vector<int64_t> shape(const std::string& name) const = 0;
+  virtual std::vector<std::string> unused() const = 0;
+  virtual std::vector<std::filesystem::path> files() const = 0;
+  /// Throws kModelInvalid.
+  [[noreturn]] void missing(const std::string& name) const;
+
+ protected:
+  const std::string& where() const { return where_; }
+
+ private:
+  std::string where_;
+};
+
+}  // namespace brume

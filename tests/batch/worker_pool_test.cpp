@@ -1,0 +1,180 @@
+#include "brume/batch/worker_pool.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "brume/base/error.h"
+#include "brume/batch/worker_protocol.h"
+#include "temporary_directory.h"
+
+// Batches by other processes: whatever becomes of these, every picture is told of once.
+namespace brume::batch {
+namespace {
+
+class WorkerPools : public TemporaryDirectory {
+ protected:
+  void SetUp() override {
+    TemporaryDirectory::SetUp();
+    std::signal(SIGPIPE, SIG_IGN);  // as the program does: a pipe whose reader died is an ordinary error
+  }
+
+  static std::vector<std::string> worker(const std::string& how, const std::string& more = {}) {
+    return {BRUME_FAKE_WORKER, how, more};
+  }
+  /// Has pictures 0 ... count - 1 drawn; what became of each.
+  std::map<uint64_t, Made> draw(const std::vector<std::vector<std::string>>& workers, uint64_t count) {
+    std::map<uint64_t, Made> made;
+    std::mutex mutex;
+    WorkerPool pool(
+        {.commands = workers, .most_each = 4}, source(count),
+        [&](Made one) {
+          const std::lock_guard lock(mutex);
+          EXPECT_TRUE(made.emplace(one.ticket, std::move(one)).second);
+        },
+        [this] { return stop_; });
+    complete_ = pool.run();
+    steps_ = pool.steps_done();
+    return made;
+  }
+  static Runner::Source source(uint64_t count) {
+    return [count, next = uint64_t{0}]() mutable -> std::optional<Work> {
+      if (next == count) return {};
+      Work work{next++, {}};
+      work.request.seeds = {7};
+      return work;
+    };
+  }
+  static void expect_drawn(const std::map<uint64_t, Made>& made, uint64_t count, uint64_t but = UINT64_MAX) {
+    ASSERT_EQ(made.size(), count);
+    for (const auto& [ticket, one] : made) {
+      if (ticket == but) {
+        EXPECT_NE(one.failure.find("died twice (signal 9)"), std::string::npos) << one.failure;
+        EXPECT_FALSE(one.result.picture);
+        continue;
+      }
+      EXPECT_EQ(one.failure, "");
+      EXPECT_EQ(one.result.picture->pixels, (std::vector<uint8_t>{static_cast<uint8_t>(ticket), 7, 0}));
+    }
+  }
+
+  int stop_ = 0;
+  bool complete_ = false;
+  int64_t steps_ = 0;
+};
+
+TEST_F(WorkerPools, DrawEverythingOnce) {
+  for (const size_t workers : {1, 2, 5}) {
+    expect_drawn(draw(std::vector(workers, worker("good")), 200), 200);
+    EXPECT_TRUE(complete_);
+    EXPECT_EQ(steps_, 200);
+  }
+}
+
+TEST_F(WorkerPools, NothingToDrawStartsNobody) {
+  EXPECT_TRUE(draw({worker("never")}, 0).empty());
+  EXPECT_TRUE(complete_);
+}
+
+TEST_F(WorkerPools, AWorkerThatDiesIsStartedAgain) {
+  const std::string mark = (directory_ / "mark").string();
+  expect_drawn(draw({worker("dies-once", mark), worker("good")}, 100), 100);
+}
+
+TEST_F(WorkerPools, ThePictureThatKillsWorkersFailsAlone) {
+  expect_drawn(draw({worker("dies-of-13")}, 50), 50, 13);
+  expect_drawn(draw({worker("dies-of-13"), worker("dies-of-13"), worker("dies-of-13")}, 50), 50, 13);
+}
+
+TEST_F(WorkerPools, WhatAnotherStartCannotMendEndsTheBatch) {
+  const auto code_of = [this](const std::vector<std::string>& command) {
+    try {
+      draw({command, command}, 10);
+    } catch (const Error& error) {
+      return static_cast<int>(error.code());
+    }
+    return 0;
+  };
+  EXPECT_EQ(code_of(worker("model")), 3);
+  EXPECT_EQ(code_of(worker("never")), 7);
+  EXPECT_THROW(draw({{"/no/such/program"}}, 10), std::system_error);
+}
+
+TEST_F(WorkerPools, AStopIsPassedOn) {
+  stop_ = 15;
+  EXPECT_LT(draw({worker("good")}, 1'000'000).size(), 1'000'000U);
+  EXPECT_FALSE(complete_);
+}
+
+TEST_F(WorkerPools, ASinkThatFailsEndsTheBatch) {
+  int taken = 0;
+  WorkerPool pool(
+      {.commands = {worker("good")}, .most_each = 4}, source(1000),
+      [&](const Made&) {
+        if (++taken == 5) throw Error(ExitCode::kOutputFailed, "there", "no space");
+      },
+      [] { return 0; });
+  EXPECT_THROW(pool.run(), Error);
+  EXPECT_EQ(taken, 5);
+}
+
+TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
+  Work work{UINT64_MAX, {}};
+  Request& request = work.request;
+  request.prompt = "a \"fox\"\n\t\xc3\xa9";
+  request.negative_prompt = "";
+  request.width = 123;
+  request.height = 456;
+  request.seeds = {UINT64_MAX - 3};
+  request.sampling = {Sampler::kDdpm, 37, 0.1};
+  request.guidance = {7.3, 0.7000000000000001};
+  request.clip_skip = 2;
+  request.decode = DecodeMode::kTiled;
+  const Work back = read_work_line(work_line(work));
+  EXPECT_EQ(back.ticket, work.ticket);
+  EXPECT_EQ(back.request.prompt, request.prompt);
+  EXPECT_EQ(back.request.negative_prompt, request.negative_prompt);
+  EXPECT_EQ(back.request.seeds, request.seeds);
+  EXPECT_EQ(back.request.guidance.rescale, request.guidance.rescale);
+  EXPECT_EQ(work_line(back), work_line(work));
+  request.negative_prompt.reset();
+  EXPECT_EQ(read_work_line(work_line(work)).request.negative_prompt, std::nullopt);
+  EXPECT_THROW(read_work_line("{}"), Error);
+}
+
+TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
+  Made made{5, {}, {}};
+  made.result.picture = Picture{100, 70, std::vector<uint8_t>(21000)};
+  for (size_t i = 0; i < 21000; ++i) made.result.picture->pixels[i] = static_cast<uint8_t>(i * 7);
+  made.result.notes = {"vae_fallback fp32"};
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  std::thread writer([&] {
+    write_made(pipe[1], made, 40);
+    write_made(pipe[1], {6, {}, "no room"}, 60);
+    const std::string torn = R"({"ticket":7,"failure":"","notes":[],"width":9,"height":9,"steps":1})"
+                             "\nabc";
+    EXPECT_EQ(::write(pipe[1], torn.data(), torn.size()), static_cast<ssize_t>(torn.size()));
+    ::close(pipe[1]);
+  });
+  MadeReader reader(pipe[0]);
+  const std::optional<MadeFrame> first = reader.next();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->made.result.picture->pixels, made.result.picture->pixels);
+  EXPECT_EQ(first->made.result.notes, made.result.notes);
+  EXPECT_EQ(first->steps, 40);
+  const std::optional<MadeFrame> second = reader.next();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->made.failure, "no room");
+  EXPECT_FALSE(reader.next());
+  writer.join();
+  ::close(pipe[0]);
+}
+
+}  // namespace
+}  // namespace brume::batch

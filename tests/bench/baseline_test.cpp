@@ -1,0 +1,108 @@
+#include "brume/bench/baseline.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "message_of.h"
+#include "sample_report.h"
+#include "temporary_directory.h"
+
+namespace brume::bench {
+namespace {
+
+using nlohmann::json;
+/// What is said of a file that cannot be a baseline.
+template <class Action>
+std::string refusal(Action action) {
+  return message_of(action, ExitCode::kInputInvalid);
+}
+
+class BaselineFile : public TemporaryDirectory {
+ protected:
+  std::filesystem::path write(const json& object) const {
+    std::ofstream(directory_ / "old.json") << object;
+    return directory_ / "old.json";
+  }
+  /// What is said of a file in which one value is another; nullptr: is missing.
+  std::string said_of(const char* key, const json& value) const {
+    json object = to_json(sample_report());
+    if (value.is_null()) {
+      object.erase(key);
+    } else {
+      object[key] = value;
+    }
+    const std::filesystem::path path = write(object);
+    return refusal([&] { Baseline::read(path).check_comparable(sample_report().result.workload); });
+  }
+};
+
+TEST_F(BaselineFile, IsWhatWasWritten) {
+  const Baseline baseline = Baseline::read(write(to_json(sample_report())));
+  EXPECT_EQ(baseline.steps_per_second, 20);
+  EXPECT_EQ(baseline.pictures_per_second, 0.8);
+  EXPECT_EQ(baseline.machine.threads, 2);
+  baseline.check_comparable(sample_report().result.workload);
+}
+
+TEST_F(BaselineFile, OfOtherWorkIsRefused) {
+  EXPECT_NE(said_of("arch", "sdxl").find("arch is sdxl, but this run's is sd15"), std::string::npos);
+  EXPECT_NE(said_of("width", 768).find("width is 768, but this run's is 512"), std::string::npos);
+  EXPECT_NE(said_of("height", 768).find("height"), std::string::npos);
+  EXPECT_NE(said_of("batch_size", 1).find("batch_size"), std::string::npos);
+  EXPECT_NE(said_of("steps", 30).find("steps"), std::string::npos);
+  EXPECT_NE(said_of("sampler", "ddpm").find("sampler"), std::string::npos);
+  EXPECT_NE(said_of("cfg_scale", 1).find("guidance is off"), std::string::npos);
+  EXPECT_NE(said_of("dtype", "bf16").find("dtype"), std::string::npos);
+  EXPECT_NE(said_of("device", "cuda").find("device"), std::string::npos);
+  EXPECT_NE(said_of("weights", "model").find("weights"), std::string::npos);
+}
+
+TEST_F(BaselineFile, ThatIsNoResultIsRefused) {
+  EXPECT_NE(said_of("format", "other").find("is not a result of brume bench"), std::string::npos);
+  EXPECT_NE(said_of("format", nullptr).find("is not a result"), std::string::npos);
+  EXPECT_NE(said_of("steps_per_second", nullptr).find("steps_per_second is missing"), std::string::npos);
+  EXPECT_NE(said_of("steps_per_second", "20").find("is not a number"), std::string::npos);
+  EXPECT_NE(said_of("steps_per_second", 0).find("is not above zero"), std::string::npos);
+  EXPECT_NE(said_of("width", 512.5).find("is not a whole number"), std::string::npos);
+  EXPECT_NE(said_of("arch", 15).find("is not a text"), std::string::npos);
+  std::ofstream(directory_ / "list.json") << "[]";
+  EXPECT_NE(refusal([&] { Baseline::read(directory_ / "list.json"); }).find("is not a result"),
+            std::string::npos);
+  std::ofstream(directory_ / "half.json") << "{\"format\": ";
+  EXPECT_NE(refusal([&] { Baseline::read(directory_ / "half.json"); }), "");
+  EXPECT_NE(refusal([&] { Baseline::read(directory_ / "none.json"); }), "");
+}
+
+TEST(Comparisons, AllowWhatIsAllowed) {
+  const Result result = sample_report().result;  // 20 steps and 0.8 pictures a second
+  Baseline baseline{.file = "old.json", .workload = result.workload, .machine = result.machine};
+  baseline.steps_per_second = 20.5;
+  baseline.pictures_per_second = 0.8;
+  EXPECT_TRUE(compare(result, baseline, 0.03).failures().empty());
+  EXPECT_EQ(compare(result, baseline, 0.02).failures().size(), 1U);
+  baseline.pictures_per_second = 1;
+  const std::vector<std::string> failures = compare(result, baseline, 0.03).failures();
+  ASSERT_EQ(failures.size(), 1U);
+  EXPECT_EQ(failures[0], "pictures a second fell by 20.0%, more than the 3.0% allowed");
+  baseline.steps_per_second = 10;
+  baseline.pictures_per_second = 0.1;
+  EXPECT_TRUE(compare(result, baseline, 0).failures().empty()) << "faster is no fault";
+}
+
+TEST(Comparisons, SayWhatElseDiffers) {
+  Result result = sample_report().result;
+  Baseline baseline{.file = "old.json", .workload = result.workload, .machine = result.machine};
+  baseline.steps_per_second = 20;
+  baseline.pictures_per_second = 0.8;
+  EXPECT_TRUE(compare(result, baseline, 0.03).remarks(result).empty());
+  baseline.machine = {.version = "brume 0.0.9", .device_name = "Other", .threads = 64, .instruction_set = ""};
+  EXPECT_EQ(compare(result, baseline, 0.03).remarks(result).size(), 3U);
+  std::fill_n(result.step.seconds.begin(), 100, 0.2);
+  EXPECT_EQ(compare(result, baseline, 0.03).remarks(result).size(), 4U) << "too noisy for 3 %";
+}
+
+}  // namespace
+}  // namespace brume::bench
