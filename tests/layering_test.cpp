@@ -26,15 +26,20 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"image", {"base"}},
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
     {"batch", {"pipeline", "diffusion", "image", "base"}},
+    {"gallery", {"batch", "image", "base"}},
     {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "base"}},
-    {"cli", {"batch", "bench", "pipeline", "text", "diffusion", "image", "weights", "base"}},
+    {"cli", {"batch", "gallery", "bench", "pipeline", "text", "diffusion", "image", "weights", "base"}},
 };
 
 /// Third-party headers and the rooms that may open them.
 const std::map<std::string, std::set<std::string>> kDoors = {
-    {"CLI/", {"cli"}},        {"spng.h", {"image"}},
-    {"utf8proc.h", {"text"}}, {"nlohmann/", {"base", "weights", "text", "image", "batch", "bench", "cli"}},
-    {"openssl/", {"base"}},   {"boost/", {"base", "batch"}},
+    {"CLI/", {"cli"}},
+    {"spng.h", {"image"}},
+    {"turbojpeg.h", {"image"}},
+    {"utf8proc.h", {"text"}},
+    {"nlohmann/", {"base", "weights", "text", "image", "batch", "gallery", "bench", "cli"}},
+    {"openssl/", {"base"}},
+    {"boost/", {"base", "batch"}},
 };
 
 /// The room an included path belongs to; empty for a file beside the includer and for the outside world.

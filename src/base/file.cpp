@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -79,29 +80,43 @@ bool is_special(const std::filesystem::path& path) {
   return std::filesystem::is_other(std::filesystem::status(path, ignored));
 }
 
-void write_into(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
+/// Gives a file's bytes to a sink; false to give up.
+using Produce = std::function<bool(const ByteSink&)>;
+
+Produce from_parts(std::span<const std::span<const std::byte>> parts) {
+  return [parts](const ByteSink& sink) {
+    for (const std::span<const std::byte> part : parts) sink(part);
+    return true;
+  };
+}
+
+ByteSink sink_of(int fd, const std::string& name) {
+  return [fd, &name](std::span<const std::byte> bytes) { write_all(fd, bytes, name); };
+}
+
+bool write_into(const std::filesystem::path& path, const Produce& produce) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
   if (fd < 0) output_error(path.string(), errno);
   try {
-    for (const std::span<const std::byte> part : parts) write_all(fd, part, path.string());
+    const std::string name = path.string();
+    const bool whole = produce(sink_of(fd, name));
+    ::close(fd);
+    return whole;
   } catch (...) {
     ::close(fd);
     throw;
   }
-  ::close(fd);
 }
 
 std::filesystem::path directory_of(const std::filesystem::path& file) {
   return file.has_parent_path() ? file.parent_path() : ".";
 }
 
-/// Writes and syncs the parts; `name` is for the message.
-void fill(const TemporaryFile& temporary, std::span<const std::span<const std::byte>> parts,
-          const std::string& name) {
-  for (const std::span<const std::byte> part : parts) write_all(temporary.fd(), part, name);
+/// `name` is for the message.
+void sync_file(int fd, const std::string& name) {
   int failed = 0;
   do {
-    failed = ::fsync(temporary.fd()) == 0 ? 0 : errno;
+    failed = ::fsync(fd) == 0 ? 0 : errno;
   } while (failed == EINTR);
   if (failed != 0) output_error(name, failed);
 }
@@ -113,18 +128,25 @@ int rename_keeping(const char* from, const char* to) {
   return ::unlink(from);
 }
 
-/// Writes `target` by way of a temporary file; false where it may not be replaced and is there.
-bool write_in_place(const std::filesystem::path& target, std::span<const std::span<const std::byte>> parts,
-                    Existing existing, const std::string& mark, const std::string& name) {
+enum class Written {
+  kDone,
+  kTaken,  // it is there and may not be replaced
+  kGivenUp,
+};
+
+/// Writes `target` by way of a temporary file.
+Written write_in_place(const std::filesystem::path& target, const Produce& produce, Existing existing,
+                       const std::string& mark, const std::string& name) {
   TemporaryFile temporary(directory_of(target), name, mark);
-  fill(temporary, parts, name);
+  if (!produce(sink_of(temporary.fd(), name))) return Written::kGivenUp;
+  sync_file(temporary.fd(), name);
   const int failed = existing == Existing::kKeep ? rename_keeping(temporary.name(), target.c_str())
                                                  : ::rename(temporary.name(), target.c_str());
-  if (failed != 0 && errno == EEXIST && existing == Existing::kKeep) return false;
+  if (failed != 0 && errno == EEXIST && existing == Existing::kKeep) return Written::kTaken;
   if (failed != 0) output_error(name, errno);
   temporary.renamed();
   sync_directory(directory_of(target));
-  return true;
+  return Written::kDone;
 }
 
 }  // namespace
@@ -230,14 +252,27 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts, Existing existing,
                             const std::string& mark) {
-  if (existing == Existing::kReplace && is_special(path)) return write_into(path, parts);
+  const Produce produce = from_parts(parts);
+  if (existing == Existing::kReplace && is_special(path)) {
+    write_into(path, produce);
+    return;
+  }
   const std::filesystem::path target = existing == Existing::kReplace ? written_place(path) : path;
-  if (!write_in_place(target, parts, existing, mark, path.string())) output_error(path.string(), EEXIST);
+  const Written written = write_in_place(target, produce, existing, mark, path.string());
+  if (written == Written::kTaken) output_error(path.string(), EEXIST);
 }
 
 bool write_new_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
                     const std::string& mark) {
-  return write_in_place(path, std::span(&bytes, 1), Existing::kKeep, mark, path.string());
+  const Produce produce = from_parts(std::span(&bytes, 1));
+  return write_in_place(path, produce, Existing::kKeep, mark, path.string()) == Written::kDone;
+}
+
+bool write_stream_atomically(const std::filesystem::path& path,
+                             const std::function<bool(const ByteSink&)>& produce, const std::string& mark) {
+  if (is_special(path)) return write_into(path, produce);
+  return write_in_place(written_place(path), produce, Existing::kReplace, mark, path.string()) ==
+         Written::kDone;
 }
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
 
+#include "batch_grid.h"
 #include "batch_options.h"
 #include "batch_plan.h"
 #include "batch_progress.h"
@@ -50,7 +52,8 @@ class Batch {
         files_(model_files(model_.directory())),
         rows_(options.use.rows(model_)),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
-        run_(store_, progress_),
+        grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
+        run_(store_, grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_),
         feed_(batch::JobsReader(options.places.front(), [] { return stop_signal() != 0; }), model_,
               feed_settings(), run_.faults()) {
     for (const std::string& remark : journal_.remarks()) say("note: " + remark);
@@ -73,10 +76,13 @@ class Batch {
     std::exception_ptr failure;
     try {
       if (std::optional<batch::ReadyJob> first = run_.next(feed_)) draw_from(std::move(*first));
+      progress_.end();
+      if (grid_ && !run_.stopped()) grid_->draw();
     } catch (...) {
       failure = std::current_exception();  // what is done is told all the same
     }
     progress_.end();
+    print_grid();
     write_failures(run_.tally().failures);
     print_summary();
     if (failure) std::rethrow_exception(failure);
@@ -126,6 +132,13 @@ class Batch {
     run_.draw(pipeline, settings, std::move(first), feed_, stop_signal, options_.fail_fast);
   }
 
+  /// Its path, after those of the pictures.
+  void print_grid() const {
+    if (!grid_ || !grid_->written() || options_.json) return;
+    const std::string line = grid_->written()->string() + "\n";
+    write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
+  }
+
   std::filesystem::path failures_file() const {
     const batch::Shard& shard = journal_.shard();
     return options_.directory / (shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl");
@@ -164,6 +177,7 @@ class Batch {
                      {"stopped_by", stop_signal() == 0 ? json() : json(stop_signal())},
                      {"directory", options_.directory.string()},
                      {"failed_jobs", tally.failures.empty() ? json() : json(failures_file().string())},
+                     {"grid", grid_ && grid_->written() ? json(grid_->written()->string()) : json()},
                      {"steps", run_.steps_done()},
                      {"batch_size", rows_},
                      {"seconds", seconds},
@@ -193,9 +207,11 @@ class Batch {
 
   int exit_code() const {
     constexpr int kSignalled = 128;
-    if (stop_signal() != 0 && run_.stopped()) return kSignalled + stop_signal();
+    if (stop_signal() != 0 && (run_.stopped() || (grid_ && grid_->stopped())))
+      return kSignalled + stop_signal();
     const BatchTally tally = run_.tally();
-    if (tally.failed > 0) return static_cast<int>(ExitCode::kItemsFailed);
+    if (tally.failed > 0 || (grid_ && grid_->unreadable() > 0))
+      return static_cast<int>(ExitCode::kItemsFailed);
     if (tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
     const bool all_bad = tally.drawn + tally.skipped == 0;
     return static_cast<int>(all_bad ? ExitCode::kInputInvalid : ExitCode::kItemsFailed);
@@ -209,6 +225,7 @@ class Batch {
   std::vector<std::filesystem::path> files_;
   int64_t rows_;
   BatchProgress progress_;
+  std::unique_ptr<BatchGrid> grid_;  // where it is asked for
   batch::BatchRun run_;
   batch::JobFeed feed_;
   double load_seconds_ = 0;

@@ -64,6 +64,7 @@ void add_course_options(CLI::App& command, BatchOptions& options) {
       .add_option("--grace", options.use.grace,
                   "Seconds that a stop leaves for pictures on their way (default 10)")
       ->transform(real_number(0, kMostGrace));
+  command.add_flag("--grid", options.grid, "At the end, all pictures of the job file on one sheet: grid.png");
   command.add_flag("--plan", options.plan,
                    "Say what would be done, with time, memory and disk; draw nothing");
   command.add_flag("--status", options.status, "Say how far the directories named are; draw nothing");

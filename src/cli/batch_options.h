@@ -32,6 +32,7 @@ struct BatchOptions {
   bool force = false;
   bool keep_going = false;
   bool fail_fast = false;
+  bool grid = false;
   bool plan = false;
   bool status = false;
   bool json = false;

@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   cli::Action action;
   cli::add_generate(program, action);
   cli::add_batch(program, action);
+  cli::add_gallery(program, action);
   cli::add_bench(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);

@@ -1,16 +1,12 @@
 #include "brume/image/inspect.h"
 
-#include <array>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <string_view>
 
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
 #include "brume/base/file.h"
-#include "brume/base/strict_json.h"
 #include "brume/image/png.h"
-#include "brume/image/recipe.h"
+#include "brume/image/recipe_fields.h"
 
 namespace brume {
 
@@ -20,48 +16,6 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr uint64_t kMaxFile = uint64_t{512} << 20;
-constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 18
-
-const std::string* find_text(const std::vector<PngText>& texts, std::string_view keyword) {
-  for (const PngText& text : texts) {
-    if (text.keyword == keyword) return &text.text;
-  }
-  return nullptr;
-}
-
-/// The chunk "brume" as fields in our order, or nothing if it is not a flat object as recipe_json writes it.
-std::optional<ordered_json> own_recipe(const std::string& text, const std::string& where) {
-  json values;
-  try {
-    values = parse_strict_json(text, 2, where, ExitCode::kInputInvalid);
-  } catch (const Error&) {
-    return std::nullopt;  // the infotext may still tell
-  }
-  if (!values.is_object() || values.size() > kMaxFields) return std::nullopt;
-  for (const json& value : values) {
-    if (value.is_object()) return std::nullopt;
-  }
-  ordered_json recipe;
-  Recipe every_field;
-  every_field.key = every_field.engine.model_hash = "?";
-  const ordered_json order = ordered_json::parse(recipe_json(every_field));
-  for (const auto& [key, unused] : order.items()) {
-    if (values.contains(key)) recipe[key] = values[key];
-  }
-  for (const auto& [key, value] : values.items()) {
-    if (!recipe.contains(key)) recipe[key] = value;
-  }
-  return recipe;
-}
-
-std::optional<ordered_json> infotext_recipe(const std::string& text) {
-  const auto fields = parse_infotext(text);
-  ordered_json recipe = ordered_json::object();
-  for (const auto& [key, value] : fields) {
-    if (!recipe.contains(key)) recipe[key] = value;
-  }
-  return recipe;
-}
 
 std::string shown(const ordered_json& value) {
   return escape_control(value.is_string()
@@ -101,15 +55,10 @@ std::string picture_report(const std::filesystem::path& path, ReportFormat forma
   report["text_chunks"] = ordered_json::array();
   for (const PngText& text : texts) report["text_chunks"].push_back(text.keyword);
 
-  std::optional<ordered_json> recipe;
-  const std::string* own = find_text(texts, "brume");
-  const std::string* parameters = find_text(texts, "parameters");
-  if (own != nullptr) recipe = own_recipe(*own, where);
-  const bool ours = recipe.has_value();
-  if (!ours && parameters != nullptr) recipe = infotext_recipe(*parameters);
-  if (recipe) {
-    report["recipe_source"] = ours ? "brume" : "infotext";
-    report["recipe"] = *recipe;
+  const RecipeFields found = recipe_fields(texts);
+  if (found.source != RecipeSource::kNone) {
+    report["recipe_source"] = found.source == RecipeSource::kBrume ? "brume" : "infotext";
+    report["recipe"] = found.fields;
   }
   if (format == ReportFormat::kText) return text_report(report);
   return report.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -54,6 +55,14 @@ bool write_new_file(const std::filesystem::path& path, std::span<const std::byte
 void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts,
                             Existing existing = Existing::kReplace, const std::string& mark = {});
+
+/// Takes the bytes of a file, piece after piece.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
+/// As write_file_atomically, for what is better not held in memory: `produce` gives the bytes to the sink,
+/// and true, or false to give up, which is the answer then; `path` stays as it was.
+bool write_stream_atomically(const std::filesystem::path& path,
+                             const std::function<bool(const ByteSink&)>& produce,
+                             const std::string& mark = {});
 
 /// Where a write to `path` really goes: links are followed, also one whose target is not there yet.
 std::filesystem::path written_place(const std::filesystem::path& path);

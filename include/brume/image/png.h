@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -8,6 +9,10 @@
 #include "brume/image/picture.h"
 
 namespace brume {
+
+/// The largest PNG that is read or written.
+inline constexpr int kMostPngSide = 16384;
+inline constexpr int64_t kMostPngPixels = 100'000'000;
 
 /// A text chunk: written as tEXt where `text` is printable Latin-1 and newlines, as iTXt (UTF-8) otherwise.
 /// `keyword` is 1 to 79 Latin-1 characters.
@@ -36,5 +41,13 @@ PngSize read_png_size(std::span<const std::byte> file, const std::string& where)
 /// unfolded. A chunk that breaks its own format is skipped. The whole file is read, so a cut one is an error.
 /// Throws kInputInvalid with `where`.
 std::vector<PngText> read_png_texts(std::span<const std::byte> file, const std::string& where);
+
+struct PngContents {
+  Picture picture;
+  std::vector<PngText> texts;
+};
+
+/// decode_png and read_png_texts in one pass.
+PngContents read_png(std::span<const std::byte> file, const std::string& where);
 
 }  // namespace brume
