@@ -281,6 +281,7 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
   const int stops = wanted != nullptr ? std::atoi(wanted) : 5;
   write_mixed_jobs(8 * stops);
   std::minstd_rand random(5);
+  int stopped = 0;
   for (int i = 0; i < stops; ++i) {
     const int signal = std::array{SIGTERM, SIGINT, SIGUSR1}[static_cast<size_t>(i % 3)];
     Program program({.arguments = words({"--deterministic", "--grace", "0"}), .directory = directory_});
@@ -288,14 +289,15 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
     program.send(signal);
     const Outcome outcome = program.finish(60);
-    if (outcome.code != 0) {
-      EXPECT_EQ(outcome.code, kSignalled + signal) << outcome.err;
-    }
+    // A fast machine may have drawn everything before.
+    EXPECT_TRUE(outcome.code == kSignalled + signal || outcome.code == 0) << outcome.code << outcome.err;
+    stopped += outcome.code != 0 ? 1 : 0;
     const Outcome status = brume({"batch", "--status", "--json", "out"});
     const nlohmann::json told = nlohmann::json::parse(status.out);
     EXPECT_EQ(told["done"], pictures().size());
     EXPECT_TRUE(told["remarks"].empty()) << told;
   }
+  EXPECT_GE(stopped, 1);
   EXPECT_EQ(batch({"--deterministic"}).code, 0);
   EXPECT_EQ(pictures_by_key().size(), static_cast<size_t>(8 * stops));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <span>
 
 #include "brume/image/png.h"
@@ -60,6 +61,27 @@ TEST_F(Stop, TheSecondSignalIsAtOnce) {
   program.send(SIGINT);
   EXPECT_EQ(program.finish(5).code, kSignalled + SIGINT);
   EXPECT_EQ(names(), Words{});
+}
+
+/// Whether the process has a handler of its own for `signal`.
+bool handles(pid_t pid, int signal) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("SigCgt:")) continue;
+    return ((std::stoull(line.substr(line.find('\t')), nullptr, 16) >> (signal - 1)) & 1) != 0;
+  }
+  return false;
+}
+
+/// The first process of a container has no default actions: without a handler it would not end.
+TEST_F(Stop, BeforeAnythingIsDrawnASignalIsAtOnce) {
+  ASSERT_EQ(::mkfifo((directory_ / "jobs").c_str(), 0600), 0);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+    Program program({.arguments = {"batch", "jobs", "-o", ".", "--plan"}, .directory = directory_});
+    for (int i = 0; i < 1000 && !handles(program.pid(), signal); ++i) program.runs_for(0.02);
+    program.send(signal);
+    EXPECT_EQ(program.finish(60).code, kSignalled + signal);
+  }
 }
 
 TEST_F(Stop, WaitingForTheReaderOfAPipeEnds) {

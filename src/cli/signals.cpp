@@ -17,12 +17,14 @@ volatile std::sig_atomic_t caught = 0;
 // SIGUSR1: batch systems warn with it that a job's time is nearly over.
 constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
-extern "C" void remember(int signal) {
+extern "C" void end_at_once(int signal) {
   constexpr int kSignalled = 128;
-  if (caught != 0) {
-    remove_unfinished_file();
-    _exit(kSignalled + signal);
-  }
+  remove_unfinished_file();
+  _exit(kSignalled + signal);
+}
+
+extern "C" void remember(int signal) {
+  if (caught != 0) end_at_once(signal);
   caught = signal;
 }
 
@@ -41,7 +43,9 @@ void handle(void (*handler)(int)) {
 }  // namespace
 
 PoliteStop::PoliteStop() { handle(remember); }
-PoliteStop::~PoliteStop() { handle(SIG_DFL); }
+PoliteStop::~PoliteStop() { handle(end_at_once); }
+
+void end_at_signals() { handle(end_at_once); }
 
 int stop_signal() { return caught; }
 

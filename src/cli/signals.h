@@ -2,6 +2,11 @@
 
 namespace brume::cli {
 
+/// From here on SIGINT, SIGTERM, SIGHUP and SIGUSR1 end the program at once with 128 + n. Without it the
+/// first process of a container would pass over them, and one that came too late to stop anything would look
+/// like a crash.
+void end_at_signals();
+
 /// Between its construction and destruction the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 only asks for a stop
 /// (stop_signal), and the second ends the program at once. Outside, a signal ends the program at once. One at
 /// a time.
