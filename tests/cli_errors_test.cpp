@@ -14,7 +14,7 @@ TEST_F(CommandLine, WrongUsage) {
     Words parts;
   };
   const std::vector<Row> rows{
-      {{}, {"no command given", "generate, batch, bench, tokenize, inspect", "brume --help"}},
+      {{}, {"no command given", "generate, batch, gallery, bench, tokenize, inspect; see brume --help"}},
       {{"draw"}, {"draw: unknown command", "generate"}},
       {{"generate"}, {"--prompt is required", "brume generate --help"}},
       {{"generate", "-p"}, {"--prompt: its value is missing"}},

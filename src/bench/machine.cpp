@@ -1,7 +1,5 @@
 #include "brume/bench/machine.h"
 
-#include <sys/resource.h>
-
 #include <filesystem>
 #include <fstream>
 
@@ -38,13 +36,6 @@ std::string processor_name() {
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
   }
   return "unknown";
-}
-
-int64_t peak_memory_bytes() {
-  constexpr int64_t kKibibyte = 1024;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * kKibibyte;
 }
 
 MachineWatch::MachineWatch()

@@ -1,6 +1,3 @@
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -19,12 +16,14 @@
 #include "brume/batch/batch_run.h"
 #include "brume/batch/batch_status.h"
 #include "brume/batch/model_digest.h"
+#include "brume/pipeline/memory.h"
 #include "brume/pipeline/model_files.h"
 #include "commands.h"
 #include "notes.h"
 #include "picture_files.h"
 #include "progress.h"
 #include "signals.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -34,11 +33,6 @@ using batch::BatchTally;
 using nlohmann::json;
 using Seconds = std::chrono::duration<double>;
 using Clock = std::chrono::steady_clock;
-
-void print_json(const json& object) {
-  const std::string text = object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
-}
 
 /// One command's work, from its options to its exit code.
 class Batch {
@@ -63,7 +57,7 @@ class Batch {
     BatchPlan plan(model_, options_.engine.scalar_type(), rows_);
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
     progress_.end();
-    const BatchPlan::Estimate estimate = plan.estimate(files_, options_.directory);
+    const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
     print_plan(estimate, options_.json);
     print_left_out(run_.tally());
     check_plan(estimate, options_.directory);
@@ -135,8 +129,7 @@ class Batch {
   /// Its path, after those of the pictures.
   void print_grid() const {
     if (!grid_ || !grid_->written() || options_.json) return;
-    const std::string line = grid_->written()->string() + "\n";
-    write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
+    print_path(*grid_->written());
   }
 
   std::filesystem::path failures_file() const {
@@ -167,9 +160,6 @@ class Batch {
       return run_.busy() == nullptr ? 0.0 : (run_.busy()->*phase).load();
     };
     if (options_.json) {
-      rusage usage{};
-      ::getrusage(RUSAGE_SELF, &usage);
-      constexpr int64_t kKibibyte = 1024;
       json object = {{"drawn", tally.drawn},
                      {"skipped", tally.skipped},
                      {"failed", tally.failed},
@@ -186,7 +176,7 @@ class Batch {
                      {"denoise_ms", busy(&batch::Busy::denoise) * 1e3},
                      {"vae_decode_ms", busy(&batch::Busy::decode) * 1e3},
                      {"write_ms", busy(&batch::Busy::write) * 1e3},
-                     {"peak_memory_bytes", usage.ru_maxrss * kKibibyte}};
+                     {"peak_memory_bytes", peak_memory()}};
       print_json(object);
       return;
     }
@@ -249,9 +239,7 @@ int print_status(const BatchOptions& options) {
     for (const std::string& one : status.remarks) say("note: " + one);
     for (const batch::JournalRecord& one : status.failures)
       say("line " + std::to_string(one.line) + " failed: " + one.reason);
-    const std::string text =
-        std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n";
-    write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n");
   }
   return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "brume/base/error.h"
+#include "usage_line.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -13,10 +14,6 @@ namespace {
 
 constexpr int64_t kMostPicturesEach = 1000;
 constexpr double kMostGrace = 3600;
-
-[[noreturn]] void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
-  throw Error(ExitCode::kUsage, option, problem, remedy);
-}
 
 CLI::Validator batch_size_or_auto() {
   const CLI::Validator number = whole_number(1, 1024);

@@ -1,22 +1,16 @@
 #include "batch_plan.h"
 
-#include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <iomanip>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <sstream>
 
 #include "brume/base/error.h"
-#include "brume/base/file.h"
+#include "brume/bench/rounds.h"
 #include "brume/pipeline/memory.h"
-#include "brume/weights/safetensors.h"
 #include "notes.h"
 #include "progress.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -25,39 +19,6 @@ namespace {
 constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
 // A network reaches this part of a lone convolution's speed; what else a picture takes is about a tenth more.
 constexpr double kShareOfPeak = 0.5;
-
-/// Multiply-adds a second of a convolution such as UNets are made of.
-double convolution_speed(at::ScalarType dtype) {
-  const c10::InferenceMode guard;
-  const at::Tensor x = at::rand({1, 128, 32, 32}).to(dtype);
-  const at::Tensor weight = at::rand({128, 128, 3, 3}).to(dtype);
-  constexpr double kWork = 128.0 * 128 * 9 * 32 * 32;
-  constexpr double kSeconds = 0.1;
-  using Clock = std::chrono::steady_clock;
-  at::conv2d(x, weight, {}, 1, 1);
-  const auto start = Clock::now();
-  double seconds = 0;
-  int calls = 0;
-  for (; seconds < kSeconds; ++calls) {
-    at::conv2d(x, weight, {}, 1, 1);
-    seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  }
-  return kWork * calls / seconds;
-}
-
-double weight_bytes(const std::vector<std::filesystem::path>& files, at::ScalarType dtype) {
-  double values = 0;
-  for (const std::filesystem::path& file : files) {
-    if (file.extension() != ".safetensors") continue;
-    const SafetensorsFile weights(file);
-    for (const StoredTensor& tensor : weights.header().tensors) {
-      double count = 1;
-      for (const uint64_t size : tensor.shape) count *= static_cast<double>(size);
-      values += count;
-    }
-  }
-  return values * static_cast<double>(c10::elementSize(dtype));
-}
 
 std::string gibibytes(double bytes) {
   std::ostringstream text;
@@ -83,13 +44,13 @@ void BatchPlan::add(const batch::ReadyJob& job) {
   disk_bytes_ += kBytesAFile + kBytesAPixel * static_cast<double>(request.width * request.height);
 }
 
-BatchPlan::Estimate BatchPlan::estimate(const std::vector<std::filesystem::path>& model_files,
-                                        const std::filesystem::path& directory) const {
+BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) const {
+  constexpr double kFlop = 2;  // of a multiply-add
   Estimate result;
   result.pictures = pictures_;
   result.steps = steps_;
-  result.seconds = work_ / (kShareOfPeak * convolution_speed(dtype_));
-  result.memory_bytes = weight_bytes(model_files, dtype_) + static_cast<double>(rows_) * working_bytes_;
+  result.seconds = kFlop * work_ / (kShareOfPeak * bench::measured_peak(dtype_));
+  result.memory_bytes = bench::weight_bytes(model_, dtype_) + static_cast<double>(rows_) * working_bytes_;
   result.disk_bytes = disk_bytes_;
   result.free_memory = available_memory().value_or(0);
   std::error_code failed;
@@ -107,8 +68,7 @@ void print_plan(const BatchPlan::Estimate& estimate, bool json) {
                                    {"free_memory_bytes", estimate.free_memory},
                                    {"disk_bytes", estimate.disk_bytes},
                                    {"free_disk_bytes", estimate.free_disk}};
-    const std::string text = object.dump(2) + "\n";
-    write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    print_json(object);
     return;
   }
   say("to draw: " + std::to_string(estimate.pictures) + " pictures, " + std::to_string(estimate.steps) +

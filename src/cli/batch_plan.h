@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <vector>
 
 #include "brume/batch/job_feed.h"
 #include "brume/pipeline/model_config.h"
@@ -27,8 +26,7 @@ class BatchPlan {
     double free_memory = 0;   // 0: not known
     double free_disk = 0;
   };
-  Estimate estimate(const std::vector<std::filesystem::path>& model_files,
-                    const std::filesystem::path& directory) const;
+  Estimate estimate(const std::filesystem::path& directory) const;
 
  private:
   const ModelConfig& model_;

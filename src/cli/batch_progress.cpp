@@ -1,14 +1,11 @@
 #include "batch_progress.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
-#include <span>
 
-#include "brume/base/file.h"
 #include "notes.h"
 #include "progress.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -16,18 +13,17 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kWidth = 24;
-constexpr double kSecondsBetweenDraws = 0.1;
 constexpr double kSecondsAMinute = 60;
 
-bool wants_bar(ProgressKind kind) {
-  return kind == ProgressKind::kBar || (kind == ProgressKind::kAuto && ::isatty(STDERR_FILENO) == 1);
+Show shown(ProgressKind kind) {
+  if (kind == ProgressKind::kBar) return Show::kAlways;
+  return kind == ProgressKind::kAuto ? Show::kOnTerminals : Show::kNever;
 }
 
 }  // namespace
 
 BatchProgress::BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures)
-    : bar_(wants_bar(kind)),
+    : line_(shown(kind)),
       events_(kind == ProgressKind::kEvents),
       print_paths_(print_paths),
       pictures_(pictures) {
@@ -36,8 +32,6 @@ BatchProgress::BatchProgress(ProgressKind kind, bool print_paths, std::optional<
   if (pictures_) event["pictures"] = *pictures_;
   tell("", event);
 }
-
-BatchProgress::~BatchProgress() { end(); }
 
 void BatchProgress::on_bad_line(const batch::BadLine& line) {
   const std::lock_guard guard(mutex_);
@@ -49,7 +43,7 @@ void BatchProgress::on_skipped(const batch::ReadyJob& job) {
   const std::lock_guard guard(mutex_);
   ++skipped_;
   if (events_) tell("", {{"event", "skipped"}, {"index", job.job.index}, {"line", job.job.line}});
-  draw_bar();
+  draw_line();
 }
 
 void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) {
@@ -64,11 +58,10 @@ void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::
               {"seconds", seconds}});
   }
   if (print_paths_) {
-    clear_bar();
-    const std::string line = file.string() + "\n";
-    write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
+    line_.clear();
+    print_path(file);
   }
-  draw_bar();
+  draw_line();
 }
 
 void BatchProgress::on_failed(const batch::Job& job, const std::string& reason) {
@@ -79,19 +72,18 @@ void BatchProgress::on_failed(const batch::Job& job, const std::string& reason) 
 }
 
 void BatchProgress::on_steps(int64_t steps_done) {
-  if (!bar_) return;
   const std::lock_guard guard(mutex_);
   steps_ = steps_done;
-  if (std::chrono::duration<double>(Clock::now() - last_shown_).count() >= kSecondsBetweenDraws) draw_bar();
+  if (line_.due()) draw_line();
 }
 
 void BatchProgress::end() {
   const std::lock_guard guard(mutex_);
-  clear_bar();
+  line_.clear();
 }
 
 void BatchProgress::tell(const std::string& line, const json& event) {
-  clear_bar();
+  line_.clear();
   if (events_) {
     std::fprintf(stderr, "%s\n", event.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
   } else {
@@ -99,16 +91,11 @@ void BatchProgress::tell(const std::string& line, const json& event) {
   }
 }
 
-void BatchProgress::draw_bar() {
-  if (!bar_) return;
-  last_shown_ = Clock::now();
-  const double seconds = std::chrono::duration<double>(last_shown_ - start_).count();
+void BatchProgress::draw_line() {
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   const int64_t over = drawn_ + skipped_ + failed_;
   std::string text;
-  if (pictures_ && *pictures_ > 0) {
-    const auto filled = static_cast<size_t>(kWidth * std::min(over, *pictures_) / *pictures_);
-    text = "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "] ";
-  }
+  if (pictures_ && *pictures_ > 0) text = bar_text(over, *pictures_) + " ";
   text += std::to_string(over) + (pictures_ ? "/" + std::to_string(*pictures_) : "") + " pictures";
   if (seconds > 0) {
     std::array<char, 64> rates{};
@@ -122,16 +109,7 @@ void BatchProgress::draw_bar() {
             duration_text(seconds * static_cast<double>(*pictures_ - over) / static_cast<double>(drawn_)) +
             " left";
   if (failed_ > 0) text += "  " + std::to_string(failed_) + " failed";
-  std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
-  std::fflush(stderr);
-  shown_ = true;
-}
-
-void BatchProgress::clear_bar() {
-  if (!shown_) return;
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
-  shown_ = false;
+  line_.draw(text);
 }
 
 }  // namespace brume::cli

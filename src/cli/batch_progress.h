@@ -8,6 +8,7 @@
 
 #include "batch_options.h"
 #include "brume/batch/batch_run.h"
+#include "status_line.h"
 
 namespace brume::cli {
 
@@ -17,9 +18,6 @@ class BatchProgress : public batch::BatchListener {
  public:
   /// `pictures`: of the whole job file, where it is known.
   BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures);
-  ~BatchProgress() override;
-  BatchProgress(const BatchProgress&) = delete;
-  BatchProgress& operator=(const BatchProgress&) = delete;
 
   void on_bad_line(const batch::BadLine& line) override;
   void on_skipped(const batch::ReadyJob& job) override;
@@ -35,10 +33,9 @@ class BatchProgress : public batch::BatchListener {
 
   /// A line for people and an event for programs.
   void tell(const std::string& line, const nlohmann::json& event);
-  void draw_bar();
-  void clear_bar();
+  void draw_line();
 
-  bool bar_;
+  StatusLine line_;
   bool events_;
   bool print_paths_;
   std::optional<int64_t> pictures_;
@@ -47,9 +44,7 @@ class BatchProgress : public batch::BatchListener {
   int64_t skipped_ = 0;
   int64_t failed_ = 0;
   int64_t steps_ = 0;
-  bool shown_ = false;
   Clock::time_point start_ = Clock::now();
-  Clock::time_point last_shown_;
 };
 
 }  // namespace brume::cli

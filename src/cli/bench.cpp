@@ -1,6 +1,5 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -18,6 +17,7 @@
 #include "notes.h"
 #include "picture_files.h"
 #include "signals.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -124,7 +124,7 @@ class Bench {
     result.conditions.waited_share = watch.waited_share();
     result.conditions.throttle_events = watch.throttle_events();
     result.conditions.peak_after = bench::measured_peak(dtype_);
-    result.peak_memory_bytes = bench::peak_memory_bytes();
+    result.peak_memory_bytes = peak_memory();
     if (rounds.stopped) return;
     bench::count_work(pipeline, request_, rounds);
     take(std::move(rounds));
@@ -189,11 +189,11 @@ class Bench {
       const std::string page = bench::to_html(report_);
       write_file_atomically(*options_.html, std::as_bytes(std::span(page)));
     }
-    const std::string text =
-        options_.json
-            ? bench::to_json(report_).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
-            : bench::to_table(report_);
-    write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    if (options_.json) {
+      print_json(bench::to_json(report_));
+    } else {
+      print_text(bench::to_table(report_));
+    }
     std::string failures;
     for (const std::string& one : report_.failures()) failures += (failures.empty() ? "" : "; ") + one;
     if (!failures.empty()) say(failures);

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "brume/base/error.h"
+#include "usage_line.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -55,10 +56,6 @@ void add_gates(CLI::App& command, BenchOptions& options) {
       .add_option("--min-psnr", options.error_limits.min_psnr,
                   "Exit 1 when pictures are fewer decibels from the fp32 reference's")
       ->transform(real_number(0, 200));
-}
-
-[[noreturn]] void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
-  throw Error(ExitCode::kUsage, option, problem, remedy);
 }
 
 }  // namespace

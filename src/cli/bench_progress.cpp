@@ -1,38 +1,23 @@
 #include "bench_progress.h"
 
-#include <unistd.h>
-
+#include <array>
 #include <cstdio>
 
 namespace brume::cli {
 
-BenchProgress::BenchProgress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-BenchProgress::~BenchProgress() { clear(); }
-
 void BenchProgress::show(const bench::RoundsProgress& progress) {
-  constexpr double kSecondsBetweenDraws = 0.2;
-  const auto now = Clock::now();
-  // Drawing costs time that would be measured.
-  if (!terminal_ || std::chrono::duration<double>(now - last_drawn_).count() < kSecondsBetweenDraws) return;
-  last_drawn_ = now;
+  if (!line_.due()) return;
+  std::array<char, 128> text{};
   if (progress.round == 0) {
-    std::fprintf(stderr, "\rwarming up, step %lld\x1b[K", static_cast<long long>(progress.step));
+    std::snprintf(text.data(), text.size(), "warming up, step %lld", static_cast<long long>(progress.step));
   } else {
-    const double spread = progress.steps.spread().value_or(0);
-    std::fprintf(stderr, "\rround %lld, step %lld: %.4g ms a step, interval %.1f %% wide\x1b[K",
-                 static_cast<long long>(progress.round), static_cast<long long>(progress.step),
-                 1e3 * progress.steps.median, 100 * spread);
+    std::snprintf(text.data(), text.size(), "round %lld, step %lld: %.4g ms a step, interval %.1f %% wide",
+                  static_cast<long long>(progress.round), static_cast<long long>(progress.step),
+                  1e3 * progress.steps.median, 100 * progress.steps.spread().value_or(0));
   }
-  std::fflush(stderr);
-  drawn_ = true;
+  line_.draw(text.data());
 }
 
-void BenchProgress::clear() {
-  if (!drawn_) return;
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
-  drawn_ = false;
-}
+void BenchProgress::clear() { line_.clear(); }
 
 }  // namespace brume::cli

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "notes.h"
 #include "picture_files.h"
 #include "signals.h"
+#include "standard_output.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -65,10 +64,9 @@ int make_gallery(const GalleryOptions& options) {
     return !tally.stopped;
   };
   if (to_output) {
-    produce([](std::span<const std::byte> bytes) { write_all(STDOUT_FILENO, bytes, "standard output"); });
+    produce(print_bytes);
   } else if (write_stream_atomically(page, produce)) {
-    const std::string line = page.string() + "\n";
-    write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
+    print_path(page);
   }
   if (tally.shown == 0 && tally.failed == 0 && !tally.stopped)
     say("note: " + options.directory.string() + " holds no pictures");

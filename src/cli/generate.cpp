@@ -16,6 +16,7 @@
 #include "picture_files.h"
 #include "report.h"
 #include "signals.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 

@@ -4,7 +4,8 @@
 #include <random>
 
 #include "brume/base/error.h"
-#include "picture_files.h"
+#include "standard_output.h"
+#include "usage_line.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -13,10 +14,6 @@ namespace {
 
 constexpr int64_t kUsualSeed = 42;
 constexpr int64_t kMostPictures = 1'000'000;
-
-[[noreturn]] void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
-  throw Error(ExitCode::kUsage, option, problem, remedy);
-}
 
 }  // namespace
 

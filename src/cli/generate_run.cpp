@@ -17,6 +17,7 @@
 #include "latents_file.h"
 #include "notes.h"
 #include "signals.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -47,11 +48,6 @@ Request batch_of(const Request& all, size_t first, size_t count) {
         all.init_latents->narrow(0, static_cast<int64_t>(first), static_cast<int64_t>(count));
   }
   return batch;
-}
-
-void print_path(const std::filesystem::path& path) {
-  const std::string line = path.string() + "\n";
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(line)), "standard output");
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -9,6 +7,7 @@
 #include "brume/image/inspect.h"
 #include "brume/weights/listing.h"
 #include "commands.h"
+#include "standard_output.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -46,7 +45,7 @@ int inspect(const InspectOptions& options) {
     report = options.json ? tensors_json(options.file) : tensors_table(options.file);
   }
   if (!report.ends_with('\n')) report += '\n';
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(report)), "standard output");
+  print_text(report);
   return 0;
 }
 

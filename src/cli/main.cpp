@@ -1,20 +1,18 @@
 #include <c10/util/Exception.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <exception>
 #include <iostream>
 #include <new>
-#include <span>
 #include <sstream>
 #include <string>
 
 #include "arguments.h"
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
-#include "brume/base/file.h"
 #include "commands.h"
 #include "signals.h"
+#include "standard_output.h"
 #include "usage_line.h"
 
 namespace {
@@ -59,8 +57,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     std::ostringstream out;
     const int code = program.exit(success, out, out);
-    const std::string text = out.str();
-    brume::write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+    cli::print_text(out.str());
     return code;
   } catch (const CLI::ParseError& error) {
     return fail(ExitCode::kUsage, cli::usage_line(program, error));

@@ -13,6 +13,7 @@
 
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -81,11 +82,6 @@ bool is_taken(const fs::path& file) {
   return fs::exists(fs::symlink_status(file, ignored));
 }
 
-bool is_special(const fs::path& file) {
-  std::error_code ignored;
-  return fs::is_other(fs::status(file, ignored));
-}
-
 /// A name that promises another format would be a lie.
 void check_format(const fs::path& name) {
   constexpr std::array<std::string_view, 13> kOthers = {".jpg",  ".jpeg", ".jpe", ".jxl", ".webp",
@@ -116,20 +112,6 @@ std::vector<fs::path> names_of(const fs::path& pattern, int64_t count) {
 }
 
 }  // namespace
-
-bool is_standard_output(const fs::path& file) {
-  if (file == "-") return true;
-  struct stat named {};
-  struct stat out {};
-  if (!is_special(file) || ::stat(file.c_str(), &named) != 0 || ::fstat(STDOUT_FILENO, &out) != 0)
-    return false;
-  return named.st_dev == out.st_dev && named.st_ino == out.st_ino;
-}
-
-void check_standard_output() {
-  if (::fcntl(STDOUT_FILENO, F_GETFD) != -1) return;
-  throw Error(ExitCode::kOutputFailed, "standard output", "is closed", "send it to a file or to /dev/null");
-}
 
 void check_writable(const fs::path& file) {
   check_no_directory(file);
@@ -169,7 +151,7 @@ std::optional<fs::path> PictureFiles::write(size_t index, std::span<const std::b
     return named_[index];
   }
   if (directory_) return write_under_free_name(png);
-  write_all(STDOUT_FILENO, png, "standard output");
+  print_bytes(png);
   return {};
 }
 

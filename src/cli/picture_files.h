@@ -33,11 +33,6 @@ class PictureFiles {
   int64_t next_number_ = 1;                         // of those names
 };
 
-/// True for "-", and for a device or a pipe that standard output is (/dev/stdout).
-bool is_standard_output(const std::filesystem::path& file);
-/// Throws kOutputFailed if standard output is closed.
-void check_standard_output();
-
 /// Throws kOutputFailed if no file can be made at `file`: its directory is missing or may not be written to,
 /// or it is a directory itself.
 void check_writable(const std::filesystem::path& file);

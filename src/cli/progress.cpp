@@ -1,44 +1,31 @@
 #include "progress.h"
 
-#include <unistd.h>
-
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 
 namespace brume::cli {
 
-namespace {
-
-constexpr int kWidth = 30;
-constexpr double kSecondsBetweenDraws = 0.1;
-
-}  // namespace
-
-ProgressBar::ProgressBar(int64_t total) : total_(total), terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-ProgressBar::~ProgressBar() { clear(); }
+ProgressBar::ProgressBar(int64_t total) : total_(total) {}
 
 void ProgressBar::advance(int64_t done) {
-  const auto now = Clock::now();
-  const bool due = std::chrono::duration<double>(now - last_drawn_).count() >= kSecondsBetweenDraws;
-  if (!terminal_ || (!due && done < total_)) return;
-  last_drawn_ = now;
-  const double seconds = std::chrono::duration<double>(now - start_).count();
+  if (!line_.due() && done < total_) return;
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   const std::string left = rate > 0 ? duration_text(static_cast<double>(total_ - done) / rate) : "?";
-  const auto filled = static_cast<size_t>(kWidth * done / total_);
-  const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
-  std::fprintf(stderr, "\r[%s] %lld/%lld  %.2f steps/s  %s left\x1b[K", bar.c_str(),
-               static_cast<long long>(done), static_cast<long long>(total_), rate, left.c_str());
-  std::fflush(stderr);
-  drawn_ = true;
+  std::array<char, 64> figures{};
+  std::snprintf(figures.data(), figures.size(), "%lld/%lld  %.2f steps/s  ", static_cast<long long>(done),
+                static_cast<long long>(total_), rate);
+  line_.draw(bar_text(done, total_) + " " + figures.data() + left + " left");
 }
 
-void ProgressBar::clear() {
-  if (!drawn_) return;
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
-  drawn_ = false;
+void ProgressBar::clear() { line_.clear(); }
+
+std::string bar_text(int64_t done, int64_t total) {
+  constexpr int64_t kWidth = 30;
+  const auto filled = static_cast<size_t>(kWidth * std::min(done, total) / total);
+  return "[" + std::string(filled, '#') + std::string(kWidth - filled, '.') + "]";
 }
 
 std::string duration_text(double seconds) {

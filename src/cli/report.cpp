@@ -1,14 +1,11 @@
 #include "report.h"
 
-#include <unistd.h>
-
 #include <cstdio>
-#include <span>
 #include <string>
 
 #include "brume/base/dtype.h"
-#include "brume/base/file.h"
 #include "commands.h"
+#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -35,8 +32,7 @@ void print_report(const Request& request, const Tally& tally, double load_second
       {"denoise_ms", tally.times.denoise_seconds * 1e3},
       {"vae_decode_ms", tally.times.decode_seconds * 1e3},
   };
-  const std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+  print_json(report);
 }
 
 void print_times(const Tally& tally, double load_seconds) {

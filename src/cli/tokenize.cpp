@@ -1,12 +1,9 @@
 #include <memory>
-#include <span>
 
-#include <unistd.h>
-
-#include "brume/base/file.h"
 #include "brume/text/tokenize_report.h"
 #include "brume/text/tokenizer.h"
 #include "commands.h"
+#include "standard_output.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -21,8 +18,7 @@ struct TokenizeOptions {
 int tokenize(const TokenizeOptions& options) {
   const std::filesystem::path model = options.model.empty() ? embedded_model() : options.model;
   const Tokenizer tokenizer = Tokenizer::open(model / "tokenizer");
-  const std::string report = tokenize_report(tokenizer, options.text) + "\n";
-  write_all(STDOUT_FILENO, std::as_bytes(std::span(report)), "standard output");
+  print_text(tokenize_report(tokenizer, options.text) + "\n");
   return 0;
 }
 

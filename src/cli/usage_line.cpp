@@ -2,15 +2,18 @@
 
 #include <vector>
 
+#include "brume/base/error.h"
 #include "brume/base/escape.h"
 
 namespace brume::cli {
 
 namespace {
 
+/// Those that --help lists.
 std::string commands_of(const CLI::App& program) {
+  const auto listed = [](const CLI::App* command) { return !command->get_group().empty(); };
   std::string names;
-  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
+  for (const CLI::App* command : program.get_subcommands(listed))
     names += (names.empty() ? "" : ", ") + command->get_name();
   return names;
 }
@@ -44,6 +47,10 @@ std::string usage_line(const CLI::App& program, const CLI::ParseError& error) {
   const std::vector<CLI::App*> chosen = program.get_subcommands();
   const std::string command = chosen.empty() ? "" : " " + chosen.front()->get_name();
   return escape_control(problem(program, error)) + "; see brume" + command + " --help";
+}
+
+void refuse(const std::string& option, const std::string& problem, const std::string& remedy) {
+  throw Error(ExitCode::kUsage, option, problem, remedy);
 }
 
 }  // namespace brume::cli

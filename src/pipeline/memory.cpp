@@ -1,5 +1,7 @@
 #include "brume/pipeline/memory.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -52,6 +54,13 @@ std::optional<double> available_memory() {
   const std::optional<double> group = group_memory();
   if (machine && group) return std::min(*machine, *group);
   return machine ? machine : group;
+}
+
+int64_t peak_memory() {
+  constexpr int64_t kKibibyte = 1024;
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * kKibibyte;
 }
 
 }  // namespace brume

@@ -9,9 +9,6 @@ namespace brume::bench {
 /// The processor as it calls itself; "unknown" where it does not.
 std::string processor_name();
 
-/// The most memory that this process has held so far.
-int64_t peak_memory_bytes();
-
 /// Watches, between its making and the questions, what the machine does to a measurement. To be used from the
 /// thread that measures.
 class MachineWatch {

@@ -1,0 +1,46 @@
+#include "standard_output.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <system_error>
+
+#include "brume/base/error.h"
+#include "brume/base/file.h"
+
+namespace brume::cli {
+
+namespace fs = std::filesystem;
+
+void print_bytes(std::span<const std::byte> bytes) { write_all(STDOUT_FILENO, bytes, "standard output"); }
+
+void print_text(std::string_view text) { print_bytes(std::as_bytes(std::span(text))); }
+
+void print_path(const fs::path& path) { print_text(path.string() + "\n"); }
+
+void print_json(const nlohmann::json& value) {
+  print_text(value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+bool is_special(const fs::path& file) {
+  std::error_code ignored;
+  return fs::is_other(fs::status(file, ignored));
+}
+
+bool is_standard_output(const fs::path& file) {
+  if (file == "-") return true;
+  struct stat named {};
+  struct stat out {};
+  if (!is_special(file) || ::stat(file.c_str(), &named) != 0 || ::fstat(STDOUT_FILENO, &out) != 0)
+    return false;
+  return named.st_dev == out.st_dev && named.st_ino == out.st_ino;
+}
+
+void check_standard_output() {
+  if (::fcntl(STDOUT_FILENO, F_GETFD) != -1) return;
+  throw Error(ExitCode::kOutputFailed, "standard output", "is closed", "send it to a file or to /dev/null");
+}
+
+}  // namespace brume::cli

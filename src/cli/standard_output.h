@@ -1,0 +1,23 @@
+#pragma once
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
+
+namespace brume::cli {
+
+/// What programs read: pictures, paths, reports, tables. All throw kOutputFailed if it cannot be written.
+void print_bytes(std::span<const std::byte> bytes);
+void print_text(std::string_view text);
+void print_path(const std::filesystem::path& path);
+/// Indented; bytes that are not UTF-8 are replaced.
+void print_json(const nlohmann::json& value);
+
+/// True for a device, a pipe or a socket.
+bool is_special(const std::filesystem::path& file);
+/// True for "-", and for a device or a pipe that standard output is (/dev/stdout).
+bool is_standard_output(const std::filesystem::path& file);
+/// Throws kOutputFailed if standard output is closed.
+void check_standard_output();
+
+}  // namespace brume::cli
