@@ -160,18 +160,19 @@ void sync_directory(const std::filesystem::path& directory) {
   if (failed != 0) output_error(directory.string(), failed);
 }
 
-void remove_temporaries(const std::filesystem::path& directory, const std::string& mark) {
-  const std::string start = temporary_start(mark);
-  const size_t length = start.size() + kRandomPart.size() + kTemporaryEnd.size();
+std::vector<Temporary> temporaries_in(const std::filesystem::path& directory) {
+  const std::string start = temporary_start({});
+  const size_t tail = 1 + kRandomPart.size() + kTemporaryEnd.size();  // ".XXXXXX.tmp"
+  std::vector<Temporary> found;
   std::error_code failed;
-  std::vector<std::filesystem::path> left;
   for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
     const std::string name = entry.path().filename().string();
-    if (name.size() == length && name.starts_with(start) && name.ends_with(kTemporaryEnd))
-      left.push_back(entry.path());
+    if (name.size() <= start.size() + tail || !name.starts_with(start) || !name.ends_with(kTemporaryEnd))
+      continue;
+    const std::string mark = name.substr(start.size(), name.size() - start.size() - tail);
+    if (name[start.size() + mark.size()] == '.') found.push_back({entry.path(), mark});
   }
-  // One that cannot be removed does no harm but the room it takes.
-  for (const std::filesystem::path& file : left) ::unlink(file.c_str());
+  return found;
 }
 
 std::filesystem::path written_place(const std::filesystem::path& path) {

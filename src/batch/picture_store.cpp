@@ -1,8 +1,12 @@
 #include "brume/batch/picture_store.h"
 
+#include <unistd.h>
+
 #include <array>
+#include <map>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
@@ -48,13 +52,26 @@ Found look_at(const fs::path& file, const JobKey& key) {
   return found;
 }
 
-/// Temporary files of shards that nobody works on. The lock is held meanwhile, so that no run can begin.
-void remove_temporaries_of_others(const fs::path& directory, const Shard& own) {
-  for (const Shard& shard : journals_in(directory)) {
-    if (shard == own) continue;
+/// One that cannot be removed does no harm but the room it takes.
+void remove_all(const std::vector<fs::path>& files) {
+  for (const fs::path& file : files) ::unlink(file.c_str());
+}
+
+/// What killed runs of this shard left, and of others that nobody works on: their lock is held meanwhile, so
+/// that none begins.
+void remove_temporaries(const fs::path& directory, const Shard& own) {
+  std::map<std::string, std::vector<fs::path>> left;
+  for (const Temporary& one : temporaries_in(directory)) left[one.mark].push_back(one.file);
+  for (const auto& [mark, files] : left) {
+    const std::optional<Shard> shard = shard_from_name(mark);
+    if (!shard) continue;
+    if (*shard == own) {
+      remove_all(files);
+      continue;
+    }
     try {
-      const RunLock lock(lock_path(directory, shard), directory.string());
-      if (lock.holds()) remove_temporaries(directory, shard.name());
+      const RunLock lock(lock_path(directory, *shard), directory.string());
+      if (lock.holds()) remove_all(files);
     } catch (const Error&) {
       continue;  // it is at work
     }
@@ -65,8 +82,7 @@ void remove_temporaries_of_others(const fs::path& directory, const Shard& own) {
 
 PictureStore::PictureStore(Journal& journal, StoreOptions options)
     : journal_(journal), options_(std::move(options)) {
-  remove_temporaries(journal_.directory(), journal_.shard().name());
-  remove_temporaries_of_others(journal_.directory(), journal_.shard());
+  remove_temporaries(journal_.directory(), journal_.shard());
 }
 
 bool PictureStore::holds(const PictureLabel& label) {

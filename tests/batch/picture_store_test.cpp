@@ -190,7 +190,8 @@ TEST_F(Stores, LeftoversOfDeadRunsAreRemoved) {
   journal_.reset();
   { const Journal shard(directory_, {0, 2}); }
   const Journal running(directory_, {1, 2});
-  const std::vector<std::string> dead{".brume.0-of-2.abcdef.tmp"};
+  const std::vector<std::string> dead{".brume.0-of-2.abcdef.tmp", ".brume.0-of-2.ghijkl.tmp",
+                                      ".brume.2-of-3.abcdef.tmp"};
   const std::vector<std::string> others{".brume.1-of-2.abcdef.tmp", ".brume.abcdef.tmp",
                                         ".brume.0-of-2.abc.tmp", "brume.0-of-2.abcdef.tmp"};
   for (const std::string& name : dead) write(name, "x");
@@ -199,6 +200,7 @@ TEST_F(Stores, LeftoversOfDeadRunsAreRemoved) {
   const PictureStore store(zero);
   for (const std::string& name : dead) EXPECT_FALSE(fs::exists(directory_ / name)) << name;
   for (const std::string& name : others) EXPECT_TRUE(fs::exists(directory_ / name)) << name;
+  EXPECT_FALSE(fs::exists(lock_path(directory_, {2, 3})));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "brume/base/error.h"
 
@@ -43,7 +44,7 @@ enum class Existing { kReplace, kKeep };
 /// temporary file in the same directory, fsync, rename, fsync of the directory. With kKeep an existing `path`
 /// is an error. Throws kOutputFailed, and leaves no temporary file behind. A link is followed; a device or a
 /// pipe is written into and never replaced. `mark` becomes a part of the temporary file's name, by which
-/// remove_temporaries finds what a killed writer left.
+/// temporaries_in finds what a killed writer left.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                            Existing existing = Existing::kReplace, const std::string& mark = {});
 /// As write_file_atomically with kKeep, but a `path` that is taken is an answer: false, and nothing is
@@ -73,9 +74,12 @@ void check_can_create(const std::filesystem::path& directory);
 /// Makes the names in `directory` last: fsync. Throws kOutputFailed.
 void sync_directory(const std::filesystem::path& directory);
 
-/// Removes the temporary files in `directory` that writers with this `mark` left. Nobody may be writing with
-/// it.
-void remove_temporaries(const std::filesystem::path& directory, const std::string& mark);
+/// A file that a writer with a mark has not renamed: it was killed, or is still writing.
+struct Temporary {
+  std::filesystem::path file;
+  std::string mark;
+};
+std::vector<Temporary> temporaries_in(const std::filesystem::path& directory);
 
 /// Removes the temporary file of a write in progress. Safe in a signal handler that ends the program.
 void remove_unfinished_file();
