@@ -203,7 +203,8 @@ class Batch {
     if (tally.failed > 0 || (grid_ && grid_->unreadable() > 0))
       return static_cast<int>(ExitCode::kItemsFailed);
     if (tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
-    const bool all_bad = tally.drawn + tally.skipped == 0;
+    // Another shard may have good lines.
+    const bool all_bad = tally.drawn + tally.skipped == 0 && journal_.shard().is_whole();
     return static_cast<int>(all_bad ? ExitCode::kInputInvalid : ExitCode::kItemsFailed);
   }
 
