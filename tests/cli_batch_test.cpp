@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -196,7 +197,7 @@ TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
   EXPECT_EQ(batch({"--deterministic"}).code, 0);
   const Pictures whole = pictures_by_key();
   ASSERT_EQ(whole.size(), 14U);
-  for (const int count : {2, 7}) {
+  for (const int count : {1, 2, 3, 7, 64}) {
     const std::string to = "shards" + std::to_string(count);
     fs::create_directory(directory_ / to);
     size_t drawn = 0;
@@ -207,10 +208,41 @@ TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
       drawn += lines_in(outcome.out);
     }
     EXPECT_EQ(drawn, 14U);
-    EXPECT_EQ(pictures_by_key(to), whole);
+    EXPECT_EQ(pictures_by_key(to), whole) << count;
     const Outcome status = brume({"batch", "--status", to});
     EXPECT_EQ(status.out, "14 done, 0 failed\n");
   }
+}
+
+/// At every call that writes below the directory, from the lock to the last record.
+TEST_F(BatchCommand, AnyFailureToWriteIsToldAndTheNextRunMakesItGood) {
+  write_jobs("a fox\na cat --w 60\nan owl\n");  // the second is recorded as failed
+  const fs::path mark = directory_ / "mark";
+  constexpr std::array kErrors{ENOSPC, EIO};
+  int calls = 0;
+  for (bool happened = true; happened; ++calls) {
+    fs::remove_all(directory_ / "out");
+    fs::create_directory(directory_ / "out");
+    const int error = kErrors[static_cast<size_t>(calls) % kErrors.size()];
+    const Outcome outcome = run({.arguments = words({"--deterministic"}, directory_ / "out"),
+                                 .directory = directory_,
+                                 .environment = {{"LD_PRELOAD", BRUME_FAILING_CALLS},
+                                                 {"BRUME_FAULT_BELOW", directory_ / "out"},
+                                                 {"BRUME_FAULT_AT", std::to_string(calls + 1)},
+                                                 {"BRUME_FAULT_HOW", std::to_string(error)},
+                                                 {"BRUME_FAULT_MARK", mark}}});
+    happened = fs::remove(mark);
+    SCOPED_TRACE("call " + std::to_string(calls + 1) + ": " + outcome.err);
+    EXPECT_EQ(outcome.code, happened ? 5 : 1);
+    const size_t before = pictures().size();  // each is whole, and nothing else is left
+    const Outcome next = batch({"--deterministic"});
+    EXPECT_EQ(next.code, 1) << next.err;
+    EXPECT_EQ(lines_in(next.out), 2 - before);
+    EXPECT_EQ(pictures_by_key().size(), 2U);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(calls, 20);
+  std::printf("%d calls failed, one after another\n", calls - 1);
 }
 
 TEST_F(BatchCommand, ASecondRunOnTheSameJobsIsKeptAway) {

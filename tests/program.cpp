@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -50,6 +51,7 @@ void limit(__rlimit_resource resource, const std::optional<uint64_t>& bytes) {
   std::vector<char*> words{const_cast<char*>("brume")};
   for (const std::string& word : start.arguments) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
+  for (const auto& [name, value] : start.environment) ::setenv(name.c_str(), value.c_str(), 1);
   limit(RLIMIT_FSIZE, start.file_limit);
   limit(RLIMIT_AS, start.memory_limit);
   ::execv(BRUME_PROGRAM, words.data());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct Start {
   std::optional<uint64_t> memory_limit = {};  // bytes of address space
   std::optional<uint64_t> file_limit = {};    // bytes of any file
   bool obeys_modes = false;                   // file modes hold for it, even where the tests run as root
+  std::map<std::string, std::string> environment = {};  // beside that of the tests
 };
 
 /// What became of it.
