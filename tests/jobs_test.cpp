@@ -20,6 +20,7 @@
 #include "brume/base/file.h"
 #include "brume/batch/job_line.h"
 #include "brume/batch/jobs_reader.h"
+#include "brume/batch/occurrences.h"
 #include "message_of.h"
 #include "temporary_directory.h"
 
@@ -641,6 +642,16 @@ bool same(const PictureSettings& a, const PictureSettings& b) {
          a.height == b.height && a.steps == b.steps && a.cfg_scale == b.cfg_scale &&
          a.cfg_rescale == b.cfg_rescale && a.sampler == b.sampler && a.eta == b.eta && a.seed == b.seed &&
          a.clip_skip == b.clip_skip && a.vae_tiling == b.vae_tiling;
+}
+
+TEST(Occurrences, AreCountedFarBeyondSixteenBits) {
+  Occurrences seen;
+  const uint64_t hash = seen.count("a fox").hash;
+  for (uint32_t before = 1; before < 70'000; ++before) {
+    ASSERT_EQ(seen.count("a fox").before, before);
+  }
+  EXPECT_EQ(seen.count("a cat").before, 0U);
+  EXPECT_EQ(seen.count("a fox").hash, hash);
 }
 
 TEST(JobLine, ReadsBackAsTheSameJob) {

@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "brume/base/digest.h"
+#include "brume/base/error.h"
 
 namespace brume::batch {
 
 namespace {
 
-constexpr int kCountBits = 16;
+constexpr int kCountBits = 24;
 constexpr uint64_t kCountMask = (uint64_t{1} << kCountBits) - 1;
 constexpr size_t kFirstSlots = 1024;
 
@@ -20,7 +21,7 @@ uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
-/// The slot of these 48 bits, or the free one where they belong.
+/// The slot of these bits, or the free one where they belong.
 uint64_t& slot_of(std::vector<uint64_t>& slots, uint64_t mark) {
   size_t place = (mark >> kCountBits) % slots.size();
   while (slots[place] != 0 && (slots[place] & ~kCountMask) != mark) place = (place + 1) % slots.size();
@@ -39,7 +40,11 @@ Occurrences::Seen Occurrences::count(const std::string& text) {
     slot = mark;  // and from here on a count of one or more
   }
   const uint64_t seen = slot & kCountMask;
-  if (seen < kCountMask) ++slot;
+  if (seen == kCountMask) {
+    throw Error(ExitCode::kInputInvalid, "the jobs", "the same one more than 16,777,214 times",
+                "give the pictures seeds of their own");
+  }
+  ++slot;
   return {hash, static_cast<uint32_t>(seen)};
 }
 
