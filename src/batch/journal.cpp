@@ -104,7 +104,7 @@ Journal::~Journal() { ::close(fd_); }
 void Journal::refuse_overlapping_runs() const {
   for (const Shard& other : journals_in(directory_)) {
     if (other == shard_ || !other.overlaps(shard_)) continue;
-    if (const auto who = RunLock::holder(lock_path(directory_, other))) {
+    if (const auto who = RunLock::holder(lock_path(directory_, other), Patience::kSome)) {
       throw Error(ExitCode::kLocked, directory_.string(),
                   "some of these jobs are being worked on by " + *who + " (shard " + other.name() + ")",
                   "wait for its end, or divide the jobs as it does");

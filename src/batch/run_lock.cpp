@@ -20,9 +20,9 @@ namespace brume::batch {
 
 namespace {
 
-// A run that only looks who holds a lock has it for an instant.
-constexpr int kTries = 10;
 constexpr std::chrono::milliseconds kBetween{10};
+
+int tries(Patience patience) { return patience == Patience::kSome ? 10 : 1; }
 
 std::string signature() {
   std::array<char, 256> host{};
@@ -46,12 +46,10 @@ bool is_file(int fd, const std::filesystem::path& file) {
 
 }  // namespace
 
-RunLock::RunLock(std::filesystem::path file, const std::string& what) : file_(std::move(file)) {
-  for (int i = 0; !take(); ++i) {
-    if (i + 1 < kTries) {
-      std::this_thread::sleep_for(kBetween);
-      continue;
-    }
+RunLock::RunLock(std::filesystem::path file, const std::string& what, Patience patience)
+    : file_(std::move(file)) {
+  for (int left = tries(patience); !take(); std::this_thread::sleep_for(kBetween)) {
+    if (--left > 0) continue;
     throw Error(ExitCode::kLocked, what, "is being worked on by " + holder(file_).value_or("another process"),
                 "wait for its end, or choose another directory");
   }
@@ -59,8 +57,8 @@ RunLock::RunLock(std::filesystem::path file, const std::string& what) : file_(st
 }
 
 RunLock::~RunLock() {
-  // The name goes first: whoever opens it afterwards makes a file of its own.
-  ::unlink(file_.c_str());
+  // The name goes first: whoever opens it afterwards makes a file of its own. One that was not ours stays.
+  if (holds_) ::unlink(file_.c_str());
   ::close(fd_);
 }
 
@@ -98,12 +96,17 @@ void RunLock::sign() const {
   }
 }
 
-std::optional<std::string> RunLock::holder(const std::filesystem::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0) return std::nullopt;
+std::optional<std::string> RunLock::holder(const std::filesystem::path& file, Patience patience) {
   std::optional<std::string> note;
-  if (::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) note = note_in(fd);
-  ::close(fd);
+  for (int left = tries(patience); left > 0; --left) {
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return std::nullopt;
+    const bool taken = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (taken) note = note_in(fd);
+    ::close(fd);
+    if (!taken) return std::nullopt;
+    if (left > 1) std::this_thread::sleep_for(kBetween);
+  }
   return note;
 }
 

@@ -5,13 +5,16 @@
 
 namespace brume::batch {
 
+/// Whether a lock that is taken is asked for again a few times: one who only looks has it for an instant.
+enum class Patience { kSome, kNone };
+
 /// Keeps a second run away: a file that is locked while the object lives, and gone afterwards. The lock ends
 /// with the process, however it ends.
 class RunLock {
  public:
   /// `what` is locked, for the message. Throws kLocked with who holds it, kOutputFailed if the file cannot be
   /// made.
-  RunLock(std::filesystem::path file, const std::string& what);
+  RunLock(std::filesystem::path file, const std::string& what, Patience patience = Patience::kSome);
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
@@ -20,7 +23,8 @@ class RunLock {
   bool holds() const { return holds_; }
 
   /// Who holds it now ("process 12 on host"), or nothing.
-  static std::optional<std::string> holder(const std::filesystem::path& file);
+  static std::optional<std::string> holder(const std::filesystem::path& file,
+                                           Patience patience = Patience::kNone);
 
  private:
   bool take();
