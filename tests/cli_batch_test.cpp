@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -13,84 +12,13 @@
 #include <sstream>
 #include <thread>
 
-#include "brume/image/png.h"
-#include "cli_fixture.h"
+#include "cli_batch_fixture.h"
 
 // brume batch from outside: what it reads, what it leaves, how it goes on.
 namespace brume::testing {
 namespace {
 
 namespace fs = std::filesystem;
-using Pictures = std::map<std::string, std::string>;  // name -> bytes
-
-constexpr int kSignalled = 128;
-
-class BatchCommand : public CommandLine {
- protected:
-  void SetUp() override {
-    CommandLine::SetUp();
-    fs::create_directory(directory_ / "out");
-  }
-
-  void write_jobs(const std::string& text) const { std::ofstream(directory_ / "jobs.txt") << text; }
-  /// `count` jobs of all grammars, with different words, steps, seeds, sizes and samplers.
-  void write_mixed_jobs(int count) const {
-    std::ostringstream text;
-    for (int i = 0; i < count; ++i) {
-      if (i % 4 == 0) text << "a fox number " << i << "\n";
-      if (i % 4 == 1) text << "--prompt \"owl " << i << "\" --steps " << 1 + i % 3 << "\n";
-      if (i % 4 == 2) text << "a house " << i << " --d " << i << " --l 3 --n rain\n";
-      if (i % 4 == 3)
-        text << R"({"prompt": "boat )" << i << R"(", "sampler": "ddpm", "width": 48})"
-             << "\n";
-    }
-    write_jobs(text.str());
-  }
-
-  static Words words(const Words& more, const std::string& to = "out") {
-    Words all{"batch", "jobs.txt", "-o", to,        "-m", model("sd1").string(), "-W",
-              "64",    "-H",       "64", "--steps", "2",  "--cfg-scale",         "2"};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-  }
-  Outcome batch(const Words& more = {}, const std::string& to = "out") const {
-    return brume(words(more, to));
-  }
-
-  Pictures pictures(const std::string& of = "out") const {
-    Pictures found;
-    for (const auto& entry : fs::directory_iterator(directory_ / of)) {
-      const std::string name = entry.path().filename();
-      if (name.ends_with(".png")) found[name] = bytes_of(of + "/" + name);
-      EXPECT_FALSE(name.starts_with(".") && name.find("tmp") != std::string::npos) << name << " is left over";
-    }
-    return found;
-  }
-  /// The pictures by what they are, whatever their names.
-  Pictures pictures_by_key(const std::string& of = "out") const {
-    Pictures by_key;
-    for (const auto& [name, bytes] : pictures(of)) {
-      for (const PngText& text : read_png_texts(std::as_bytes(std::span(bytes)), name)) {
-        if (text.keyword != "brume") continue;
-        const std::string key = nlohmann::json::parse(text.text).at("key");
-        EXPECT_TRUE(by_key.emplace(key, bytes).second) << name << " is there twice";
-      }
-    }
-    return by_key;
-  }
-  nlohmann::json summary(const Words& more = {}) const {
-    Words all = more;
-    all.emplace_back("--json");
-    const Outcome outcome = batch(all);
-    EXPECT_EQ(outcome.signal, 0);
-    return nlohmann::json::parse(outcome.out);
-  }
-};
-
-size_t lines_in(const std::string& text) {
-  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
-}
-
 TEST_F(BatchCommand, DrawsEveryJobOnceAndTellsItsPath) {
   write_mixed_jobs(8);
   const Outcome outcome = batch();
@@ -144,30 +72,6 @@ TEST_F(BatchCommand, TheSameLineTwiceIsTwoPicturesAndTheSameSeedTwiceIsOne) {
   EXPECT_EQ(first["skipped"], 1);
 }
 
-TEST_F(BatchCommand, BadLinesAndFailuresAreListedAndTheRestGoesOn) {
-  write_jobs("a fox\na fox --zz 3\na cat --w 60\n{\"prompt\": 3}\na dog --d 4\n");
-  const Outcome outcome = batch();
-  EXPECT_EQ(outcome.code, 1);
-  EXPECT_EQ(pictures().size(), 2U);
-  for (const char* part : {"line 2", "line 3 failed", "--width 60", "line 4"})
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
-  // The list of failures is a job file: mended on the command line of an editor, it is drawn.
-  const std::string failed = bytes_of("out/failed.jsonl");
-  EXPECT_EQ(lines_in(failed), 1U);
-  EXPECT_EQ(nlohmann::json::parse(failed)["prompt"], "a cat");
-  std::ofstream(directory_ / "jobs.txt") << nlohmann::json::parse(failed).patch(
-      nlohmann::json::parse(R"([{"op": "replace", "path": "/width", "value": 64}])"));
-  EXPECT_EQ(batch().code, 0);
-  EXPECT_EQ(pictures().size(), 3U);
-  EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
-}
-
-TEST_F(BatchCommand, FailFastStopsAtTheFirst) {
-  write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
-  EXPECT_EQ(batch({"--fail-fast"}).code, 1);
-  EXPECT_LT(pictures().size(), 3U);
-}
-
 TEST_F(BatchCommand, WrongUseIsOneLine) {
   write_jobs("a fox\n");
   expect_error(brume({"batch", "jobs.txt"}), 2, {"-o"});
@@ -212,37 +116,6 @@ TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
     const Outcome status = brume({"batch", "--status", to});
     EXPECT_EQ(status.out, "14 done, 0 failed\n");
   }
-}
-
-/// At every call that writes below the directory, from the lock to the last record.
-TEST_F(BatchCommand, AnyFailureToWriteIsToldAndTheNextRunMakesItGood) {
-  write_jobs("a fox\na cat --w 60\nan owl\n");  // the second is recorded as failed
-  const fs::path mark = directory_ / "mark";
-  constexpr std::array kErrors{ENOSPC, EIO};
-  int calls = 0;
-  for (bool happened = true; happened; ++calls) {
-    fs::remove_all(directory_ / "out");
-    fs::create_directory(directory_ / "out");
-    const int error = kErrors[static_cast<size_t>(calls) % kErrors.size()];
-    const Outcome outcome = run({.arguments = words({"--deterministic"}, directory_ / "out"),
-                                 .directory = directory_,
-                                 .environment = {{"LD_PRELOAD", BRUME_FAILING_CALLS},
-                                                 {"BRUME_FAULT_BELOW", directory_ / "out"},
-                                                 {"BRUME_FAULT_AT", std::to_string(calls + 1)},
-                                                 {"BRUME_FAULT_HOW", std::to_string(error)},
-                                                 {"BRUME_FAULT_MARK", mark}}});
-    happened = fs::remove(mark);
-    SCOPED_TRACE("call " + std::to_string(calls + 1) + ": " + outcome.err);
-    EXPECT_EQ(outcome.code, happened ? 5 : 1);
-    const size_t before = pictures().size();  // each is whole, and nothing else is left
-    const Outcome next = batch({"--deterministic"});
-    EXPECT_EQ(next.code, 1) << next.err;
-    EXPECT_EQ(lines_in(next.out), 2 - before);
-    EXPECT_EQ(pictures_by_key().size(), 2U);
-    if (HasFailure()) return;
-  }
-  EXPECT_GT(calls, 20);
-  std::printf("%d calls failed, one after another\n", calls - 1);
 }
 
 TEST_F(BatchCommand, ASecondRunOnTheSameJobsIsKeptAway) {
@@ -433,15 +306,36 @@ TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
   EXPECT_TRUE(refused.code == 5 || refused.code == 6) << refused.code << refused.err;
 }
 
-TEST_F(BatchCommand, EventsAreJsonLines) {
-  write_jobs("a fox\na cat --w 60\n--zz\n");
-  const Outcome outcome = batch({"--progress", "jsonl"});
+TEST_F(BatchCommand, APromptThatIsCutIsTold) {
+  std::string words;
+  for (int i = 0; i < 300; ++i) words += "fox ";
+  write_jobs("a fox\n" + words + "\n");
+  const Outcome outcome = batch();
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("line 2: the prompt is too long for this model; its last"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(outcome.err.find("line 1:"), std::string::npos);
+}
+
+TEST_F(BatchCommand, EventsAreJsonLinesAndNothingElseIs) {
+  write_jobs("a fox\na cat --w 60\n--zz\nan owl --steps 900\n");
+  const Outcome outcome = batch({"--progress", "jsonl", "-v"});
   std::map<std::string, int> events;
   std::istringstream lines(outcome.err);
+  nlohmann::json last;
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("{")) ++events[nlohmann::json::parse(line).at("event")];
+    last = nlohmann::json::parse(line);  // throws for what is none
+    ++events[last.at("event")];
   }
-  EXPECT_EQ(events, (std::map<std::string, int>{{"start", 1}, {"drawn", 1}, {"failed", 1}, {"bad_line", 1}}));
+  EXPECT_EQ(last["event"], "end");
+  EXPECT_EQ(last["drawn"], 2);
+  EXPECT_GE(events["note"], 1);
+  for (const auto& [name, count] : {std::pair("start", 1), {"drawn", 2}, {"failed", 1}, {"bad_line", 1}})
+    EXPECT_EQ(events[name], count) << name;
+
+  const Outcome refused = brume(words({"--progress", "jsonl"}, "nowhere"));
+  EXPECT_EQ(refused.code, 5);
+  EXPECT_EQ(nlohmann::json::parse(refused.err)["event"], "error");
 }
 
 }  // namespace

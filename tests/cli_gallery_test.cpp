@@ -156,8 +156,8 @@ TEST_F(GalleryCommand, TheGridReplacesNobodyElsesFile) {
   fs::remove(directory_ / "out/grid.png");
   std::ofstream(directory_ / "jobs.txt") << "a fox\n";
   const Outcome outcome = batch({"--grid", "--name", "grid"});
-  EXPECT_EQ(outcome.code, 5);
-  EXPECT_NE(recipe_key(png("out/grid.png").texts), "");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;  // the picture has a longer name
+  EXPECT_EQ(recipe_key(png("out/grid.png").texts), "");
 }
 
 TEST_F(GalleryCommand, EachShardHasAGridOfItsOwn) {

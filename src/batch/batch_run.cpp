@@ -4,7 +4,7 @@
 #include <csignal>
 #include <utility>
 
-#include "brume/batch/job_line.h"
+#include "brume/base/error.h"
 #include "brume/image/png.h"
 
 namespace brume::batch {
@@ -19,9 +19,10 @@ FeedFaults BatchRun::faults() {
                 listener_.on_bad_line(line);
               },
           .refused =
-              [this](const Job& job, const std::string& reason) {
+              [this](const Job& job, const Error& error) {
                 const Guard guard(mutex_);
-                fail(job, reason);
+                tally_.too_large += error.code() == ExitCode::kOutOfMemory ? 1 : 0;
+                fail(job, error.what());
               }};
 }
 
@@ -61,6 +62,11 @@ void BatchRun::take(Made made) {
   if (made.result.picture) {
     const std::filesystem::path file = store_.commit(work.job.label, png, seconds);
     ++tally_.drawn;
+    for (const std::string& note : made.result.notes) {
+      if (note.starts_with(kPromptCut))
+        listener_.on_note(work.job.job, "the prompt is too long for this model; its last" +
+                                            note.substr(kPromptCut.size()) + " tokens are not seen");
+    }
     listener_.on_drawn(work.job, file, seconds);
   } else {
     store_.record_failure(work.job.label, made.failure, seconds);
@@ -72,7 +78,6 @@ void BatchRun::take(Made made) {
 void BatchRun::fail(const Job& job, const std::string& reason) {
   ++tally_.failed;
   failed_ = true;
-  tally_.failures += to_json_line(job, {{"failed", reason}}) + "\n";
   listener_.on_failed(job, reason);
 }
 
@@ -89,25 +94,27 @@ Runner::Sink BatchRun::sink() {
 }
 
 void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
-                    std::function<int()> stop_signal, bool fail_fast) {
-  const auto stop = [this, fail_fast, stop_signal = std::move(stop_signal)] {
+                    std::function<int()> stop_signal) {
+  const auto stop = [this, stop_signal = std::move(stop_signal)] {
     listener_.on_steps(runner_->steps_done());
-    return stop_signal() != 0 || (fail_fast && failed_);
+    return stop_signal() != 0 || (fail_fast_ && failed_);
   };
   runner_.emplace(pipeline, settings, source(std::move(first), feed), sink(), stop);
   stopped_ = !runner_->run();
 }
 
 void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, ReadyJob first, JobFeed& feed,
-                               std::function<int()> stop_signal, bool fail_fast) {
-  const auto stop = [this, fail_fast, stop_signal = std::move(stop_signal)] {
+                               std::function<int()> stop_signal) {
+  const auto stop = [this, stop_signal = std::move(stop_signal)] {
     listener_.on_steps(workers_->steps_done());
     const int signal = stop_signal();
-    return signal != 0 ? signal : (fail_fast && failed_ ? SIGTERM : 0);
+    return signal != 0 ? signal : (fail_fast_ && failed_ ? SIGTERM : 0);
   };
   workers_.emplace(settings, source(std::move(first), feed), sink(), stop);
   stopped_ = !workers_->run();
 }
+
+bool BatchRun::ending() const { return fail_fast_ && failed_; }
 
 int64_t BatchRun::steps_done() const {
   if (workers_) return workers_->steps_done();

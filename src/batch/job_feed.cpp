@@ -1,5 +1,6 @@
 #include "brume/batch/job_feed.h"
 
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -45,6 +46,13 @@ void JobFeed::take(const Job& job) {
   Job complete = job;
   complete.settings.complete_with(settings_.defaults);
   const bool chosen = complete.settings.seed.value_or(-1) >= 0;
+  const int64_t more = settings_.pictures_each - 1;
+  if (chosen && *complete.settings.seed > std::numeric_limits<int64_t>::max() - more) {
+    const Error refusal(ExitCode::kUsage, "--seed " + std::to_string(*complete.settings.seed),
+                        "the " + std::to_string(more) + " seeds after it are too large", "use a smaller one");
+    if (reports_) faults_.refused(complete, refusal);
+    return;
+  }
   for (int64_t i = 0; i < settings_.pictures_each; ++i) {
     Job picture = complete;
     if (chosen) {
@@ -71,7 +79,7 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
     model_.check(ready.request, settings_.dtype);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kOutOfMemory) throw;
-    if (reports_) faults_.refused(job, error.what());
+    if (reports_) faults_.refused(job, error);
     return {};
   }
   ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);

@@ -70,7 +70,7 @@ void remove_temporaries(const fs::path& directory, const Shard& own) {
       continue;
     }
     try {
-      const RunLock lock(lock_path(directory, *shard), directory.string());
+      const RunLock lock(lock_path(directory, *shard), directory.string(), Patience::kNone);
       if (lock.holds()) remove_all(files);
     } catch (const Error&) {
       continue;  // it is at work
@@ -113,6 +113,7 @@ fs::path PictureStore::commit(const PictureLabel& label, std::span<const std::by
   for (const size_t digits : kKeyDigits) names.push_back(options_.names.name_of(label, digits));
 
   for (const std::string& name : names) {
+    if (name == options_.kept_free) continue;
     fs::path file = directory / name;
     Place place = look_at(file, label.key).place;
     // Taken by another run since we looked: look again.

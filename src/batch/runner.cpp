@@ -222,6 +222,8 @@ class Runner::Run {
       const Busier busier(runner_.busy_.decode);
       made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents);
       made.failure = made.result.failed_stage;
+      if (const int64_t cut = runner_.pipeline_.tokens_cut(denoised.request.prompt); cut > 0)
+        made.result.notes.push_back(std::string(kPromptCut) + " " + std::to_string(cut));
     }
     if (!made.failure.empty()) made.failure = "its numbers are not finite (" + made.failure + ")";
     made_.push(std::move(made));

@@ -10,11 +10,13 @@
 #include "batch_options.h"
 #include "batch_plan.h"
 #include "batch_progress.h"
+#include "batch_summary.h"
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_run.h"
 #include "brume/batch/batch_status.h"
+#include "brume/batch/failure_list.h"
 #include "brume/batch/model_digest.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/model_files.h"
@@ -41,22 +43,26 @@ class Batch {
       : options_(options),
         journal_(options.directory, batch::shard_from_text(options.shard, std::getenv)),
         store_(journal_, {batch::PictureNames(options.names),
-                          options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force}),
+                          options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
+                          options.grid ? sheet_file(journal_).filename().string() : ""}),
         model_(options.engine.model_path()),
         files_(model_files(model_.directory())),
         rows_(options.use.rows(model_)),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
-        run_(store_, grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_),
-        feed_(batch::JobsReader(options.places.front(), [] { return stop_signal() != 0; }), model_,
-              feed_settings(), run_.faults()) {
-    for (const std::string& remark : journal_.remarks()) say("note: " + remark);
+        failures_(options.plan ? nullptr
+                               : std::make_unique<batch::FailureList>(listener(), failures_place())),
+        run_(store_, failures_ ? static_cast<batch::BatchListener&>(*failures_) : progress_,
+             options.fail_fast),
+        feed_(
+            batch::JobsReader(options.places.front(), [this] { return stop_signal() != 0 || run_.ending(); }),
+            model_, feed_settings(), run_.faults()) {
+    for (const std::string& remark : journal_.remarks()) progress_.say("note: " + remark);
   }
 
   int plan() {
     BatchPlan plan(model_, options_.engine.scalar_type(), rows_);
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
-    progress_.end();
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
     print_plan(estimate, options_.json);
     print_left_out(run_.tally());
@@ -70,15 +76,17 @@ class Batch {
     std::exception_ptr failure;
     try {
       if (std::optional<batch::ReadyJob> first = run_.next(feed_)) draw_from(std::move(*first));
-      progress_.end();
       if (grid_ && !run_.stopped()) grid_->draw();
     } catch (...) {
       failure = std::current_exception();  // what is done is told all the same
     }
-    progress_.end();
-    print_grid();
-    write_failures(run_.tally().failures);
-    print_summary();
+    try {
+      failures_->settle(feed_.ended() && !run_.stopped() && !failure);
+      print_grid();
+      print_summary();
+    } catch (...) {
+      if (!failure) failure = std::current_exception();  // the first is what it comes from
+    }
     if (failure) std::rethrow_exception(failure);
     return exit_code();
   }
@@ -113,17 +121,19 @@ class Batch {
       const batch::WorkerPoolSettings settings{
           .commands = std::vector(static_cast<size_t>(workers), options_.worker_command()),
           .most_each = rows_ + 2};
-      run_.draw_by_workers(settings, std::move(first), feed_, stop_signal, options_.fail_fast);
+      run_.draw_by_workers(settings, std::move(first), feed_, stop_signal);
       return;
     }
     const auto start = Clock::now();
-    if (options_.engine.verbose) say("loading " + model_.directory().path().string());
+    if (options_.engine.verbose) progress_.say("loading " + model_.directory().path().string());
     const Pipeline pipeline(model_, options_.engine.scalar_type());
     load_seconds_ = Seconds(Clock::now() - start).count();
+    for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) progress_.say(line);
     const batch::RunnerSettings settings = options_.use.settings(model_, options_.engine);
     if (options_.engine.verbose)
-      say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) + " threads");
-    run_.draw(pipeline, settings, std::move(first), feed_, stop_signal, options_.fail_fast);
+      progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
+                    " threads");
+    run_.draw(pipeline, settings, std::move(first), feed_, stop_signal);
   }
 
   /// Its path, after those of the pictures.
@@ -132,67 +142,46 @@ class Batch {
     print_path(*grid_->written());
   }
 
-  std::filesystem::path failures_file() const {
+  batch::BatchListener& listener() { return grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_; }
+
+  batch::FailureListPlace failures_place() const {
     const batch::Shard& shard = journal_.shard();
-    return options_.directory / (shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl");
+    const std::string file = shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl";
+    const std::filesystem::path jobs = options_.places.front();
+    std::error_code failed;
+    const bool lasts = std::filesystem::is_regular_file(jobs, failed);
+    return {options_.directory / file, lasts ? std::filesystem::canonical(jobs, failed).string() : "",
+            shard.name()};
   }
 
-  void write_failures(const std::string& failures) const {
-    std::error_code ignored;
-    if (failures.empty()) {
-      std::filesystem::remove(failures_file(), ignored);  // of an earlier run
-    } else {
-      write_file_atomically(failures_file(), std::as_bytes(std::span(failures)));
-    }
-  }
-
-  static void print_left_out(const BatchTally& tally) {
-    if (tally.skipped > 0) say(std::to_string(tally.skipped) + " pictures are there already");
+  void print_left_out(const BatchTally& tally) {
+    if (tally.skipped > 0) progress_.say(std::to_string(tally.skipped) + " pictures are there already");
     if (tally.bad_lines > 0)
-      say(std::to_string(tally.bad_lines) + " lines ask for nothing that can be drawn");
-    if (tally.failed > 0) say(std::to_string(tally.failed) + " pictures do not fit the model");
+      progress_.say(std::to_string(tally.bad_lines) + " lines ask for nothing that can be drawn");
+    if (tally.failed > 0) progress_.say(std::to_string(tally.failed) + " pictures do not fit the model");
   }
 
-  void print_summary() const {
-    const BatchTally tally = run_.tally();
-    const double seconds = Seconds(Clock::now() - start_).count();
-    const auto busy = [&](const std::atomic<double> batch::Busy::*phase) {
-      return run_.busy() == nullptr ? 0.0 : (run_.busy()->*phase).load();
-    };
-    if (options_.json) {
-      json object = {{"drawn", tally.drawn},
-                     {"skipped", tally.skipped},
-                     {"failed", tally.failed},
-                     {"bad_lines", tally.bad_lines},
-                     {"stopped_by", stop_signal() == 0 ? json() : json(stop_signal())},
-                     {"directory", options_.directory.string()},
-                     {"failed_jobs", tally.failures.empty() ? json() : json(failures_file().string())},
-                     {"grid", grid_ && grid_->written() ? json(grid_->written()->string()) : json()},
-                     {"steps", run_.steps_done()},
-                     {"batch_size", rows_},
-                     {"seconds", seconds},
-                     {"load_ms", load_seconds_ * 1e3},
-                     {"text_encode_ms", busy(&batch::Busy::text) * 1e3},
-                     {"denoise_ms", busy(&batch::Busy::denoise) * 1e3},
-                     {"vae_decode_ms", busy(&batch::Busy::decode) * 1e3},
-                     {"write_ms", busy(&batch::Busy::write) * 1e3},
-                     {"peak_memory_bytes", peak_memory()}};
-      print_json(object);
-      return;
-    }
-    std::string line = std::to_string(tally.drawn) + " pictures drawn in " + duration_text(seconds);
-    if (tally.skipped > 0) line += ", " + std::to_string(tally.skipped) + " there already";
-    if (tally.failed > 0)
-      line += ", " + std::to_string(tally.failed) + " failed (" + failures_file().string() + ")";
-    if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
-    if (run_.stopped() && stop_signal() != 0)
-      line = "stopped by signal " + std::to_string(stop_signal()) + "; " + line;
-    say(line);
-    if (!options_.engine.verbose) return;
-    std::fprintf(stderr,
-                 "brume: loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s, writing %.2f s\n",
-                 load_seconds_, busy(&batch::Busy::text), busy(&batch::Busy::denoise),
-                 busy(&batch::Busy::decode), busy(&batch::Busy::write));
+  BatchSummary summary() const {
+    std::error_code failed;
+    const bool listed = std::filesystem::exists(failures_->file(), failed);
+    return {.tally = run_.tally(),
+            .directory = options_.directory,
+            .failures = listed ? std::optional(failures_->file()) : std::nullopt,
+            .grid = grid_ ? grid_->written() : std::nullopt,
+            .stopped_by = run_.stopped() ? stop_signal() : 0,
+            .steps = run_.steps_done(),
+            .batch_size = rows_,
+            .seconds = Seconds(Clock::now() - start_).count(),
+            .load_seconds = load_seconds_,
+            .busy = run_.busy()};
+  }
+
+  void print_summary() {
+    const BatchSummary summary = this->summary();
+    if (!options_.json) progress_.say(summary_line(summary));
+    if (!options_.json && options_.engine.verbose) progress_.say(phases_line(summary));
+    progress_.end(summary_json(summary));
+    if (options_.json) print_json(summary_json(summary));
   }
 
   int exit_code() const {
@@ -216,7 +205,8 @@ class Batch {
   std::vector<std::filesystem::path> files_;
   int64_t rows_;
   BatchProgress progress_;
-  std::unique_ptr<BatchGrid> grid_;  // where it is asked for
+  std::unique_ptr<BatchGrid> grid_;               // where it is asked for
+  std::unique_ptr<batch::FailureList> failures_;  // where something is drawn
   batch::BatchRun run_;
   batch::JobFeed feed_;
   double load_seconds_ = 0;
@@ -249,8 +239,14 @@ int run_batch(BatchOptions& options) {
   settle_options(options);
   check_standard_output();
   if (options.status) return print_status(options);
-  Batch batch(options);
-  return options.plan ? batch.plan() : batch.draw();
+  try {
+    Batch batch(options);
+    return options.plan ? batch.plan() : batch.draw();
+  } catch (const Error& error) {
+    if (options.progress_kind() != ProgressKind::kEvents) throw;
+    print_error_event(error);  // a program reads standard error: no line of it is another kind
+    return static_cast<int>(error.code());
+  }
 }
 
 }  // namespace

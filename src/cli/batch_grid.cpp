@@ -8,7 +8,6 @@
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/gallery/contact_sheet.h"
-#include "notes.h"
 #include "signals.h"
 
 namespace brume::cli {
@@ -17,26 +16,26 @@ namespace {
 
 constexpr uint64_t kMaxFile = uint64_t{512} << 20;
 
+}  // namespace
+
 std::filesystem::path sheet_file(const batch::Journal& journal) {
   const batch::Shard& shard = journal.shard();
   return journal.directory() / (shard.is_whole() ? "grid.png" : "grid." + shard.name() + ".png");
 }
 
-}  // namespace
-
-BatchGrid::BatchGrid(batch::BatchListener& next, const batch::Journal& journal)
-    : next_(next), journal_(journal), file_(sheet_file(journal)) {
+BatchGrid::BatchGrid(BatchProgress& next, const batch::Journal& journal)
+    : PassingListener(next), progress_(next), journal_(journal), file_(sheet_file(journal)) {
   gallery::check_replaceable(file_);
 }
 
 void BatchGrid::on_skipped(const batch::ReadyJob& job) {
   remember(job);
-  next_.on_skipped(job);
+  PassingListener::on_skipped(job);
 }
 
 void BatchGrid::on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) {
   remember(job);
-  next_.on_drawn(job, file, seconds);
+  PassingListener::on_drawn(job, file, seconds);
 }
 
 void BatchGrid::remember(const batch::ReadyJob& job) {
@@ -66,7 +65,7 @@ std::optional<Picture> BatchGrid::read(const Entry& entry) {
     return decode_png(std::as_bytes(std::span(bytes)), file.string());
   } catch (const Error& error) {
     if (error.code() != ExitCode::kInputInvalid) throw;
-    say("note: " + std::string(error.what()));
+    progress_.say("note: " + std::string(error.what()));
     return std::nullopt;
   }
 }
@@ -75,9 +74,9 @@ bool BatchGrid::fill(const ByteSink& sink) {
   const auto count = static_cast<int64_t>(entries_.size());
   const gallery::SheetPlan plan = gallery::plan_sheet(count, largest_);
   if (plan.reduced) {
-    say("note: " + std::to_string(count) + " pictures at full size are more than a PNG holds; " +
-        file_.filename().string() + " shows them at " + std::to_string(plan.cell.width) + " x " +
-        std::to_string(plan.cell.height));
+    progress_.say("note: " + std::to_string(count) + " pictures at full size are more than a PNG holds; " +
+                  file_.filename().string() + " shows them at " + std::to_string(plan.cell.width) + " x " +
+                  std::to_string(plan.cell.height));
   }
   gallery::ContactSheet sheet(plan, count, sink);
   for (const Entry& entry : entries_) {
@@ -95,7 +94,7 @@ bool BatchGrid::fill(const ByteSink& sink) {
 void BatchGrid::draw() {
   order();
   if (entries_.empty()) {
-    say("note: there is no picture for " + file_.filename().string());
+    progress_.say("note: there is no picture for " + file_.filename().string());
     return;
   }
   gallery::check_replaceable(file_);  // a picture may have got the name meanwhile

@@ -20,6 +20,10 @@ Show shown(ProgressKind kind) {
   return kind == ProgressKind::kAuto ? Show::kOnTerminals : Show::kNever;
 }
 
+void print_event(const json& event) {
+  std::fprintf(stderr, "%s\n", event.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+}
+
 }  // namespace
 
 BatchProgress::BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures)
@@ -44,6 +48,12 @@ void BatchProgress::on_skipped(const batch::ReadyJob& job) {
   ++skipped_;
   if (events_) tell("", {{"event", "skipped"}, {"index", job.job.index}, {"line", job.job.line}});
   draw_line();
+}
+
+void BatchProgress::on_note(const batch::Job& job, const std::string& note) {
+  const std::lock_guard guard(mutex_);
+  tell("line " + std::to_string(job.line) + ": " + note,
+       {{"event", "note"}, {"index", job.index}, {"line", job.line}, {"text", note}});
 }
 
 void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) {
@@ -75,24 +85,43 @@ void BatchProgress::on_steps(int64_t steps_done) {
   const std::lock_guard guard(mutex_);
   steps_ = steps_done;
   if (line_.due()) draw_line();
+  constexpr std::chrono::seconds kBetween{1};
+  if (!events_ || Clock::now() - last_told_ < kBetween) return;
+  last_told_ = Clock::now();
+  json event = {{"event", "progress"}, {"steps", steps_},   {"drawn", drawn_},
+                {"skipped", skipped_}, {"failed", failed_}, {"seconds", seconds_since_start()}};
+  if (pictures_) event["pictures"] = *pictures_;
+  print_event(event);
 }
 
-void BatchProgress::end() {
+void BatchProgress::say(const std::string& line) {
+  const std::lock_guard guard(mutex_);
+  tell(line, {{"event", "note"}, {"text", line}});
+}
+
+void BatchProgress::end(const json& summary) {
   const std::lock_guard guard(mutex_);
   line_.clear();
+  json event = summary;
+  event["event"] = "end";
+  if (events_) print_event(event);
+}
+
+double BatchProgress::seconds_since_start() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
 void BatchProgress::tell(const std::string& line, const json& event) {
   line_.clear();
   if (events_) {
-    std::fprintf(stderr, "%s\n", event.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+    print_event(event);
   } else {
-    say(line);
+    cli::say(line);
   }
 }
 
 void BatchProgress::draw_line() {
-  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  const double seconds = seconds_since_start();
   const int64_t over = drawn_ + skipped_ + failed_;
   std::string text;
   if (pictures_ && *pictures_ > 0) text = bar_text(over, *pictures_) + " ";
@@ -110,6 +139,10 @@ void BatchProgress::draw_line() {
             " left";
   if (failed_ > 0) text += "  " + std::to_string(failed_) + " failed";
   line_.draw(text);
+}
+
+void print_error_event(const Error& error) {
+  print_event({{"event", "error"}, {"code", static_cast<int>(error.code())}, {"text", error.what()}});
 }
 
 }  // namespace brume::cli

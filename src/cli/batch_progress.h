@@ -7,7 +7,8 @@
 #include <string>
 
 #include "batch_options.h"
-#include "brume/batch/batch_run.h"
+#include "brume/base/error.h"
+#include "brume/batch/batch_listener.h"
 #include "status_line.h"
 
 namespace brume::cli {
@@ -21,12 +22,15 @@ class BatchProgress : public batch::BatchListener {
 
   void on_bad_line(const batch::BadLine& line) override;
   void on_skipped(const batch::ReadyJob& job) override;
+  void on_note(const batch::Job& job, const std::string& note) override;
   void on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) override;
   void on_failed(const batch::Job& job, const std::string& reason) override;
   void on_steps(int64_t steps_done) override;
 
-  /// Takes the bar off the screen for good.
-  void end();
+  /// A line for people, without the program's name; a note for programs.
+  void say(const std::string& line);
+  /// The bar goes, and programs are told what it came to.
+  void end(const nlohmann::json& summary);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -34,6 +38,7 @@ class BatchProgress : public batch::BatchListener {
   /// A line for people and an event for programs.
   void tell(const std::string& line, const nlohmann::json& event);
   void draw_line();
+  double seconds_since_start() const;
 
   StatusLine line_;
   bool events_;
@@ -45,6 +50,10 @@ class BatchProgress : public batch::BatchListener {
   int64_t failed_ = 0;
   int64_t steps_ = 0;
   Clock::time_point start_ = Clock::now();
+  Clock::time_point last_told_ = start_;  // of the steps, to programs
 };
+
+/// What ended a run, for programs.
+void print_error_event(const Error& error);
 
 }  // namespace brume::cli

@@ -12,19 +12,22 @@ namespace {
 
 constexpr size_t kRemarksShown = 10;
 
-void print_remarks(const Pipeline& pipeline, bool all) {
+}  // namespace
+
+std::vector<std::string> remark_lines(const Pipeline& pipeline, bool all) {
   const std::vector<std::string>& remarks = pipeline.remarks();
   const size_t shown = all ? remarks.size() : std::min(remarks.size(), kRemarksShown);
-  for (size_t i = 0; i < shown; ++i) say("note: " + remarks[i]);
-  if (shown < remarks.size()) say("note: " + std::to_string(remarks.size() - shown) + " more (-v lists all)");
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < shown; ++i) lines.push_back("note: " + remarks[i]);
+  if (shown < remarks.size())
+    lines.push_back("note: " + std::to_string(remarks.size() - shown) + " more (-v lists all)");
+  return lines;
 }
-
-}  // namespace
 
 void say(const std::string& line) { std::cerr << "brume: " << escape_control(line) << '\n'; }
 
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
-  print_remarks(pipeline, options.engine.verbose);
+  for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
   if (const int64_t cut = pipeline.tokens_cut(request.prompt); cut > 0) {
     say("note: the prompt is too long for this model; its last " + std::to_string(cut) +
         " tokens are not seen");

@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <vector>
 
 #include "brume/pipeline/pipeline.h"
 #include "brume/pipeline/request.h"
@@ -9,6 +10,9 @@ namespace brume::cli {
 
 /// "brume: LINE" on standard error, control bytes escaped.
 void say(const std::string& line);
+
+/// What of the model is ignored; the first few, or all.
+std::vector<std::string> remark_lines(const Pipeline& pipeline, bool all);
 
 /// What a user should know before the pictures come: what of the model is ignored, what of the prompt is cut,
 /// what has no effect.

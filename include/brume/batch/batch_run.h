@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "brume/batch/batch_listener.h"
 #include "brume/batch/job_feed.h"
 #include "brume/batch/picture_store.h"
 #include "brume/batch/runner.h"
@@ -23,38 +24,31 @@ struct BatchTally {
   int64_t skipped = 0;  // there already, or asked for twice
   int64_t failed = 0;   // those that did not fit the model included
   int64_t bad_lines = 0;
-  std::string failures;  // the failed ones as a job file
-};
-
-/// Hears of everything that becomes of a job, one call at a time; of steps from a thread of their own.
-class BatchListener {
- public:
-  virtual ~BatchListener() = default;
-  virtual void on_bad_line(const BadLine& /*line*/) {}
-  virtual void on_skipped(const ReadyJob& /*job*/) {}
-  virtual void on_drawn(const ReadyJob& /*job*/, const std::filesystem::path& /*file*/, double /*seconds*/) {}
-  virtual void on_failed(const Job& /*job*/, const std::string& /*reason*/) {}
-  /// After each call of the UNet.
-  virtual void on_steps(int64_t /*steps_done*/) {}
+  int64_t too_large = 0;  // of the failed: for the memory there is
 };
 
 /// One run of brume batch: what is not there yet is drawn and put there, picture by picture.
 class BatchRun {
  public:
-  /// All that is passed by reference must outlive the run.
-  BatchRun(PictureStore& store, BatchListener& listener) : store_(store), listener_(listener) {}
+  /// All that is passed by reference must outlive the run. With `fail_fast` the first failure ends it, as a
+  /// stop does.
+  BatchRun(PictureStore& store, BatchListener& listener, bool fail_fast)
+      : store_(store), listener_(listener), fail_fast_(fail_fast) {}
 
   /// For the feed of this run.
   FeedFaults faults();
   /// The next job that is not there yet.
   std::optional<ReadyJob> next(JobFeed& feed);
 
-  /// Draws `first` and all that comes after it. With `fail_fast` the first failure ends it, as a stop does.
+  /// Draws `first` and all that comes after it.
   void draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
-            std::function<int()> stop_signal, bool fail_fast);
+            std::function<int()> stop_signal);
   /// The same by other processes.
   void draw_by_workers(const WorkerPoolSettings& settings, ReadyJob first, JobFeed& feed,
-                       std::function<int()> stop_signal, bool fail_fast);
+                       std::function<int()> stop_signal);
+
+  /// No more jobs are wanted: who waits for some need not any longer. From any thread.
+  bool ending() const;
 
   BatchTally tally() const;
   /// A stop or the first failure ended it before all was drawn.
@@ -76,6 +70,7 @@ class BatchRun {
 
   PictureStore& store_;
   BatchListener& listener_;
+  bool fail_fast_;
   mutable std::mutex mutex_;  // of all below, and of the store
   BatchTally tally_;
   std::map<uint64_t, OnItsWay> on_their_way_;

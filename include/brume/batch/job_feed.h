@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "brume/base/error.h"
 #include "brume/batch/job.h"
 #include "brume/batch/jobs_reader.h"
 #include "brume/batch/occurrences.h"
@@ -34,10 +35,10 @@ struct FeedSettings {
   RecipeEngine engine;  // its model_hash is the whole digest of the model
 };
 
-/// Hears of jobs that never become pictures. `reason` is one line.
+/// Hears of jobs that never become pictures.
 struct FeedFaults {
   std::function<void(const BadLine&)> bad_line;
-  std::function<void(const Job&, const std::string& reason)> refused;  // it does not fit the model
+  std::function<void(const Job&, const Error& reason)> refused;  // it does not fit the model, or the memory
 };
 
 /// The pictures of a job file that this shard draws, in order. A picture's seed, where neither its line nor
@@ -49,6 +50,8 @@ class JobFeed {
   JobFeed(JobsReader reader, const ModelConfig& model, FeedSettings settings, FeedFaults faults);
 
   std::optional<ReadyJob> next();
+  /// True once next() came to the end of the job file; false where a stop ended it.
+  bool ended() const { return reader_.ended() && pictures_.empty(); }
 
  private:
   void take(const Job& job);

@@ -38,6 +38,8 @@ class JobsReader {
   /// The next picture, or the next line that asks for none; given as soon as its line has arrived. Nothing at
   /// the end, and when a stop was requested. Throws kInputInvalid if reading fails.
   std::optional<JobOrBadLine> next();
+  /// True once the end was read, and no stop came before it.
+  bool ended() const;
 
  private:
   struct Impl;

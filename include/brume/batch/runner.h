@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
@@ -17,6 +18,9 @@ struct Work {
   uint64_t ticket = 0;
   Request request;
 };
+
+/// A note of a picture, and after it how many of the prompt's tokens the model does not see.
+inline constexpr std::string_view kPromptCut = "prompt_cut";
 
 /// What became of it.
 struct Made {

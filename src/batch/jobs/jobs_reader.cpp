@@ -105,4 +105,6 @@ std::optional<JobOrBadLine> JobsReader::next() {
   return std::nullopt;
 }
 
+bool JobsReader::ended() const { return impl_->lines.ended() && !impl_->request; }
+
 }  // namespace brume::batch

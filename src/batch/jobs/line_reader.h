@@ -23,6 +23,8 @@ class LineReader {
 
   /// Nothing at the end, and when a stop was requested while nothing had arrived.
   std::optional<Line> next();
+  /// True once next() has given the last line.
+  bool ended() const { return ended_ && begin_ == end_; }
 
  private:
   std::optional<Line> take_line();

@@ -1,0 +1,162 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+
+#include "cli_batch_fixture.h"
+
+// brume batch where jobs, writes and runs fail.
+namespace brume::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+class BatchFailures : public BatchCommand {
+ protected:
+  static Words words_for(const std::string& jobs, const Words& more = {}) {
+    Words all = words(more);
+    all[1] = jobs;
+    return all;
+  }
+  /// The prompts of the list, in order.
+  std::vector<std::string> listed() const {
+    std::vector<std::string> prompts;
+    std::ifstream lines(directory_ / "out/failed.jsonl");
+    for (std::string line; std::getline(lines, line);)
+      prompts.push_back(nlohmann::json::parse(line).at("prompt"));
+    return prompts;
+  }
+};
+using Prompts = std::vector<std::string>;
+
+TEST_F(BatchFailures, BadLinesAndFailuresAreListedAndTheRestGoesOn) {
+  write_jobs("a fox\na fox --zz 3\na cat --w 60\n{\"prompt\": 3}\na dog --d 4\n");
+  const Outcome outcome = batch();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(pictures().size(), 2U);
+  for (const char* part : {"line 2", "line 3 failed", "--width 60", "line 4"})
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
+  // The list of failures is a job file: mended on the command line of an editor, it is drawn.
+  const std::string failed = bytes_of("out/failed.jsonl");
+  EXPECT_EQ(lines_in(failed), 1U);
+  EXPECT_EQ(nlohmann::json::parse(failed)["prompt"], "a cat");
+  EXPECT_EQ(nlohmann::json::parse(failed)["_from"], (directory_ / "jobs.txt").string());
+  std::ofstream(directory_ / "jobs.txt") << nlohmann::json::parse(failed).patch(
+      nlohmann::json::parse(R"([{"op": "replace", "path": "/width", "value": 64}])"));
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_EQ(pictures().size(), 3U);
+  EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+}
+
+TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
+  write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
+  EXPECT_EQ(batch({"--fail-fast"}).code, 1);
+  EXPECT_LT(pictures().size(), 3U);
+}
+
+/// Nobody may have to wait for a pipe that never ends to learn of a failure.
+TEST_F(BatchFailures, FailFastWaitsForNoMoreJobs) {
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  const int pipe = ::open((directory_ / "pipe").c_str(), O_RDWR);  // never at its end
+  ASSERT_GE(pipe, 0);
+  for (const char* before : {"", "a fox\n"}) {
+    const std::string lines = std::string(before) + "a cat --w 60\n";
+    ASSERT_EQ(::write(pipe, lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
+    Program program({.arguments = words_for("pipe", {"--fail-fast"}), .directory = directory_});
+    EXPECT_EQ(program.finish(30).code, 1) << "after " << before;
+  }
+  ::close(pipe);
+}
+
+TEST_F(BatchFailures, AFatalErrorWaitsForNoMoreJobs) {
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  const int pipe = ::open((directory_ / "pipe").c_str(), O_RDWR);
+  ASSERT_GE(pipe, 0);
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}}) {
+    ASSERT_EQ(::write(pipe, "a fox\na cat\n", 12), 12);
+    Program program({.arguments = words_for("pipe", more), .directory = directory_, .file_limit = 4000});
+    EXPECT_EQ(program.finish(30).code, 5);
+  }
+  ::close(pipe);
+}
+
+TEST_F(BatchFailures, AStopLosesNothingOfTheList) {
+  write_jobs("a cat --w 60\na dog --w 60\na fox\n");
+  EXPECT_EQ(batch().code, 1);
+  ASSERT_EQ(listed(), (Prompts{"a cat", "a dog"}));
+  // Mended, and drawn from the list itself, but stopped in the first picture.
+  std::string lines = bytes_of("out/failed.jsonl");
+  for (size_t at = lines.find(":60"); at != std::string::npos; at = lines.find(":60"))
+    lines.replace(at, 3, ":64,\"steps\":900");
+  for (size_t at = lines.find("\"steps\":2,"); at != std::string::npos; at = lines.find("\"steps\":2,"))
+    lines.erase(at, 10);
+  std::ofstream(directory_ / "out/failed.jsonl") << lines;
+  Program program({.arguments = words_for("out/failed.jsonl", {"--grace", "0", "--progress", "jsonl"}),
+                   .directory = directory_});
+  ASSERT_TRUE(program.wait_for("progress", 60));
+  program.send(SIGTERM);
+  EXPECT_EQ(program.finish(60).code, kSignalled + SIGTERM);
+  EXPECT_EQ(listed(), (Prompts{"a cat", "a dog"}));
+}
+
+TEST_F(BatchFailures, ALaterRunOfOtherJobsKeepsTheList) {
+  write_jobs("a cat --w 60\na fox\n");
+  EXPECT_EQ(batch().code, 1);
+  std::ofstream(directory_ / "others.txt") << "an owl\na crow --w 60\n";
+  EXPECT_EQ(brume(words_for("others.txt")).code, 1);
+  EXPECT_EQ(listed(), (Prompts{"a cat", "a crow"}));
+  // The first file has nothing to complain of any more.
+  write_jobs("a cat --w 64\na fox\n");
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_EQ(listed(), (Prompts{"a crow"}));
+}
+
+TEST_F(BatchFailures, AKilledRunLeavesItsFailuresToTheNext) {
+  write_jobs("a cat --w 60\nan owl --steps 900\n");
+  Program program({.arguments = words({"--progress", "jsonl"}), .directory = directory_});
+  ASSERT_TRUE(program.wait_for("progress", 60));
+  program.send(SIGKILL);
+  program.finish(60);
+  EXPECT_EQ(listed(), Prompts{});
+  std::ofstream(directory_ / "others.txt") << "a crow\n";
+  EXPECT_EQ(brume(words_for("others.txt")).code, 0);
+  EXPECT_EQ(listed(), (Prompts{"a cat"}));
+}
+
+/// At every call that writes below the directory, from the lock to the last record.
+TEST_F(BatchFailures, AnyFailureToWriteIsToldAndTheNextRunMakesItGood) {
+  write_jobs("a fox\na cat --w 60\nan owl\n");  // the second is recorded as failed
+  const fs::path mark = directory_ / "mark";
+  constexpr std::array kErrors{ENOSPC, EIO};
+  int calls = 0;
+  for (bool happened = true; happened; ++calls) {
+    fs::remove_all(directory_ / "out");
+    fs::create_directory(directory_ / "out");
+    const int error = kErrors[static_cast<size_t>(calls) % kErrors.size()];
+    const Outcome outcome = run({.arguments = words({"--deterministic"}, directory_ / "out"),
+                                 .directory = directory_,
+                                 .environment = {{"LD_PRELOAD", BRUME_FAILING_CALLS},
+                                                 {"BRUME_FAULT_BELOW", directory_ / "out"},
+                                                 {"BRUME_FAULT_AT", std::to_string(calls + 1)},
+                                                 {"BRUME_FAULT_HOW", std::to_string(error)},
+                                                 {"BRUME_FAULT_MARK", mark}}});
+    happened = fs::remove(mark);
+    SCOPED_TRACE("call " + std::to_string(calls + 1) + ": " + outcome.err);
+    EXPECT_EQ(outcome.code, happened ? 5 : 1);
+    const size_t before = pictures().size();  // each is whole, and nothing else is left
+    const Outcome next = batch({"--deterministic"});
+    EXPECT_EQ(next.code, 1) << next.err;
+    EXPECT_EQ(lines_in(next.out), 2 - before);
+    EXPECT_EQ(pictures_by_key().size(), 2U);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(calls, 20);
+  std::printf("%d calls failed, one after another\n", calls - 1);
+}
+
+}  // namespace
+}  // namespace brume::testing
