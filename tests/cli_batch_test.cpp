@@ -124,6 +124,7 @@ TEST_F(BatchCommand, ASecondRunOnTheSameJobsIsKeptAway) {
   for (int i = 0; i < 500 && !fs::exists(directory_ / "out/brume-journal.jsonl"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   expect_error(batch(), 8, {"process"});
+  EXPECT_EQ(batch({"--plan"}).code, 0);  // only looks
   first.send(SIGTERM);
   first.finish(60);
 }
@@ -297,7 +298,7 @@ TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
   EXPECT_EQ(plan["pictures"], 8);
   EXPECT_GT(plan["memory_bytes"], 1e5);
   EXPECT_GT(plan["disk_bytes"], 8.0 * 3 * 48 * 64);
-  EXPECT_EQ(pictures().size(), 0U);
+  EXPECT_TRUE(fs::is_empty(directory_ / "out"));
   std::ofstream many(directory_ / "jobs.txt");
   for (int i = 0; i < 2000; ++i)
     many << "{\"prompt\": \"x\", \"seed\": " << i << ", \"width\": 4096, \"height\": 4096}\n";

@@ -114,7 +114,8 @@ void FailureList::append(const std::string& line) {
     fd_ = ::open(fresh_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd_ < 0) {
       throw Error(ExitCode::kOutputFailed, fresh_.string(),
-                  "cannot write: " + std::generic_category().message(errno), "choose a place you may write to");
+                  "cannot write: " + std::generic_category().message(errno),
+                  "choose a place you may write to");
     }
   }
   write_all(fd_, std::as_bytes(std::span(line)), fresh_.string());

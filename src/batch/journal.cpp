@@ -74,31 +74,40 @@ std::vector<Shard> journals_in(const fs::path& directory) {
   return shards;
 }
 
-Journal::Journal(fs::path directory, Shard shard)
-    : directory_(std::move(directory)), shard_(shard), path_(journal_path(directory_, shard)) {
+Journal::Journal(fs::path directory, Shard shard, Access access)
+    : directory_(std::move(directory)),
+      shard_(shard),
+      access_(access),
+      path_(journal_path(directory_, shard)) {
   std::error_code failed;
   if (!fs::is_directory(directory_, failed)) {
     throw Error(ExitCode::kOutputFailed, directory_.string(), "no such directory",
                 "make it first: mkdir -p " + directory_.string());
   }
-  lock_.emplace(lock_path(directory_, shard_), path_.string());
-  if (!lock_->holds())
-    remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");
-  refuse_overlapping_runs();
+  if (access_ == Access::kWrite) lock();
   open_own();
   try {
-    read_own();
-    if (end_ == 0) sync_directory(directory_);  // it may be new
+    if (fd_ >= 0) read_own();
+    if (end_ == 0 && access_ == Access::kWrite) sync_directory(directory_);  // it may be new
     for (const Shard& other : journals_in(directory_)) {
       if (other != shard_ && other.overlaps(shard_)) read_other(journal_path(directory_, other));
     }
   } catch (...) {
-    ::close(fd_);
+    if (fd_ >= 0) ::close(fd_);
     throw;
   }
 }
 
-Journal::~Journal() { ::close(fd_); }
+Journal::~Journal() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void Journal::lock() {
+  lock_.emplace(lock_path(directory_, shard_), path_.string());
+  if (!lock_->holds())
+    remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");
+  refuse_overlapping_runs();
+}
 
 /// Of two runs that look at each other's lock while they hold their own, at least one gives way.
 void Journal::refuse_overlapping_runs() const {
@@ -113,8 +122,9 @@ void Journal::refuse_overlapping_runs() const {
 }
 
 void Journal::open_own() {
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-  if (fd_ < 0) output_error(path_, errno);
+  const int how = access_ == Access::kWrite ? O_RDWR | O_CREAT | O_APPEND : O_RDONLY;
+  fd_ = ::open(path_.c_str(), how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (fd_ < 0 && (access_ == Access::kWrite || errno != ENOENT)) output_error(path_, errno);
 }
 
 void Journal::read_own() {
@@ -127,7 +137,7 @@ void Journal::read_own() {
   if (damaged != 0)
     remarks_.push_back(path_.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
   torn_ = end_ != file.size();
-  if (torn_) {
+  if (torn_ && access_ == Access::kWrite) {
     remarks_.push_back(path_.string() + ": cut off a last line that was not written to its end");
     cut_to_end();
   }

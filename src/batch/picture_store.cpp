@@ -82,7 +82,7 @@ void remove_temporaries(const fs::path& directory, const Shard& own) {
 
 PictureStore::PictureStore(Journal& journal, StoreOptions options)
     : journal_(journal), options_(std::move(options)) {
-  remove_temporaries(journal_.directory(), journal_.shard());
+  if (journal_.access() == Access::kWrite) remove_temporaries(journal_.directory(), journal_.shard());
 }
 
 bool PictureStore::holds(const PictureLabel& label) {
@@ -98,6 +98,7 @@ bool PictureStore::holds(const PictureLabel& label) {
 bool PictureStore::adopt(const PictureLabel& label, const std::string& name, double seconds) {
   const Found found = look_at(journal_.directory() / name, label.key);
   if (found.place != Place::kItself) return false;
+  if (journal_.access() == Access::kRead) return true;
   // The run that put it there may not have come to this.
   sync_directory(journal_.directory());
   record(label, name, std::as_bytes(std::span(found.contents)), seconds);

@@ -41,7 +41,8 @@ class Batch {
  public:
   explicit Batch(const BatchOptions& options)
       : options_(options),
-        journal_(options.directory, batch::shard_from_text(options.shard, std::getenv)),
+        journal_(options.directory, batch::shard_from_text(options.shard, std::getenv),
+                 options.plan ? batch::Access::kRead : batch::Access::kWrite),
         store_(journal_, {batch::PictureNames(options.names),
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
                           options.grid ? sheet_file(journal_).filename().string() : ""}),

@@ -31,8 +31,7 @@ std::string summary_line(const BatchSummary& summary) {
   if (tally.failed > 0) line += ", " + std::to_string(tally.failed) + " failed";
   if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
   if (summary.failures) line += "; what failed is in " + summary.failures->string();
-  if (summary.stopped_by != 0)
-    line = "stopped by signal " + std::to_string(summary.stopped_by) + "; " + line;
+  if (summary.stopped_by != 0) line = "stopped by signal " + std::to_string(summary.stopped_by) + "; " + line;
   return line;
 }
 

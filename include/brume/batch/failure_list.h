@@ -47,8 +47,8 @@ class FailureList : public PassingListener {
   void write(const LineTest& keep);
 
   FailureListPlace place_;
-  std::filesystem::path fresh_;          // the failures of this run
-  int fd_ = -1;                          // of that
+  std::filesystem::path fresh_;           // the failures of this run
+  int fd_ = -1;                           // of that
   std::unordered_set<uint64_t> earlier_;  // jobs of the file that this run has not come to
 };
 

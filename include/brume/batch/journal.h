@@ -24,6 +24,10 @@ enum class State {
   kFailed,
 };
 
+/// What a run does to a directory. Who only reads takes no lock and changes nothing, and what others write
+/// meanwhile it may or may not see.
+enum class Access { kWrite, kRead };
+
 /// What has been done in a directory, in DIR/brume-journal.jsonl, or brume-journal.I-of-N.jsonl for a shard:
 /// one record a line, on the disk before append returns. Records of the directory's other journals count too,
 /// so that a batch may go on with another number of shards.
@@ -31,13 +35,14 @@ class Journal {
  public:
   /// Makes the journal, or reads it and cuts off a last line that was not written to its end. Throws kLocked
   /// while another run has jobs of this shard, kOutputFailed if it cannot be made.
-  explicit Journal(std::filesystem::path directory, Shard shard = {});
+  explicit Journal(std::filesystem::path directory, Shard shard = {}, Access access = Access::kWrite);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
   const std::filesystem::path& directory() const { return directory_; }
   const Shard& shard() const { return shard_; }
+  Access access() const { return access_; }
   /// What was odd when it was opened, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
@@ -49,6 +54,7 @@ class Journal {
 
  private:
   void refuse_overlapping_runs() const;
+  void lock();
   void open_own();
   void read_own();
   void read_other(const std::filesystem::path& path);
@@ -57,6 +63,7 @@ class Journal {
 
   std::filesystem::path directory_;
   Shard shard_;
+  Access access_;
   std::filesystem::path path_;
   std::optional<RunLock> lock_;
   std::vector<std::string> remarks_;

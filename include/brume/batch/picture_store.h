@@ -13,8 +13,8 @@ namespace brume::batch {
 struct StoreOptions {
   PictureNames names;
   Verify verify = Verify::kSize;
-  bool force = false;     // nothing counts as done already
-  std::string kept_free;  // a name that no picture gets, for something else
+  bool force = false;          // nothing counts as done already
+  std::string kept_free = {};  // a name that no picture gets, for something else
 };
 
 /// Puts pictures into the journal's directory so that none is lost and none is drawn twice, whenever the run
