@@ -290,6 +290,21 @@ TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
   expect_error(batch({"--devices", "cuda:0"}), 2, {"cuda:0", "no CUDA engine"});
 }
 
+TEST_F(BatchCommand, TheSummaryCountsWhatWorkersUse) {
+  write_mixed_jobs(8);
+  fs::create_directory(directory_ / "workers");
+  const nlohmann::json alone = summary();
+  const Outcome outcome = batch({"--devices", "cpu:2", "--json"}, "workers");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json together = nlohmann::json::parse(outcome.out);
+  for (const char* field : {"load_ms", "text_encode_ms", "denoise_ms", "vae_decode_ms", "write_ms"}) {
+    EXPECT_GT(alone[field], 0) << field;
+    EXPECT_GT(together[field], 0) << field;
+  }
+  EXPECT_EQ(together["steps"], alone["steps"]);
+  EXPECT_GT(together["peak_memory_bytes"], alone["peak_memory_bytes"]);
+}
+
 TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   Words all = words({});

@@ -114,6 +114,11 @@ int64_t BatchRun::steps_done() const {
   return runner_ ? runner_->steps_done() : 0;
 }
 
+const Busy* BatchRun::busy() const {
+  if (workers_) return &workers_->busy();
+  return runner_ ? &runner_->busy() : nullptr;
+}
+
 BatchTally BatchRun::tally() const {
   const Guard guard(mutex_);
   return tally_;

@@ -12,25 +12,13 @@
 
 #include "bounded_queue.h"
 #include "brume/base/error.h"
+#include "busier.h"
 
 namespace brume::batch {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// Adds the time of its life to one phase.
-class Busier {
- public:
-  explicit Busier(std::atomic<double>& seconds) : seconds_(seconds) {}
-  ~Busier() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
-  Busier(const Busier&) = delete;
-  Busier& operator=(const Busier&) = delete;
-
- private:
-  std::atomic<double>& seconds_;
-  Clock::time_point start_ = Clock::now();
-};
 
 struct Ready {
   Work work;

@@ -159,6 +159,7 @@ class Batch {
     const auto busy = [&](const std::atomic<double> batch::Busy::*phase) {
       return run_.busy() == nullptr ? 0.0 : (run_.busy()->*phase).load();
     };
+    const double load_seconds = load_seconds_ + busy(&batch::Busy::load);
     if (options_.json) {
       json object = {{"drawn", tally.drawn},
                      {"skipped", tally.skipped},
@@ -171,12 +172,12 @@ class Batch {
                      {"steps", run_.steps_done()},
                      {"batch_size", rows_},
                      {"seconds", seconds},
-                     {"load_ms", load_seconds_ * 1e3},
+                     {"load_ms", load_seconds * 1e3},
                      {"text_encode_ms", busy(&batch::Busy::text) * 1e3},
                      {"denoise_ms", busy(&batch::Busy::denoise) * 1e3},
                      {"vae_decode_ms", busy(&batch::Busy::decode) * 1e3},
                      {"write_ms", busy(&batch::Busy::write) * 1e3},
-                     {"peak_memory_bytes", peak_memory()}};
+                     {"peak_memory_bytes", peak_memory() + run_.workers_memory()}};
       print_json(object);
       return;
     }
@@ -191,7 +192,7 @@ class Batch {
     if (!options_.engine.verbose) return;
     std::fprintf(stderr,
                  "brume: loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s, writing %.2f s\n",
-                 load_seconds_, busy(&batch::Busy::text), busy(&batch::Busy::denoise),
+                 load_seconds, busy(&batch::Busy::text), busy(&batch::Busy::denoise),
                  busy(&batch::Busy::decode), busy(&batch::Busy::write));
   }
 

@@ -27,6 +27,7 @@ struct Made {
 
 /// Seconds of work of each phase; phases overlap, so that their sum is more than the run took.
 struct Busy {
+  std::atomic<double> load = 0;  // of the model, by workers: a Runner gets one that is loaded
   std::atomic<double> text = 0;
   std::atomic<double> denoise = 0;
   std::atomic<double> decode = 0;

@@ -30,6 +30,11 @@ class WorkerPool {
   bool run();
 
   int64_t steps_done() const { return steps_done_; }
+  /// What workers were busy with, over all their lives, as far as they told: with each picture. Writing is
+  /// the time in the sink.
+  const Busy& busy() const { return busy_; }
+  /// The most bytes that workers have held: the sum of what each had at its worst, whenever that was.
+  int64_t workers_memory() const { return workers_memory_; }
 
  private:
   class Run;
@@ -39,6 +44,8 @@ class WorkerPool {
   Runner::Sink sink_;
   std::function<int()> stop_signal_;
   std::atomic<int64_t> steps_done_ = 0;
+  Busy busy_;
+  std::atomic<int64_t> workers_memory_ = 0;
 };
 
 }  // namespace brume::batch
