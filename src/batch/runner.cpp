@@ -85,6 +85,7 @@ class Runner::Run {
       const std::lock_guard lock(failure_mutex_);
       if (!failure_) failure_ = std::current_exception();
       failed_ = true;
+      runner_.ending_ = true;
       ready_.abandon();
     }
   }
@@ -190,6 +191,7 @@ class Runner::Run {
     if (failed_) return true;
     if (!stop_at_) {
       if (!runner_.stop_requested_()) return false;
+      runner_.ending_ = true;
       stop_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.grace);
       waiting_.clear();
       ready_.abandon();

@@ -84,6 +84,7 @@ class WorkerPool::Run {
   /// Nothing more is drawn; what waits for something goes on.
   void end_now() {
     stopping_ = true;
+    pool_.ending_ = true;
     waiting_.clear();
     for (Worker& worker : workers_) {
       if (worker.child) worker.child->send(pool_.settings_.stop_signal);

@@ -175,6 +175,36 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   EXPECT_THROW(read_work_line("{}"), Error);
 }
 
+TEST_F(WorkerPools, ASourceThatWaitsHearsOfTheEnd) {
+  const auto ends = [](const std::string& how, int stop, bool sink_fails) {
+    const WorkerPool* running = nullptr;
+    Runner::Source few = source(3);
+    const auto waits = [&]() -> std::optional<Work> {
+      std::optional<Work> work = few();
+      for (int i = 0; !work && !running->ending(); ++i) {
+        if (i > 30'000) throw std::runtime_error("nobody tells the source");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      return work;
+    };
+    const auto sink = [&](const Made&) {
+      if (sink_fails) throw Error(ExitCode::kOutputFailed, "there", "no space");
+    };
+    WorkerPool pool({.commands = {worker(how)}, .most_each = 4}, waits, sink, [&] { return stop; });
+    running = &pool;
+    EXPECT_FALSE(pool.ending());
+    try {
+      EXPECT_FALSE(pool.run());
+    } catch (const Error&) {
+      EXPECT_EQ(stop, 0);
+    }
+    return pool.ending();
+  };
+  EXPECT_TRUE(ends("good", 0, true));
+  EXPECT_TRUE(ends("model", 0, false));
+  EXPECT_TRUE(ends("good", 15, false));
+}
+
 constexpr const char* kUse = R"({"steps":1,"load":1,"text":1,"denoise":1,"decode":1,"peak_memory":1})";
 
 /// What stands before the pixels of a picture of 9 x 9.
