@@ -109,6 +109,32 @@ TEST_P(Batches, ASourceThatFailsEndsTheRun) {
   EXPECT_THROW(runner.run(), std::runtime_error);
 }
 
+TEST_P(Batches, ASourceThatWaitsHearsOfTheEnd) {
+  const std::vector<Request> requests = mixed_requests(3);
+  for (const bool stop : {false, true}) {
+    const Runner* running = nullptr;
+    Runner::Source few = source_of(requests);
+    const auto waits = [&]() -> std::optional<Work> {
+      std::optional<Work> work = few();
+      for (int i = 0; !work && !running->ending(); ++i) {
+        if (i > 60'000) throw std::logic_error("nobody tells the source");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      return work;
+    };
+    const auto sink = [](const Made&) { throw Error(ExitCode::kOutputFailed, "there", "no space"); };
+    Runner runner(pipeline_, settings_, waits, sink, [&] { return stop; });
+    running = &runner;
+    EXPECT_FALSE(runner.ending());
+    if (stop) {
+      EXPECT_FALSE(runner.run());
+    } else {
+      EXPECT_THROW(runner.run(), Error);
+    }
+    EXPECT_TRUE(runner.ending());
+  }
+}
+
 TEST_P(Batches, APictureThatDoesNotFitTheModelFailsAlone) {
   std::vector<Request> requests = mixed_requests(6);
   requests[2].clip_skip = 50;

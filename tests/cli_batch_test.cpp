@@ -160,8 +160,35 @@ TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(lines_in(outcome.out), 24U);
   EXPECT_EQ(pictures("workers"), pictures());
-  expect_error(batch({"--devices", "cpu:0"}), 2, {"cpu:0"});
+}
+
+TEST_F(BatchCommand, DevicesAreAList) {
+  write_jobs("a fox\nan owl\na house\n");
+  for (const char* devices : {"cpu", "cpu,cpu", "cpu:2,cpu", "cpu:1,cpu:1"}) {
+    const Outcome outcome = batch({"--force", "--devices", devices});
+    EXPECT_EQ(outcome.code, 0) << devices << outcome.err;
+    EXPECT_EQ(lines_in(outcome.out), 3U) << devices;
+  }
+  for (const char* devices : {"cpu:0", "cpu:257", "cpu:", "cpu:2 ", "gpu", "cpu,", ",cpu", "cpu,,cpu", "CPU"})
+    expect_error(batch({"--devices", devices}), 2, {"--devices", "is neither cpu nor cpu:N"});
+  expect_error(batch({"--devices", "cpu:256,cpu"}), 2, {"cpu:256,cpu", "more than 256"});
   expect_error(batch({"--devices", "cuda:0"}), 2, {"cuda:0", "no CUDA engine"});
+  expect_error(batch({"--devices", "cpu,cuda"}), 2, {"cpu,cuda", "no CUDA engine"});
+}
+
+TEST_F(BatchCommand, TheSummaryCountsWhatWorkersUse) {
+  write_mixed_jobs(8);
+  fs::create_directory(directory_ / "workers");
+  const nlohmann::json alone = summary();
+  const Outcome outcome = batch({"--devices", "cpu:2", "--json"}, "workers");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const nlohmann::json together = nlohmann::json::parse(outcome.out);
+  for (const char* field : {"load_ms", "text_encode_ms", "denoise_ms", "vae_decode_ms", "write_ms"}) {
+    EXPECT_GT(alone[field], 0) << field;
+    EXPECT_GT(together[field], 0) << field;
+  }
+  EXPECT_EQ(together["steps"], alone["steps"]);
+  EXPECT_GT(together["peak_memory_bytes"], alone["peak_memory_bytes"]);
 }
 
 TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {

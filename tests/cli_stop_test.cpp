@@ -108,6 +108,31 @@ TEST_F(Stop, ATerminalHasAProgressBarAndControlC) {
   expect_whole_pictures(outcome.out);
 }
 
+/// The longest line that is drawn over itself.
+size_t longest_status(const std::string& screen) {
+  size_t longest = 0;
+  for (size_t erase = screen.find("\x1b[K"); erase != std::string::npos;
+       erase = screen.find("\x1b[K", erase + 1))
+    longest = std::max(longest, erase - screen.rfind('\r', erase) - 1);
+  return longest;
+}
+
+TEST_F(Stop, AStatusLineFitsTheTerminal) {
+  for (const auto& [columns, most] : {std::pair<unsigned short, size_t>(60, 59), {20, 19}, {0, 79}}) {
+    Start start = endless(Screen::kTerminal);
+    start.columns = columns;
+    Program program(start);
+    ASSERT_TRUE(program.wait_for("x_2.png\n", 60));
+    ASSERT_TRUE(program.wait_for("\x1b[K", 60));
+    program.type("\x03");
+    const size_t longest = longest_status(program.finish(60).err);
+    EXPECT_LE(longest, most);
+    // What there is to say takes more than 60 columns.
+    EXPECT_GE(longest, std::min<size_t>(most, 59));
+    for (const std::string& name : names()) std::filesystem::remove(directory_ / name);
+  }
+}
+
 /// The least address space, in steps of 128 MiB, in which `words` succeed.
 uint64_t enough_memory(const Words& words, const std::filesystem::path& directory) {
   constexpr uint64_t kStep = uint64_t{128} << 20;

@@ -79,7 +79,9 @@ Program::Program(const Start& start) {
   if (::pipe2(out.data(), O_CLOEXEC) != 0 || ::pipe2(err.data(), O_CLOEXEC) != 0)
     throw std::runtime_error("no pipe");
   int terminal = -1;
-  child_ = start.screen == Screen::kTerminal ? ::forkpty(&terminal, nullptr, nullptr, nullptr) : ::fork();
+  winsize size{};
+  size.ws_col = start.columns;
+  child_ = start.screen == Screen::kTerminal ? ::forkpty(&terminal, nullptr, nullptr, &size) : ::fork();
   if (child_ < 0) throw std::runtime_error("no process");
   if (child_ == 0) become_program(start, out[1], err[1]);
   ::close(out[1]);

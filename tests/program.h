@@ -19,6 +19,7 @@ struct Start {
   std::filesystem::path directory = ".";          // that it works in
   std::optional<std::filesystem::path> out = {};  // standard output, instead of being captured
   Screen screen = Screen::kPipe;
+  unsigned short columns = 0;                 // of the terminal; 0: it does not know
   std::optional<uint64_t> memory_limit = {};  // bytes of address space
   std::optional<uint64_t> file_limit = {};    // bytes of any file
   bool obeys_modes = false;                   // file modes hold for it, even where the tests run as root

@@ -114,11 +114,18 @@ void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, ReadyJob firs
   stopped_ = !workers_->run();
 }
 
-bool BatchRun::ending() const { return fail_fast_ && failed_; }
+bool BatchRun::ending() const {
+  return (fail_fast_ && failed_) || (runner_ && runner_->ending()) || (workers_ && workers_->ending());
+}
 
 int64_t BatchRun::steps_done() const {
   if (workers_) return workers_->steps_done();
   return runner_ ? runner_->steps_done() : 0;
+}
+
+const Busy* BatchRun::busy() const {
+  if (workers_) return &workers_->busy();
+  return runner_ ? &runner_->busy() : nullptr;
 }
 
 BatchTally BatchRun::tally() const {

@@ -12,25 +12,13 @@
 
 #include "bounded_queue.h"
 #include "brume/base/error.h"
+#include "busier.h"
 
 namespace brume::batch {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// Adds the time of its life to one phase.
-class Busier {
- public:
-  explicit Busier(std::atomic<double>& seconds) : seconds_(seconds) {}
-  ~Busier() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
-  Busier(const Busier&) = delete;
-  Busier& operator=(const Busier&) = delete;
-
- private:
-  std::atomic<double>& seconds_;
-  Clock::time_point start_ = Clock::now();
-};
 
 struct Ready {
   Work work;
@@ -97,6 +85,7 @@ class Runner::Run {
       const std::lock_guard lock(failure_mutex_);
       if (!failure_) failure_ = std::current_exception();
       failed_ = true;
+      runner_.ending_ = true;
       ready_.abandon();
     }
   }
@@ -202,6 +191,7 @@ class Runner::Run {
     if (failed_) return true;
     if (!stop_at_) {
       if (!runner_.stop_requested_()) return false;
+      runner_.ending_ = true;
       stop_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.grace);
       waiting_.clear();
       ready_.abandon();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <exception>
 #include <map>
@@ -15,6 +16,7 @@
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/worker_protocol.h"
+#include "busier.h"
 #include "child_process.h"
 
 namespace brume::batch {
@@ -64,7 +66,8 @@ class WorkerPool::Run {
     bool alone = false;              // it has one that a worker died of, and gets no other
     bool accepts = false;            // it is there, and its input is open
     int fruitless_starts = 0;
-    int64_t steps = 0;  // since its start
+    WorkerUse use;            // since its start
+    int64_t peak_memory = 0;  // of the largest of its lives
   };
 
   template <class Work>
@@ -81,6 +84,7 @@ class WorkerPool::Run {
   /// Nothing more is drawn; what waits for something goes on.
   void end_now() {
     stopping_ = true;
+    pool_.ending_ = true;
     waiting_.clear();
     for (Worker& worker : workers_) {
       if (worker.child) worker.child->send(pool_.settings_.stop_signal);
@@ -134,7 +138,7 @@ class WorkerPool::Run {
         if (stopping_ || all_done()) break;
         worker.child = std::make_unique<ChildProcess>(settings_.commands[number]);
         worker.accepts = true;
-        worker.steps = 0;
+        worker.use = {};
       }
       std::thread sender([this, &worker] { send_tasks(worker); });
       take_pictures(worker);
@@ -192,16 +196,35 @@ class WorkerPool::Run {
       {
         const Lock lock(mutex_);
         asked_for = !failure_ && worker.tasks.contains(frame->made.ticket);
-        pool_.steps_done_ += frame->steps - std::exchange(worker.steps, frame->steps);
+        count(worker, frame->use);
         worker.fruitless_starts = 0;
       }
       if (!asked_for) continue;
       const uint64_t ticket = frame->made.ticket;
-      guarded([&] { pool_.sink_(std::move(frame->made)); });
+      guarded([&] { hand_over(std::move(frame->made)); });
       const Lock lock(mutex_);
       worker.tasks.erase(ticket);
       changed_.notify_all();
     }
+    // It would wait for its next task, and its end be waited for.
+    if (reader.broken()) worker.child->send(SIGKILL);
+  }
+
+  void hand_over(Made made) {
+    const Busier busier(pool_.busy_.write);
+    pool_.sink_(std::move(made));
+  }
+
+  /// Adds what a worker has used since it last told.
+  void count(Worker& worker, const WorkerUse& use) {
+    const WorkerUse before = std::exchange(worker.use, use);
+    pool_.steps_done_ += use.steps - before.steps;
+    pool_.busy_.load += use.load - before.load;
+    pool_.busy_.text += use.text - before.text;
+    pool_.busy_.denoise += use.denoise - before.denoise;
+    pool_.busy_.decode += use.decode - before.decode;
+    const int64_t peak = std::max(worker.peak_memory, use.peak_memory);
+    pool_.workers_memory_ += peak - std::exchange(worker.peak_memory, peak);
   }
 
   /// After a worker's end: its tasks go back, or fail where they have cost two lives. False where it is not
@@ -232,8 +255,7 @@ class WorkerPool::Run {
       worker.alone = false;
       changed_.notify_all();
     }
-    for (const uint64_t ticket : lost)
-      pool_.sink_({ticket, {}, "its worker died twice (" + end.text() + ")"});
+    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + end.text() + ")"});
     return true;
   }
 

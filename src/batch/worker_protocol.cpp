@@ -19,7 +19,54 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kWorker = "a batch's worker";
-constexpr size_t kMostPixels = 100'000'000;
+constexpr int64_t kMostPixels = 100'000'000;
+constexpr size_t kMostHead = 1'000'000;  // bytes; it holds no prompt
+
+[[noreturn]] void refuse_frame() {
+  throw Error(ExitCode::kInputInvalid, kWorker, "sends what it cannot mean");
+}
+
+/// A field that counts something. Throws for a number that would spoil every sum that it goes into.
+template <class Number>
+Number amount(const json& fields, const char* name) {
+  constexpr double kMost = 1e15;
+  const json& field = fields.at(name);
+  const auto value = field.get<double>();
+  if (!(value >= 0 && value <= kMost)) refuse_frame();
+  return field.get<Number>();
+}
+
+json use_fields(const WorkerUse& use) {
+  return {{"steps", use.steps},     {"load", use.load},     {"text", use.text},
+          {"denoise", use.denoise}, {"decode", use.decode}, {"peak_memory", use.peak_memory}};
+}
+
+WorkerUse read_use(const json& fields) {
+  return {.steps = amount<int64_t>(fields, "steps"),
+          .load = amount<double>(fields, "load"),
+          .text = amount<double>(fields, "text"),
+          .denoise = amount<double>(fields, "denoise"),
+          .decode = amount<double>(fields, "decode"),
+          .peak_memory = amount<int64_t>(fields, "peak_memory")};
+}
+
+/// The line before the pixels; room for these where there are any. Throws for what write_made does not write.
+MadeFrame read_head(const std::string& line) {
+  const json head = json::parse(line);
+  MadeFrame frame;
+  frame.use = read_use(head.at("use"));
+  if (!head.at("ticket").is_number_unsigned()) refuse_frame();
+  frame.made.ticket = head["ticket"];
+  frame.made.failure = head.at("failure");
+  frame.made.result.notes = head.at("notes").get<std::vector<std::string>>();
+  if (!frame.made.failure.empty()) return frame;
+  const auto width = amount<int64_t>(head, "width");
+  const auto height = amount<int64_t>(head, "height");
+  if (width < 1 || height < 1 || width > kMostPixels / height) refuse_frame();
+  std::vector<uint8_t> pixels(static_cast<size_t>(3 * width * height));
+  frame.made.result.picture = Picture{static_cast<int>(width), static_cast<int>(height), std::move(pixels)};
+  return frame;
+}
 
 }  // namespace
 
@@ -63,14 +110,14 @@ Work read_work_line(const std::string& line) {
   }
 }
 
-void write_made(int fd, const Made& made, int64_t steps) {
+void write_made(int fd, const Made& made, const WorkerUse& use) {
   const std::optional<Picture>& picture = made.result.picture;
   const json head = {{"ticket", made.ticket},
                      {"failure", made.failure},
                      {"notes", made.result.notes},
                      {"width", picture ? picture->width : 0},
                      {"height", picture ? picture->height : 0},
-                     {"steps", steps}};
+                     {"use", use_fields(use)}};
   const std::string line = head.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   write_all(fd, std::as_bytes(std::span(line)), kWorker);
   if (picture) write_all(fd, std::as_bytes(std::span(picture->pixels)), kWorker);
@@ -79,20 +126,17 @@ void write_made(int fd, const Made& made, int64_t steps) {
 std::optional<MadeFrame> MadeReader::next() {
   std::string line;
   if (!read_line(line)) return {};
-  const json head = json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (head.is_discarded() || !head.contains("ticket")) return {};
-  MadeFrame frame;
-  frame.steps = head.value("steps", int64_t{0});
-  frame.made.ticket = head["ticket"];
-  frame.made.failure = head.value("failure", "");
-  frame.made.result.notes = head.value("notes", std::vector<std::string>{});
-  if (!frame.made.failure.empty()) return frame;
-  Picture picture{head.value("width", 0), head.value("height", 0), {}};
-  const auto pixels = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height);
-  if (picture.width < 1 || picture.height < 1 || pixels > kMostPixels) return {};
-  picture.pixels.resize(3 * pixels);
-  if (!read_exactly(picture.pixels.data(), picture.pixels.size())) return {};
-  frame.made.result.picture = std::move(picture);
+  std::optional<MadeFrame> frame;
+  try {
+    frame = read_head(line);
+  } catch (const json::exception&) {
+    broken_ = true;
+  } catch (const Error&) {
+    broken_ = true;
+  }
+  if (!frame || !frame->made.result.picture) return frame;
+  std::vector<uint8_t>& pixels = frame->made.result.picture->pixels;
+  if (!read_exactly(pixels.data(), pixels.size())) return {};
   return frame;
 }
 
@@ -108,6 +152,8 @@ bool MadeReader::read_line(std::string& line) {
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;
     buffer_.append(more.data(), static_cast<size_t>(count));
+    broken_ = buffer_.size() > kMostHead;
+    if (broken_) return false;
   }
 }
 

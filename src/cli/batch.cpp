@@ -173,7 +173,8 @@ class Batch {
             .steps = run_.steps_done(),
             .batch_size = rows_,
             .seconds = Seconds(Clock::now() - start_).count(),
-            .load_seconds = load_seconds_,
+            .load_seconds = load_seconds_ + (run_.busy() != nullptr ? run_.busy()->load.load() : 0),
+            .peak_memory = peak_memory() + run_.workers_memory(),
             .busy = run_.busy()};
   }
 

@@ -14,6 +14,19 @@ namespace {
 
 constexpr int64_t kMostPicturesEach = 1000;
 constexpr double kMostGrace = 3600;
+constexpr int64_t kMostWorkers = 256;
+
+/// How many an entry of --devices asks for; `option` is all of it.
+int64_t workers_of(const std::string& entry, const std::string& option) {
+  if (entry == "cpu") return 1;
+  if (entry.starts_with("cuda")) refuse(option, "this build has no CUDA engine", "use cpu:N");
+  std::string number = entry.starts_with("cpu:") ? entry.substr(4) : "";
+  if (number.empty() || !whole_number(1, kMostWorkers)(number).empty())
+    refuse(option,
+           '"' + entry + "\" is neither cpu nor cpu:N with N from 1 to " + std::to_string(kMostWorkers),
+           "use cpu:2, or a list: cpu:2,cpu");
+  return std::stoll(number);
+}
 
 CLI::Validator batch_size_or_auto() {
   const CLI::Validator number = whole_number(1, 1024);
@@ -36,7 +49,8 @@ void add_job_options(CLI::App& command, BatchOptions& options) {
       ->transform(batch_size_or_auto());
   command
       .add_option("--devices", options.devices,
-                  "cpu:N: N processes draw, and the batch outlives the death of one (default: this process)")
+                  "Processes that draw, one for cpu, N for cpu:N, or a list of these with commas; the batch "
+                  "outlives the death of one (default: this process)")
       ->check(not_empty());
   command
       .add_option("--name", options.names,
@@ -81,16 +95,17 @@ ProgressKind BatchOptions::progress_kind() const {
 }
 
 int64_t BatchOptions::workers() const {
-  constexpr int64_t kMostWorkers = 256;
   if (devices.empty()) return 0;
-  if (devices == "cpu") return 1;
-  if (devices.starts_with("cuda"))
-    refuse("--devices " + devices, "this build has no CUDA engine", "use cpu:N");
-  std::string number = devices.starts_with("cpu:") ? devices.substr(4) : "";
-  if (number.empty() || !whole_number(1, kMostWorkers)(number).empty())
-    refuse("--devices " + devices, "is not cpu:N with N from 1 to " + std::to_string(kMostWorkers),
-           "use cpu:2");
-  return std::stoll(number);
+  const std::string option = "--devices " + devices;
+  int64_t workers = 0;
+  for (size_t begin = 0; begin <= devices.size();) {
+    const size_t end = std::min(devices.find(',', begin), devices.size());
+    workers += workers_of(devices.substr(begin, end - begin), option);
+    begin = end + 1;
+  }
+  if (workers > kMostWorkers)
+    refuse(option, "is more than " + std::to_string(kMostWorkers) + " workers", "each holds the model");
+  return workers;
 }
 
 std::vector<std::string> BatchOptions::worker_command() const {

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstdio>
 
-#include "brume/pipeline/memory.h"
 #include "progress.h"
 
 namespace brume::cli {
@@ -64,7 +63,7 @@ json summary_json(const BatchSummary& summary) {
           {"denoise_ms", milliseconds(&Busy::denoise)},
           {"vae_decode_ms", milliseconds(&Busy::decode)},
           {"write_ms", milliseconds(&Busy::write)},
-          {"peak_memory_bytes", peak_memory()}};
+          {"peak_memory_bytes", summary.peak_memory}};
 }
 
 }  // namespace brume::cli

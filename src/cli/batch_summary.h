@@ -20,6 +20,7 @@ struct BatchSummary {
   int64_t batch_size = 0;
   double seconds = 0;
   double load_seconds = 0;
+  int64_t peak_memory = 0;            // bytes, of all processes together
   const batch::Busy* busy = nullptr;  // nothing was drawn
 };
 

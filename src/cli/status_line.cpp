@@ -1,11 +1,25 @@
 #include "status_line.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <string>
 
 namespace brume::cli {
+
+namespace {
+
+/// How long a line may be. One that fills the last column makes some terminals go to the next line, and one
+/// that wraps does so on all: every drawing would leave one behind. Asked each time, for windows change.
+size_t most_columns() {
+  constexpr size_t kUsual = 80;
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return (known ? size.ws_col : kUsual) - 1;
+}
+
+}  // namespace
 
 StatusLine::StatusLine(Show show)
     : shown_(show == Show::kAlways || (show == Show::kOnTerminals && ::isatty(STDERR_FILENO) == 1)) {}
@@ -19,7 +33,7 @@ bool StatusLine::due() const {
 
 void StatusLine::draw(std::string_view text) {
   if (!shown_) return;
-  std::fprintf(stderr, "\r%s\x1b[K", std::string(text).c_str());
+  std::fprintf(stderr, "\r%s\x1b[K", std::string(text.substr(0, most_columns())).c_str());
   std::fflush(stderr);
   last_drawn_ = Clock::now();
   on_screen_ = true;

@@ -17,6 +17,7 @@ class StatusLine {
 
   /// Whether it is shown at all, and the last drawing is long enough ago: drawing costs time.
   bool due() const;
+  /// Cut to the terminal's width; `text` is ASCII, a column each.
   void draw(std::string_view text);
   /// Takes it off the screen, so that a line can be printed.
   void clear();

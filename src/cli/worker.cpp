@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <chrono>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -7,6 +8,7 @@
 
 #include "brume/batch/runner.h"
 #include "brume/batch/worker_protocol.h"
+#include "brume/pipeline/memory.h"
 #include "brume/pipeline/pipeline.h"
 #include "commands.h"
 #include "engine_use.h"
@@ -24,8 +26,11 @@ struct WorkerOptions {
 
 /// What a line of standard input asks for goes to standard output, until there are no more.
 int work(const WorkerOptions& options) {
+  using Clock = std::chrono::steady_clock;
   const PoliteStop polite;
+  const auto start = Clock::now();
   const Pipeline pipeline(ModelConfig(options.engine.model_path()), options.engine.scalar_type());
+  const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
   const auto source = []() -> std::optional<batch::Work> {
     std::string line;
@@ -33,7 +38,14 @@ int work(const WorkerOptions& options) {
     return batch::read_work_line(line);
   };
   const auto sink = [&](const batch::Made& made) {
-    batch::write_made(STDOUT_FILENO, made, runner->steps_done());
+    const batch::Busy& busy = runner->busy();
+    batch::write_made(STDOUT_FILENO, made,
+                      {.steps = runner->steps_done(),
+                       .load = load_seconds,
+                       .text = busy.text,
+                       .denoise = busy.denoise,
+                       .decode = busy.decode,
+                       .peak_memory = peak_memory()});
   };
   runner.emplace(pipeline, options.use.settings(pipeline.model(), options.engine), source, sink,
                  [] { return stop_signal() != 0; });

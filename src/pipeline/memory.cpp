@@ -1,11 +1,10 @@
 #include "brume/pipeline/memory.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 namespace brume {
 
@@ -57,10 +56,14 @@ std::optional<double> available_memory() {
 }
 
 int64_t peak_memory() {
-  constexpr int64_t kKibibyte = 1024;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss * kKibibyte;
+  // getrusage would count what the process was before it became this program, too.
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    constexpr int64_t kKibibyte = 1024;
+    constexpr std::string_view kPeak = "VmHWM:";
+    if (line.starts_with(kPeak)) return std::stoll(line.substr(kPeak.size())) * kKibibyte;
+  }
+  return 0;
 }
 
 }  // namespace brume

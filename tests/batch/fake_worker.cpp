@@ -1,6 +1,6 @@
 // A worker that draws single pixels, for tests: fake_worker HOW. "good"; "dies-of-N" at the picture with
-// ticket N; "dies-once FILE" at its first picture, if FILE is not there; "never" at its start; "model" says
-// that its model is wrong.
+// ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first picture, if FILE is not there;
+// "never" at its start; "model" says that its model is wrong.
 #include <unistd.h>
 
 #include <csignal>
@@ -31,11 +31,17 @@ int main(int count, char** words) {
   for (std::string line; std::getline(std::cin, line);) {
     const batch::Work work = batch::read_work_line(line);
     if (how == "dies-of-" + std::to_string(work.ticket)) std::raise(SIGKILL);
+    if (how == "babbles-of-" + std::to_string(work.ticket)) {
+      std::cout << R"({"ticket":)" << work.ticket << "}" << std::endl;
+      continue;
+    }
     if (how == "dies-once" && makes(words[2])) std::raise(SIGSEGV);
     batch::Made made{work.ticket, {}, {}};
     const auto red = static_cast<uint8_t>(work.ticket);
     made.result.picture = Picture{1, 1, {red, static_cast<uint8_t>(work.request.seeds.front()), 0}};
-    batch::write_made(STDOUT_FILENO, made, ++steps);
+    ++steps;
+    const auto seconds = static_cast<double>(steps);
+    batch::write_made(STDOUT_FILENO, made, {steps, 0.5, seconds / 4, seconds, seconds * 2, steps * 1000});
   }
   return 0;
 }

@@ -39,7 +39,9 @@ class WorkerPools : public TemporaryDirectory {
         },
         [this] { return stop_; });
     complete_ = pool.run();
-    steps_ = pool.steps_done();
+    const Busy& busy = pool.busy();
+    use_ = {pool.steps_done(), busy.load, busy.text, busy.denoise, busy.decode, pool.workers_memory()};
+    write_ = busy.write;
     return made;
   }
   static Runner::Source source(uint64_t count) {
@@ -65,15 +67,36 @@ class WorkerPools : public TemporaryDirectory {
 
   int stop_ = 0;
   bool complete_ = false;
-  int64_t steps_ = 0;
+  WorkerUse use_;  // of all together
+  double write_ = 0;
 };
 
 TEST_F(WorkerPools, DrawEverythingOnce) {
   for (const size_t workers : {1, 2, 5}) {
     expect_drawn(draw(std::vector(workers, worker("good")), 200), 200);
     EXPECT_TRUE(complete_);
-    EXPECT_EQ(steps_, 200);
+    EXPECT_EQ(use_.steps, 200);
   }
+}
+
+TEST_F(WorkerPools, TellWhatAllTogetherUsed) {
+  draw(std::vector(3, worker("good")), 200);
+  EXPECT_GE(use_.load, 0.5);
+  EXPECT_LE(use_.load, 1.5);
+  EXPECT_EQ(use_.text, 50);
+  EXPECT_EQ(use_.denoise, 200);
+  EXPECT_EQ(use_.decode, 400);
+  EXPECT_EQ(use_.peak_memory, 200'000);
+  EXPECT_GT(write_, 0);
+}
+
+TEST_F(WorkerPools, AllLivesOfAWorkerCountAndTheLargestOfThem) {
+  draw({worker("dies-of-13")}, 50);
+  EXPECT_EQ(use_.steps, 49);
+  EXPECT_EQ(use_.denoise, 49);
+  EXPECT_GE(use_.load, 1);
+  EXPECT_GE(use_.peak_memory, 13'000);
+  EXPECT_LE(use_.peak_memory, 36'000);
 }
 
 TEST_F(WorkerPools, NothingToDrawStartsNobody) {
@@ -89,6 +112,11 @@ TEST_F(WorkerPools, AWorkerThatDiesIsStartedAgain) {
 TEST_F(WorkerPools, ThePictureThatKillsWorkersFailsAlone) {
   expect_drawn(draw({worker("dies-of-13")}, 50), 50, 13);
   expect_drawn(draw({worker("dies-of-13"), worker("dies-of-13"), worker("dies-of-13")}, 50), 50, 13);
+}
+
+TEST_F(WorkerPools, AWorkerThatTalksNonsenseIsLikeADeadOne) {
+  expect_drawn(draw({worker("babbles-of-13")}, 50), 50, 13);
+  expect_drawn(draw({worker("babbles-of-13"), worker("babbles-of-13")}, 50), 50, 13);
 }
 
 TEST_F(WorkerPools, WhatAnotherStartCannotMendEndsTheBatch) {
@@ -147,6 +175,43 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   EXPECT_THROW(read_work_line("{}"), Error);
 }
 
+TEST_F(WorkerPools, ASourceThatWaitsHearsOfTheEnd) {
+  const auto ends = [](const std::string& how, int stop, bool sink_fails) {
+    const WorkerPool* running = nullptr;
+    Runner::Source few = source(3);
+    const auto waits = [&]() -> std::optional<Work> {
+      std::optional<Work> work = few();
+      for (int i = 0; !work && !running->ending(); ++i) {
+        if (i > 30'000) throw std::runtime_error("nobody tells the source");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      return work;
+    };
+    const auto sink = [&](const Made&) {
+      if (sink_fails) throw Error(ExitCode::kOutputFailed, "there", "no space");
+    };
+    WorkerPool pool({.commands = {worker(how)}, .most_each = 4}, waits, sink, [&] { return stop; });
+    running = &pool;
+    EXPECT_FALSE(pool.ending());
+    try {
+      EXPECT_FALSE(pool.run());
+    } catch (const Error&) {
+      EXPECT_EQ(stop, 0);
+    }
+    return pool.ending();
+  };
+  EXPECT_TRUE(ends("good", 0, true));
+  EXPECT_TRUE(ends("model", 0, false));
+  EXPECT_TRUE(ends("good", 15, false));
+}
+
+constexpr const char* kUse = R"({"steps":1,"load":1,"text":1,"denoise":1,"decode":1,"peak_memory":1})";
+
+/// What stands before the pixels of a picture of 9 x 9.
+std::string frame(const std::string& use) {
+  return R"({"ticket":7,"failure":"","notes":[],"width":9,"height":9,"use":)" + use + "}\n";
+}
+
 TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   Made made{5, {}, {}};
   made.result.picture = Picture{100, 70, std::vector<uint8_t>(21000)};
@@ -155,10 +220,9 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   std::thread writer([&] {
-    write_made(pipe[1], made, 40);
-    write_made(pipe[1], {6, {}, "no room"}, 60);
-    const std::string torn = R"({"ticket":7,"failure":"","notes":[],"width":9,"height":9,"steps":1})"
-                             "\nabc";
+    write_made(pipe[1], made, {40, 0.1, 0.2, 0.3, 1e6, int64_t{3} << 40});
+    write_made(pipe[1], {6, {}, "no room"}, {});
+    const std::string torn = frame(kUse) + "abc";
     EXPECT_EQ(::write(pipe[1], torn.data(), torn.size()), static_cast<ssize_t>(torn.size()));
     ::close(pipe[1]);
   });
@@ -167,13 +231,66 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   ASSERT_TRUE(first);
   EXPECT_EQ(first->made.result.picture->pixels, made.result.picture->pixels);
   EXPECT_EQ(first->made.result.notes, made.result.notes);
-  EXPECT_EQ(first->steps, 40);
+  EXPECT_EQ(first->use.steps, 40);
+  EXPECT_EQ(first->use.load, 0.1);
+  EXPECT_EQ(first->use.text, 0.2);
+  EXPECT_EQ(first->use.denoise, 0.3);
+  EXPECT_EQ(first->use.decode, 1e6);
+  EXPECT_EQ(first->use.peak_memory, int64_t{3} << 40);
   const std::optional<MadeFrame> second = reader.next();
   ASSERT_TRUE(second);
   EXPECT_EQ(second->made.failure, "no room");
   EXPECT_FALSE(reader.next());
+  EXPECT_FALSE(reader.broken());
   writer.join();
   ::close(pipe[0]);
+}
+
+TEST(WorkerProtocol, NonsenseIsTheEnd) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::string good = frame(kUse) + std::string(9 * 9 * 3, 'x');
+  const auto told = [](const std::string& text) {
+    std::array<int, 2> pipe{};
+    EXPECT_EQ(::pipe(pipe.data()), 0);
+    std::thread writer([&] {
+      static_cast<void>(::write(pipe[1], text.data(), text.size()));
+      ::close(pipe[1]);
+    });
+    MadeReader reader(pipe[0]);
+    const bool whole = reader.next().has_value();
+    EXPECT_NE(whole, reader.broken()) << text.substr(0, 200);
+    ::close(pipe[0]);  // first: the writer may wait for room
+    writer.join();
+    return whole;
+  };
+  EXPECT_TRUE(told(good));
+  const auto with = [&](const std::string& part, const std::string& instead) {
+    std::string text = good;
+    return text.replace(text.find(part), part.size(), instead);
+  };
+  for (const std::string& bad : {std::string("\n"),
+                                 std::string("[7]\n"),
+                                 std::string(1'100'000, 'x'),
+                                 with("{", ""),
+                                 with(R"("ticket":7)", R"("ticket":"7")"),
+                                 with(R"("ticket":7)", R"("ticket":-7)"),
+                                 with(R"("ticket":7)", R"("ticket":1e300)"),
+                                 with(R"("failure":"")", R"("failure":3)"),
+                                 with(R"("notes":[])", R"("notes":[4])"),
+                                 with(R"("width":9)", R"("width":1e300)"),
+                                 with(R"("width":9)", R"("width":0)"),
+                                 with(R"("width":9)", R"("width":4294967296)"),
+                                 with(R"("height":9)", R"("height":-9)"),
+                                 with(R"(,"height":9)", ""),
+                                 frame("7"),
+                                 frame("{}"),
+                                 with(R"("steps":1)", R"("steps":-1)"),
+                                 with(R"("steps":1)", R"("steps":9223372036854775807)"),
+                                 with(R"("load":1)", R"("load":1e300)"),
+                                 with(R"("text":1)", R"("text":null)"),
+                                 with(R"("decode":1)", R"("decode":"1")"),
+                                 with(R"(,"peak_memory":1)", "")})
+    EXPECT_FALSE(told(bad)) << bad.substr(0, 200);
 }
 
 }  // namespace

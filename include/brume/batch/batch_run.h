@@ -54,8 +54,10 @@ class BatchRun {
   /// A stop or the first failure ended it before all was drawn.
   bool stopped() const { return stopped_; }
   int64_t steps_done() const;
-  /// Seconds of the phases, where they were this process's.
-  const Busy* busy() const { return runner_ ? &runner_->busy() : nullptr; }
+  /// Seconds of the phases, of this process or its workers; null where nothing was to be drawn.
+  const Busy* busy() const;
+  /// As WorkerPool::workers_memory; 0 where this process drew.
+  int64_t workers_memory() const { return workers_ ? workers_->workers_memory() : 0; }
 
  private:
   struct OnItsWay {

@@ -31,6 +31,7 @@ struct Made {
 
 /// Seconds of work of each phase; phases overlap, so that their sum is more than the run took.
 struct Busy {
+  std::atomic<double> load = 0;  // of the model, by workers: a Runner gets one that is loaded
   std::atomic<double> text = 0;
   std::atomic<double> denoise = 0;
   std::atomic<double> decode = 0;
@@ -54,7 +55,8 @@ struct RunnerSettings {
 /// however many pictures there are.
 class Runner {
  public:
-  /// Gives the next picture, or nothing at the end. Called from a thread of the runner's; it may wait.
+  /// Gives the next picture, or nothing at the end. Called from a thread of the runner's; it may wait, but
+  /// not on once the run is ending().
   using Source = std::function<std::optional<Work>()>;
   /// Takes the finished ones, one at a time, from another thread.
   using Sink = std::function<void(Made)>;
@@ -68,6 +70,9 @@ class Runner {
   /// ended it.
   bool run();
 
+  /// True once what a phase threw, or a stop that was seen, ends the run. From any thread: a source that
+  /// waits, for more of its input say, must ask and give nothing more, since the run ends no sooner than it.
+  bool ending() const { return ending_; }
   const Busy& busy() const { return busy_; }
   /// Denoising steps of all pictures so far. From any thread.
   int64_t steps_done() const { return steps_done_; }
@@ -80,6 +85,7 @@ class Runner {
   Source source_;
   Sink sink_;
   std::function<bool()> stop_requested_;
+  std::atomic<bool> ending_ = false;
   Busy busy_;
   std::atomic<int64_t> steps_done_ = 0;
 };

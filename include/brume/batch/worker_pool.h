@@ -29,7 +29,15 @@ class WorkerPool {
   /// options are wrong (its own message is on standard error).
   bool run();
 
+  /// True once a failure or a stop ends the run. From any thread: a source that waits, for more of its input
+  /// say, must ask and give nothing more, since the run ends no sooner than it.
+  bool ending() const { return ending_; }
   int64_t steps_done() const { return steps_done_; }
+  /// What workers were busy with, over all their lives, as far as they told: with each picture. Writing is
+  /// the time in the sink.
+  const Busy& busy() const { return busy_; }
+  /// The most bytes that workers have held: the sum of what each had at its worst, whenever that was.
+  int64_t workers_memory() const { return workers_memory_; }
 
  private:
   class Run;
@@ -38,7 +46,10 @@ class WorkerPool {
   Runner::Source source_;
   Runner::Sink sink_;
   std::function<int()> stop_signal_;
+  std::atomic<bool> ending_ = false;
   std::atomic<int64_t> steps_done_ = 0;
+  Busy busy_;
+  std::atomic<int64_t> workers_memory_ = 0;
 };
 
 }  // namespace brume::batch

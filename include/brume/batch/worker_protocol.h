@@ -13,13 +13,22 @@ std::string work_line(const Work& work);
 /// Throws kInputInvalid for a line that work_line does not write.
 Work read_work_line(const std::string& line);
 
-/// What comes back: a line of JSON, and behind it the pixels. `steps` are those of the worker since its
-/// start.
-void write_made(int fd, const Made& made, int64_t steps);
+/// What a worker has used since its start.
+struct WorkerUse {
+  int64_t steps = 0;
+  double load = 0;  // seconds of work, as in Busy; writing is the batch's own
+  double text = 0;
+  double denoise = 0;
+  double decode = 0;
+  int64_t peak_memory = 0;  // bytes
+};
+
+/// What comes back: a line of JSON, and behind it the pixels.
+void write_made(int fd, const Made& made, const WorkerUse& use);
 
 struct MadeFrame {
   Made made;
-  int64_t steps = 0;
+  WorkerUse use;
 };
 
 /// Reads what write_made writes.
@@ -28,6 +37,8 @@ class MadeReader {
   explicit MadeReader(int fd) : fd_(fd) {}
   /// Nothing at the end, and where it breaks off.
   std::optional<MadeFrame> next();
+  /// The end was a line that no worker writes: whoever did may live on, and what follows means nothing.
+  bool broken() const { return broken_; }
 
  private:
   bool read_line(std::string& line);
@@ -35,6 +46,7 @@ class MadeReader {
 
   int fd_;
   std::string buffer_;
+  bool broken_ = false;
 };
 
 }  // namespace brume::batch
