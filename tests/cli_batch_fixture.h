@@ -47,6 +47,14 @@ class BatchCommand : public CommandLine {
     return brume(words(more, to));
   }
 
+  nlohmann::json planned(const Words& more = {}) const {
+    Words all{"--plan", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = batch(all);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out);
+  }
+
   Pictures pictures(const std::string& of = "out") const {
     Pictures found;
     for (const auto& entry : std::filesystem::directory_iterator(directory_ / of)) {

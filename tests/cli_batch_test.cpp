@@ -319,19 +319,52 @@ TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
 
 TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
   write_mixed_jobs(8);
-  const Outcome outcome = batch({"--plan", "--json"});
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  const nlohmann::json plan = nlohmann::json::parse(outcome.out);
+  const nlohmann::json plan = planned();
   EXPECT_EQ(plan["pictures"], 8);
-  EXPECT_GT(plan["memory_bytes"], 1e5);
+  EXPECT_GT(plan["seconds"], 0);
+  EXPECT_GT(plan["memory_bytes"], 1e8);  // a process with libtorch, though the model is tiny
   EXPECT_GT(plan["disk_bytes"], 8.0 * 3 * 48 * 64);
   EXPECT_TRUE(fs::is_empty(directory_ / "out"));
-  std::ofstream many(directory_ / "jobs.txt");
-  for (int i = 0; i < 2000; ++i)
-    many << "{\"prompt\": \"x\", \"seed\": " << i << ", \"width\": 4096, \"height\": 4096}\n";
-  many.close();
-  const Outcome refused = batch({"--plan", "--vae-tiling", "--batch-size", "1"});
-  EXPECT_TRUE(refused.code == 5 || refused.code == 6) << refused.code << refused.err;
+  // The last is too large for any machine, but not for the program.
+  write_jobs("a fox\nx --w 9984 --h 9984\n");
+  const Outcome refused = batch({"--plan", "--batch-size", "1024"});
+  EXPECT_EQ(refused.code, 6) << refused.err;
+  EXPECT_NE(refused.err.find("2 pictures"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("of memory"), std::string::npos) << refused.err;
+  EXPECT_EQ(refused.err.find("do not fit the model"), std::string::npos) << refused.err;
+}
+
+TEST_F(BatchCommand, APlanCountsWhatIsAskedFor) {
+  // So many steps, pictures and pixels that the measured speed of a busy machine does not hide them.
+  write_jobs("a fox\na cat\n");
+  const nlohmann::json two = planned({"--batch-size", "4"});
+  EXPECT_EQ(two["steps"], 4);
+  const nlohmann::json more = planned({"--batch-size", "4", "-b", "500"});
+  EXPECT_EQ(more["pictures"], 1000);
+  EXPECT_GT(more["seconds"], two["seconds"]);
+  EXPECT_GT(more["memory_bytes"], two["memory_bytes"]);  // four in a call
+  write_jobs("--prompt fox --steps 900\n--prompt cat --steps 900\n");
+  const nlohmann::json longer = planned({"--batch-size", "4"});
+  EXPECT_EQ(longer["steps"], 1800);
+  EXPECT_GT(longer["seconds"], two["seconds"]);
+  write_jobs("a fox --w 512 --h 512\na cat --w 512 --h 512\n");
+  const nlohmann::json larger = planned({"--batch-size", "4"});
+  EXPECT_GT(larger["seconds"], two["seconds"]);
+  EXPECT_GT(larger["memory_bytes"], two["memory_bytes"]);
+  EXPECT_GT(larger["disk_bytes"], two["disk_bytes"]);
+}
+
+TEST_F(BatchCommand, APlanHearsOfThreadsAndWorkers) {
+  write_jobs("a fox\na cat\n");
+  const double one = planned({"--batch-size", "1", "--devices", "cpu:1"})["memory_bytes"];
+  const double two = planned({"--batch-size", "1", "--devices", "cpu:2"})["memory_bytes"];
+  const double three = planned({"--batch-size", "1", "--devices", "cpu:3"})["memory_bytes"];
+  EXPECT_GT(two, 1.5 * one);  // the parent is there once
+  EXPECT_NEAR(three - two, two - one, 0.05 * one);
+  EXPECT_EQ(planned({"-t", "1"})["threads"], 1);
+  const int most = std::thread::hardware_concurrency() > 1 ? 2 : 1;
+  EXPECT_EQ(planned({"-t", "2"})["threads"], most);
+  EXPECT_EQ(planned({"--devices", "cpu:2"})["processes"], 2);
 }
 
 TEST_F(BatchCommand, APromptThatIsCutIsTold) {

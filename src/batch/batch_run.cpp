@@ -21,7 +21,6 @@ FeedFaults BatchRun::faults() {
           .refused =
               [this](const Job& job, const Error& error) {
                 const Guard guard(mutex_);
-                tally_.too_large += error.code() == ExitCode::kOutOfMemory ? 1 : 0;
                 fail(job, error.what());
               }};
 }

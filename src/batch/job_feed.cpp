@@ -78,9 +78,12 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
     ready.request = model_.resolve(job.settings, {seed});
     model_.check(ready.request, settings_.dtype);
   } catch (const Error& error) {
-    if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kOutOfMemory) throw;
-    if (reports_) faults_.refused(job, error);
-    return {};
+    const bool too_large = error.code() == ExitCode::kOutOfMemory;
+    if (error.code() != ExitCode::kUsage && !too_large) throw;
+    if (!too_large || !settings_.keep_too_large) {
+      if (reports_) faults_.refused(job, error);
+      return {};
+    }
   }
   ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);
   ready.label.key = job_key(ready.label.recipe, settings_.engine.model_hash);

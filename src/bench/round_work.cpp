@@ -34,6 +34,13 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   if (request.decode == DecodeMode::kWhole) rounds.decode.flop = decode_work(model.vae(), latents).flop();
 }
 
+PromptWork prompt_work(const ModelConfig& model) {
+  const std::vector<ClipTextConfig> texts = text_configs(model.directory());
+  PromptWork prompt{texts.front().max_tokens, {}};
+  for (const ClipTextConfig& text : texts) prompt.work += text_work(text, prompt.tokens);
+  return prompt;
+}
+
 double weight_bytes(const ModelConfig& model, at::ScalarType dtype) {
   const MapSize any{1, 1};
   Work rest = unet_work(model.unet(), any, 1);

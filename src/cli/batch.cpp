@@ -62,7 +62,9 @@ class Batch {
   }
 
   int plan() {
-    BatchPlan plan(model_, options_.engine.scalar_type(), rows_);
+    BatchPlan plan(model_, {.dtype = options_.engine.scalar_type(),
+                            .runner = options_.use.settings(model_, options_.engine),
+                            .workers = options_.workers()});
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
     print_plan(estimate, options_.json);
@@ -114,7 +116,8 @@ class Batch {
                        .model_hash = digest,
                        .dtype = std::string(dtype_name(options_.engine.scalar_type())),
                        .device = "cpu",
-                       .version = version_name()}};
+                       .version = version_name()},
+            .keep_too_large = options_.plan};
   }
 
   void draw_from(batch::ReadyJob first) {

@@ -1,12 +1,15 @@
 #include "batch_plan.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "brume/base/error.h"
-#include "brume/bench/rounds.h"
+#include "brume/bench/work.h"
 #include "brume/pipeline/memory.h"
 #include "notes.h"
 #include "progress.h"
@@ -17,8 +20,32 @@ namespace brume::cli {
 namespace {
 
 constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
-// A network reaches this part of a lone convolution's speed; what else a picture takes is about a tenth more.
-constexpr double kShareOfPeak = 0.5;
+constexpr double kMebibyte = 1024.0 * 1024.0;
+
+// The constants below were measured on two cores with AVX-512, with brume bench and with whole batches of the
+// embedded model at 128, 256 and 512 pixels and of Stable Diffusion 1.5 at 128 and 256.
+
+// Parts of a lone convolution's speed that the networks reach, what reading the weights takes left out.
+constexpr double kNetworkShare = 0.65;
+constexpr double kDecoderShare = 0.4;  // few channels on large maps: more of it is moving than computing
+// Each call of a network reads all of its weights, and convolutions lay them out anew: bytes a second.
+constexpr double kWeightRate = 7e9;
+constexpr double kLoadRate = 1e9;      // of weights from a file that the system has read before, converted
+constexpr double kStartSeconds = 0.3;  // of a process, and the first calls of its kernels
+constexpr double kFileSeconds = 0.01;  // a picture's file, its journal record, and both synchronised
+constexpr double kPixelSeconds = 6e-8;
+
+// What a process holds before any work: libraries, and the kernels that they build.
+constexpr double kProcessBytes = 180 * kMebibyte;
+// That reads the jobs and lets others draw.
+constexpr double kParentBytes = 140 * kMebibyte;
+// Beside the weights: those in layouts of their own, and pages of the file while it is read.
+constexpr double kWeightsTwice = 0.2;
+// Maps that the allocator keeps for later, as a share of decoding: little after the first picture; when
+// decoding and steps take turns at it, up to this.
+constexpr double kKeptOfFirst = 0.15;
+constexpr double kKeptOfMany = 1.25;
+constexpr double kMostKept = 250 * kMebibyte;  // larger maps go back to the system
 
 std::string gibibytes(double bytes) {
   std::ostringstream text;
@@ -26,33 +53,108 @@ std::string gibibytes(double bytes) {
   return text.str();
 }
 
+/// Work of the decoder for one picture. Tiles overlap by a quarter on each side.
+double decode_flop(const ModelConfig& model, const Request& request, bench::MapSize latents) {
+  constexpr double kOverlap = 16.0 / 9.0;
+  const double whole = bench::decode_work(model.vae(), latents).flop();
+  return request.decode == DecodeMode::kTiled ? kOverlap * whole : whole;
+}
+
+int64_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+
 }  // namespace
 
-BatchPlan::BatchPlan(const ModelConfig& model, at::ScalarType dtype, int64_t rows)
-    : model_(model), dtype_(dtype), rows_(rows) {}
+BatchPlan::BatchPlan(const ModelConfig& model, const PlanSettings& settings)
+    : model_(model), settings_(settings), prompt_(bench::prompt_work(model)) {}
 
 void BatchPlan::add(const batch::ReadyJob& job) {
   const Request& request = job.request;
-  constexpr double kBytesAPixel = 3;
-  constexpr double kBytesAFile = 8192;  // its recipe, and a block of the file system
-  const double calls = request.guidance.active() ? 2 : 1;
+  const double halves = request.guidance.active() ? 2 : 1;
+  const bench::MapSize latents{request.height / model_.factor(), request.width / model_.factor()};
   ++pictures_;
+  prompts_ += halves;
   steps_ += request.sampling.steps;
-  work_ +=
-      calls * static_cast<double>(request.sampling.steps) * model_.step_work(request.width, request.height);
-  working_bytes_ = std::max(working_bytes_, model_.working_bytes(request, dtype_));
-  disk_bytes_ += kBytesAFile + kBytesAPixel * static_cast<double>(request.width * request.height);
+  step_flop_ += halves * static_cast<double>(request.sampling.steps) *
+                bench::unet_work(model_.unet(), latents, prompt_.tokens).flop();
+  decode_flop_ += decode_flop(model_, request, latents);
+  pixels_ += static_cast<double>(request.width) * static_cast<double>(request.height);
+  step_bytes_ = std::max(step_bytes_, model_.step_bytes(request, settings_.dtype));
+  decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.dtype));
+}
+
+int64_t BatchPlan::processes() const {
+  return std::max<int64_t>(1, std::min(std::max<int64_t>(1, settings_.workers), pictures_));
+}
+
+/// Pictures that one process can have in a call of the UNet.
+int64_t BatchPlan::rows() const {
+  const int64_t each = (pictures_ + processes() - 1) / processes();
+  return std::max<int64_t>(1, std::min(settings_.runner.most_rows, each));
+}
+
+/// Of all pictures, by threads that compute `peak` operations a second together.
+BatchPlan::PhaseSeconds BatchPlan::phases(double peak) const {
+  const auto size = static_cast<double>(c10::elementSize(settings_.dtype));
+  const auto network = [&](double flop, double calls, double parameters) {
+    return flop / (kNetworkShare * peak) + calls * size * parameters / kWeightRate;
+  };
+  const bool together = settings_.runner.calls == RowCalls::kTogether;
+  const double calls = static_cast<double>(steps_) / (together ? static_cast<double>(rows()) : 1);
+  const double unet = bench::unet_work(model_.unet(), {1, 1}, 1).parameters;
+  return {.text = network(prompts_ * prompt_.work.flop(), prompts_, prompt_.work.parameters),
+          .steps = network(step_flop_, calls, unet),
+          .decode = decode_flop_ / (kDecoderShare * peak),
+          .write = static_cast<double>(pictures_) * kFileSeconds + pixels_ * kPixelSeconds};
+}
+
+/// What the phases of all processes take, one process after the other.
+double BatchPlan::overlapped(const PhaseSeconds& of) const {
+  // Beside the UNet there must be a core for each thread; else the phases share one, as in turn.
+  const bool beside = settings_.runner.phases == batch::Phases::kBeside &&
+                      processes() * (settings_.runner.threads + 1) <= cores();
+  const double in_turn = of.text + of.steps + of.decode;
+  const double longest = std::max(beside ? std::max({of.text, of.steps, of.decode}) : in_turn, of.write);
+  // The last pictures that share a call leave it together: their decoding has no steps to be beside.
+  const double last = static_cast<double>(rows() * processes()) / static_cast<double>(pictures_);
+  return longest + std::min(1.0, last) * std::max(0.0, in_turn - longest);
+}
+
+double BatchPlan::seconds() const {
+  if (pictures_ == 0) return 0;
+  at::set_num_threads(settings_.runner.threads);
+  const double work = overlapped(phases(bench::measured_peak(settings_.dtype)));
+  const auto share = static_cast<double>(processes());
+  const double load = bench::weight_bytes(model_, settings_.dtype) / kLoadRate;
+  // More threads than cores wait for each other.
+  const double crowd = std::max(1.0, share * settings_.runner.threads / static_cast<double>(cores()));
+  return kStartSeconds + crowd * (load + work / share);
+}
+
+/// Of one process that draws: pictures take steps together, and are decoded one at a time meanwhile.
+double BatchPlan::drawing_memory() const {
+  const bool single = pictures_ <= processes();
+  const double kept = std::min((single ? kKeptOfFirst : kKeptOfMany) * decode_bytes_, kMostKept);
+  return kProcessBytes + (1 + kWeightsTwice) * bench::weight_bytes(model_, settings_.dtype) +
+         static_cast<double>(rows()) * step_bytes_ + decode_bytes_ + kept;
+}
+
+double BatchPlan::memory() const {
+  if (settings_.workers == 0) return drawing_memory();
+  return kParentBytes + static_cast<double>(settings_.workers) * drawing_memory();
 }
 
 BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) const {
-  constexpr double kFlop = 2;  // of a multiply-add
+  constexpr double kBytesAPixel = 3;
+  constexpr double kBytesAFile = 8192;  // its recipe, and a block of the file system
   Estimate result;
   result.pictures = pictures_;
   result.steps = steps_;
-  result.seconds = kFlop * work_ / (kShareOfPeak * bench::measured_peak(dtype_));
-  result.memory_bytes = bench::weight_bytes(model_, dtype_) + static_cast<double>(rows_) * working_bytes_;
-  result.disk_bytes = disk_bytes_;
-  result.free_memory = available_memory().value_or(0);
+  result.processes = std::max<int64_t>(1, settings_.workers);
+  result.threads = settings_.runner.threads;
+  result.free_memory = available_memory().value_or(0);  // before the measurement takes some
+  result.seconds = seconds();
+  result.memory_bytes = memory();
+  result.disk_bytes = static_cast<double>(pictures_) * kBytesAFile + pixels_ * kBytesAPixel;
   std::error_code failed;
   const std::filesystem::space_info space = std::filesystem::space(directory, failed);
   if (!failed) result.free_disk = static_cast<double>(space.available);
@@ -63,6 +165,8 @@ void print_plan(const BatchPlan::Estimate& estimate, bool json) {
   if (json) {
     const nlohmann::json object = {{"pictures", estimate.pictures},
                                    {"steps", estimate.steps},
+                                   {"processes", estimate.processes},
+                                   {"threads", estimate.threads},
                                    {"seconds", estimate.seconds},
                                    {"memory_bytes", estimate.memory_bytes},
                                    {"free_memory_bytes", estimate.free_memory},
@@ -83,7 +187,7 @@ void check_plan(const BatchPlan::Estimate& estimate, const std::filesystem::path
     throw Error(ExitCode::kOutOfMemory, "--plan",
                 "needs about " + gibibytes(estimate.memory_bytes) + " of memory, " +
                     gibibytes(estimate.free_memory) + " are free",
-                "use a smaller --batch-size, smaller pictures or --dtype bf16");
+                "use a smaller --batch-size, smaller pictures, fewer --devices or --dtype bf16");
   }
   if (estimate.free_disk > 0 && estimate.disk_bytes > estimate.free_disk) {
     throw Error(ExitCode::kOutputFailed, directory.string(),

@@ -5,23 +5,34 @@
 #include <filesystem>
 
 #include "brume/batch/job_feed.h"
+#include "brume/batch/runner.h"
+#include "brume/bench/rounds.h"
 #include "brume/pipeline/model_config.h"
 
 namespace brume::cli {
 
+/// How the batch would be drawn.
+struct PlanSettings {
+  at::ScalarType dtype = at::kFloat;
+  batch::RunnerSettings runner;  // of each process that draws
+  int64_t workers = 0;           // processes; 0: this one draws
+};
+
 /// What a batch will take, told before the weights are read.
 class BatchPlan {
  public:
-  /// `rows`: pictures in one call of the UNet.
-  BatchPlan(const ModelConfig& model, at::ScalarType dtype, int64_t rows);
+  /// `model` must outlive the plan.
+  BatchPlan(const ModelConfig& model, const PlanSettings& settings);
 
   void add(const batch::ReadyJob& job);
 
   struct Estimate {
     int64_t pictures = 0;
     int64_t steps = 0;
-    double seconds = 0;       // by this machine's speed at a convolution, measured now
-    double memory_bytes = 0;  // weights, and the most that pictures at work take
+    int64_t processes = 1;    // that draw
+    int64_t threads = 1;      // of each one's UNet
+    double seconds = 0;       // by this machine's speed at a convolution, measured now with the run's threads
+    double memory_bytes = 0;  // the most that all processes hold
     double disk_bytes = 0;    // at most
     double free_memory = 0;   // 0: not known
     double free_disk = 0;
@@ -29,14 +40,31 @@ class BatchPlan {
   Estimate estimate(const std::filesystem::path& directory) const;
 
  private:
+  struct PhaseSeconds {
+    double text = 0;
+    double steps = 0;
+    double decode = 0;
+    double write = 0;
+  };
+  PhaseSeconds phases(double peak) const;
+  double overlapped(const PhaseSeconds& of) const;
+  double seconds() const;
+  double memory() const;
+  double drawing_memory() const;
+  int64_t processes() const;
+  int64_t rows() const;
+
   const ModelConfig& model_;
-  at::ScalarType dtype_;
-  int64_t rows_;
+  PlanSettings settings_;
+  bench::PromptWork prompt_;
   int64_t pictures_ = 0;
   int64_t steps_ = 0;
-  double work_ = 0;           // multiply-adds of all steps
-  double working_bytes_ = 0;  // the most of any
-  double disk_bytes_ = 0;
+  double prompts_ = 0;      // to encode: each picture's, and its negative one
+  double step_flop_ = 0;    // of all steps
+  double decode_flop_ = 0;  // of all pictures
+  double pixels_ = 0;
+  double step_bytes_ = 0;    // of one picture, the most of any
+  double decode_bytes_ = 0;  // so too
 };
 
 /// Says it on standard error, or as one JSON object on standard output.

@@ -126,17 +126,14 @@ double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) con
 }
 
 double ModelConfig::decode_bytes(const Request& request, at::ScalarType dtype) const {
-  // Pictures are decoded one at a time: the decoder's last level holds about four maps of its widest part at
-  // the size of the picture, a tile far less.
+  // Pictures are decoded one at a time: the decoder's last level holds about five maps of its widest part at
+  // the size of the picture (measured: the embedded model at 1024x1024), a tile far less.
+  constexpr double kMaps = 5;
   const auto widest = static_cast<double>(vae_.channels[std::min<size_t>(1, vae_.channels.size() - 1)]);
   const double pixels = static_cast<double>(request.width) * static_cast<double>(request.height);
   const double maps = request.decode == DecodeMode::kTiled ? vae_.picture_channels : widest;
-  return 4 * maps * pixels * static_cast<double>(c10::elementSize(vae_dtype(dtype))) +
+  return kMaps * maps * pixels * static_cast<double>(c10::elementSize(vae_dtype(dtype))) +
          static_cast<double>(request.seeds.size()) * vae_.picture_channels * pixels * sizeof(float);
-}
-
-double ModelConfig::working_bytes(const Request& request, at::ScalarType dtype) const {
-  return std::max(step_bytes(request, dtype), decode_bytes(request, dtype));
 }
 
 void ModelConfig::check_memory(const Request& request, at::ScalarType dtype) const {
@@ -146,7 +143,7 @@ void ModelConfig::check_memory(const Request& request, at::ScalarType dtype) con
   if (!free || std::max(step, decoding) < *free) return;
   std::ostringstream text;
   text << std::fixed << std::setprecision(1) << (step > decoding ? "a step" : "decoding") << " needs about "
-       << std::max(step, decoding) / kGibibyte << " GiB, " << *free / kGibibyte << " GiB are free";
+       << std::max(step, decoding) / kGibibyte << " GiB of memory, " << *free / kGibibyte << " GiB are free";
   const bool tiling_helps = decoding > step && request.decode == DecodeMode::kWhole;
   const std::string smaller = request.seeds.size() > 1 ? "a smaller size or --batch-size" : "a smaller size";
   throw Error(ExitCode::kOutOfMemory, "--width, --height", text.str(),

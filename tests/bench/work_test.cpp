@@ -56,6 +56,13 @@ TEST(Work, AStepAndADecodingTakeTheKnownNumberOfOperations) {
   EXPECT_NEAR(text_work(text_of(sd15), kTokens).multiply_adds, 6.6e9, 0.1e9);
 }
 
+TEST(Work, APromptIsEncodedByAllEncodersOfAModel) {
+  const PromptWork sd15 = prompt_work(architecture("sd15"));
+  EXPECT_EQ(sd15.tokens, kTokens);
+  EXPECT_NEAR(sd15.work.multiply_adds, 6.6e9, 0.1e9);
+  EXPECT_EQ(prompt_work(architecture("sdxl")).work.parameters, 123'060'480 + 694'659'840);
+}
+
 /// Of a convolution of stride 2 over a map with an odd side, which rounds up.
 TEST(Work, OddSidesAreCountedAsTheyAre) {
   const UNetConfig unet = architecture("tiny").unet();

@@ -24,7 +24,6 @@ struct BatchTally {
   int64_t skipped = 0;  // there already, or asked for twice
   int64_t failed = 0;   // those that did not fit the model included
   int64_t bad_lines = 0;
-  int64_t too_large = 0;  // of the failed: for the memory there is
 };
 
 /// One run of brume batch: what is not there yet is drawn and put there, picture by picture.

@@ -32,7 +32,8 @@ struct FeedSettings {
   int64_t pictures_each = 1;  // of a job, with seeds one after the other
   Shard shard;
   at::ScalarType dtype = at::kFloat;
-  RecipeEngine engine;  // its model_hash is the whole digest of the model
+  RecipeEngine engine;          // its model_hash is the whole digest of the model
+  bool keep_too_large = false;  // gives pictures that memory has no room for: they are only planned
 };
 
 /// Hears of jobs that never become pictures.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "brume/bench/result.h"
+#include "brume/bench/work.h"
 #include "brume/image/picture.h"
 #include "brume/pipeline/pipeline.h"
 
@@ -46,6 +47,13 @@ Rounds draw_rounds(const Pipeline& pipeline, const Request& request, const Limit
 
 /// Fills in how much work the parts of a round are.
 void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds);
+
+/// What encoding a prompt takes, of one length of the text encoder; longer prompts take it again.
+struct PromptWork {
+  int64_t tokens = 0;
+  Work work;  // of all encoders
+};
+PromptWork prompt_work(const ModelConfig& model);
 
 /// Bytes of a model's weights in this dtype.
 double weight_bytes(const ModelConfig& model, at::ScalarType dtype);

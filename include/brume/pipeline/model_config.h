@@ -44,14 +44,14 @@ class ModelConfig {
   Request resolve(const PictureSettings& settings, std::vector<uint64_t> seeds) const;
   /// Throws kUsage where the request does not fit the model, kOutOfMemory where it does not fit the machine.
   void check(const Request& request, at::ScalarType dtype) const;
-  /// Bytes that the pictures of a request need at the height of its work, beside the weights.
-  double working_bytes(const Request& request, at::ScalarType dtype) const;
+  /// Bytes that a step of the pictures of a request needs, beside the weights.
+  double step_bytes(const Request& request, at::ScalarType dtype) const;
+  /// Bytes that decoding them needs: one at a time, and all of them as they come out.
+  double decode_bytes(const Request& request, at::ScalarType dtype) const;
 
  private:
   void check_own() const;
   void check_memory(const Request& request, at::ScalarType dtype) const;
-  double step_bytes(const Request& request, at::ScalarType dtype) const;
-  double decode_bytes(const Request& request, at::ScalarType dtype) const;
 
   ModelDirectory directory_;
   std::vector<std::string> remarks_;
