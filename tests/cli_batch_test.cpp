@@ -325,11 +325,11 @@ TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
   EXPECT_GT(plan["memory_bytes"], 1e8);  // a process with libtorch, though the model is tiny
   EXPECT_GT(plan["disk_bytes"], 8.0 * 3 * 48 * 64);
   EXPECT_TRUE(fs::is_empty(directory_ / "out"));
-  // The last is too large for any machine, but not for the program.
+  // So many at once are too large for any machine, but not for the program.
   write_jobs("a fox\nx --w 9984 --h 9984\n");
-  const Outcome refused = batch({"--plan", "--batch-size", "1024"});
+  const Outcome refused = batch({"--plan", "--batch-size", "1024", "-b", "500"});
   EXPECT_EQ(refused.code, 6) << refused.err;
-  EXPECT_NE(refused.err.find("2 pictures"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("1000 pictures"), std::string::npos) << refused.err;
   EXPECT_NE(refused.err.find("of memory"), std::string::npos) << refused.err;
   EXPECT_EQ(refused.err.find("do not fit the model"), std::string::npos) << refused.err;
 }
