@@ -261,6 +261,8 @@ TEST(JsonLines, TypesAndRanges) {
                 "steps: \"20\" is not a whole number from 1 to 1000; leave out the quotes");
   expect_reason(R"({"steps":true})", "steps: true is not a whole number from 1 to 1000");
   expect_reason(R"({"width":16385})", "width: 16385 is not a whole number from 1 to 16384");
+  expect_reason(R"({"seed":18446744073709551615})",
+                "seed: 18446744073709551615 is not a whole number from -1 to 9223372036854775807");
   expect_reason(R"({"seed":-2})", "seed: -2 is not a whole number from -1 to 9223372036854775807");
   expect_in_reason(R"({"seed":9223372036854775808})", "is not a whole number from -1 to 9223372036854775807");
   expect_in_reason(R"({"seed":18446744073709551616})",

@@ -27,8 +27,11 @@ class RequestBuilder final : public json::json_sax_t {
   bool boolean(bool value) override { return take_value(value); }
   bool number_integer(number_integer_t value) override { return take_value(int64_t{value}); }
   bool number_unsigned(number_unsigned_t value) override {
-    if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-      return take_value(static_cast<double>(value));
+    if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+      if (key_ == Key::kRemark) return true;
+      if (key_ == Key::kId) return take_value(std::to_string(value));
+      refuse(name_, std::to_string(value) + " is not " + expected());
+    }
     return take_value(static_cast<int64_t>(value));
   }
   bool number_float(number_float_t value, const string_t& /*text*/) override { return take_value(value); }
