@@ -103,6 +103,65 @@ TEST_F(BatchFailures, AStopLosesNothingOfTheList) {
   EXPECT_EQ(listed(), (Prompts{"a cat", "a dog"}));
 }
 
+/// Also where it comes before there was anything to draw.
+TEST_F(BatchFailures, AStopIsNoSuccess) {
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  const int pipe = ::open((directory_ / "pipe").c_str(), O_RDWR);
+  ASSERT_GE(pipe, 0);
+  ASSERT_EQ(::write(pipe, "a cat --w 60\n", 13), 13);
+  Program program({.arguments = words_for("pipe", {"--json"}), .directory = directory_});
+  ASSERT_TRUE(program.wait_for("line 1 failed", 60));
+  program.send(SIGTERM);
+  const Outcome outcome = program.finish(30);
+  ::close(pipe);
+  EXPECT_EQ(outcome.code, kSignalled + SIGTERM);
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["stopped_by"], SIGTERM);
+}
+
+TEST_F(BatchFailures, FailFastLooksAtNoMoreLines) {
+  std::string lines;
+  for (int i = 0; i < 200; ++i) lines += "cat " + std::to_string(i) + " --w 60\n";
+  write_jobs(lines);
+  EXPECT_EQ(batch({"--fail-fast"}).code, 1);
+  EXPECT_EQ(listed(), Prompts{"cat 0"});
+}
+
+TEST_F(BatchFailures, WhatIsNoJobStaysInTheList) {
+  write_jobs("a cat --w 60\na dog --w 60\n");
+  EXPECT_EQ(batch().code, 1);
+  std::string lines = bytes_of("out/failed.jsonl");
+  lines.replace(lines.find("}\n"), 2, "\n");    // broken
+  lines.replace(lines.rfind(":60"), 3, ":64");  // mended
+  std::ofstream(directory_ / "out/failed.jsonl") << lines;
+  EXPECT_EQ(brume(words_for("out/failed.jsonl")).code, 1);
+  EXPECT_EQ(pictures().size(), 1U);
+  EXPECT_EQ(bytes_of("out/failed.jsonl"), lines.substr(0, lines.find('\n') + 1));
+}
+
+TEST_F(BatchFailures, AJobKeepsTheNameOfItsFile) {
+  write_jobs("a cat --w 60\n");
+  EXPECT_EQ(batch().code, 1);
+  const std::string before = bytes_of("out/failed.jsonl");
+  EXPECT_EQ(brume(words_for("out/failed.jsonl")).code, 1);
+  EXPECT_EQ(bytes_of("out/failed.jsonl"), before);
+  write_jobs("a cat --w 64\n");
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+}
+
+TEST_F(BatchFailures, AListThatIsNoFileIsToldAtOnce) {
+  write_jobs("a fox\na cat --w 60\n");
+  fs::create_directory(directory_ / "out/failed.jsonl");
+  expect_error(batch(), 5, {"failed.jsonl", "ordinary file"});
+  fs::remove(directory_ / "out/failed.jsonl");
+  ASSERT_EQ(::mkfifo((directory_ / "out/failed.jsonl").c_str(), 0600), 0);
+  expect_error(batch(), 5, {"failed.jsonl", "ordinary file"});
+  fs::remove(directory_ / "out/failed.jsonl");
+  fs::create_symlink("/etc/hostname", directory_ / "out/.failed.jsonl.new");
+  expect_error(batch(), 5, {".failed.jsonl.new"});
+  EXPECT_EQ(pictures().size(), 0U);
+}
+
 TEST_F(BatchFailures, ALaterRunOfOtherJobsKeepsTheList) {
   write_jobs("a cat --w 60\na fox\n");
   EXPECT_EQ(batch().code, 1);

@@ -394,6 +394,13 @@ TEST_F(BatchCommand, EventsAreJsonLinesAndNothingElseIs) {
   for (const auto& [name, count] : {std::pair("start", 1), {"drawn", 2}, {"failed", 1}, {"bad_line", 1}})
     EXPECT_EQ(events[name], count) << name;
 
+  for (const Words& more : {Words{"--plan"}, Words{"--devices", "cpu:2", "--vae-tiling"}}) {
+    Words all = more;
+    all.insert(all.end(), {"--progress", "jsonl"});
+    std::istringstream events_of_it(batch(all).err);
+    for (std::string line; std::getline(events_of_it, line);)
+      EXPECT_TRUE(nlohmann::json::accept(line)) << line;
+  }
   const Outcome refused = brume(words({"--progress", "jsonl"}, "nowhere"));
   EXPECT_EQ(refused.code, 5);
   EXPECT_EQ(nlohmann::json::parse(refused.err)["event"], "error");

@@ -49,10 +49,10 @@ class Batch {
         model_(options.engine.model_path()),
         files_(model_files(model_.directory())),
         rows_(options.use.rows(model_)),
+        failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
-        failures_(options.plan ? nullptr
-                               : std::make_unique<batch::FailureList>(listener(), failures_place())),
+        failures_(failure_file_ ? std::make_unique<batch::FailureList>(listener(), *failure_file_) : nullptr),
         run_(store_, failures_ ? static_cast<batch::BatchListener&>(*failures_) : progress_,
              options.fail_fast),
         feed_(
@@ -67,7 +67,10 @@ class Batch {
                             .workers = options_.workers()});
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
-    print_plan(estimate, options_.json);
+    for (const std::string& line : plan_lines(estimate)) {
+      if (!options_.json) progress_.say(line);
+    }
+    if (options_.json) print_json(plan_json(estimate));
     print_left_out(run_.tally());
     check_plan(estimate, options_.directory);
     return static_cast<int>(run_.tally().failed + run_.tally().bad_lines > 0 ? ExitCode::kItemsFailed
@@ -79,12 +82,12 @@ class Batch {
     std::exception_ptr failure;
     try {
       if (std::optional<batch::ReadyJob> first = run_.next(feed_)) draw_from(std::move(*first));
-      if (grid_ && !run_.stopped()) grid_->draw();
+      if (grid_ && !stopped()) grid_->draw();
     } catch (...) {
       failure = std::current_exception();  // what is done is told all the same
     }
     try {
-      failures_->settle(feed_.ended() && !run_.stopped() && !failure);
+      failure_file_->settle(!stopped() && !failure);
       print_grid();
       print_summary();
     } catch (...) {
@@ -146,16 +149,21 @@ class Batch {
     print_path(*grid_->written());
   }
 
+  /// Before all of the jobs were seen to.
+  bool stopped() const { return run_.stopped() || !feed_.ended(); }
+
   batch::BatchListener& listener() { return grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_; }
 
-  batch::FailureListPlace failures_place() const {
+  batch::FailurePlace failure_place() const {
     const batch::Shard& shard = journal_.shard();
     const std::string file = shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl";
     const std::filesystem::path jobs = options_.places.front();
     std::error_code failed;
-    const bool lasts = std::filesystem::is_regular_file(jobs, failed);
-    return {options_.directory / file, lasts ? std::filesystem::canonical(jobs, failed).string() : "",
-            shard.name()};
+    const bool stream = jobs == "-" || std::filesystem::is_other(std::filesystem::status(jobs, failed));
+    return {.file = options_.directory / file,
+            .jobs = stream ? std::filesystem::path() : std::filesystem::weakly_canonical(jobs, failed),
+            .shard = shard,
+            .defaults = options_.picture};
   }
 
   void print_left_out(const BatchTally& tally) {
@@ -167,12 +175,12 @@ class Batch {
 
   BatchSummary summary() const {
     std::error_code failed;
-    const bool listed = std::filesystem::exists(failures_->file(), failed);
+    const bool listed = std::filesystem::exists(failure_file_->file(), failed);
     return {.tally = run_.tally(),
             .directory = options_.directory,
-            .failures = listed ? std::optional(failures_->file()) : std::nullopt,
+            .failures = listed ? std::optional(failure_file_->file()) : std::nullopt,
             .grid = grid_ ? grid_->written() : std::nullopt,
-            .stopped_by = run_.stopped() ? stop_signal() : 0,
+            .stopped_by = stopped() ? stop_signal() : 0,
             .steps = run_.steps_done(),
             .batch_size = rows_,
             .seconds = Seconds(Clock::now() - start_).count(),
@@ -191,8 +199,7 @@ class Batch {
 
   int exit_code() const {
     constexpr int kSignalled = 128;
-    if (stop_signal() != 0 && (run_.stopped() || (grid_ && grid_->stopped())))
-      return kSignalled + stop_signal();
+    if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped()))) return kSignalled + stop_signal();
     const BatchTally tally = run_.tally();
     if (tally.failed > 0 || (grid_ && grid_->unreadable() > 0))
       return static_cast<int>(ExitCode::kItemsFailed);
@@ -209,9 +216,10 @@ class Batch {
   ModelConfig model_;
   std::vector<std::filesystem::path> files_;
   int64_t rows_;
+  std::unique_ptr<batch::FailureFile> failure_file_;  // where something is drawn; before the jobs are read
   BatchProgress progress_;
-  std::unique_ptr<BatchGrid> grid_;               // where it is asked for
-  std::unique_ptr<batch::FailureList> failures_;  // where something is drawn
+  std::unique_ptr<BatchGrid> grid_;  // where it is asked for
+  std::unique_ptr<batch::FailureList> failures_;
   batch::BatchRun run_;
   batch::JobFeed feed_;
   double load_seconds_ = 0;
@@ -242,9 +250,12 @@ int print_status(const BatchOptions& options) {
 
 int run_batch(BatchOptions& options) {
   settle_options(options);
-  check_standard_output();
-  if (options.status) return print_status(options);
+  if (options.status) {
+    check_standard_output();
+    return print_status(options);
+  }
   try {
+    check_standard_output();
     Batch batch(options);
     return options.plan ? batch.plan() : batch.draw();
   } catch (const Error& error) {

@@ -122,6 +122,7 @@ std::vector<std::string> BatchOptions::worker_command() const {
                                  "--grace",
                                  std::to_string(use.grace)};
   if (use.deterministic) words.emplace_back("--deterministic");
+  if (progress_kind() == ProgressKind::kEvents) words.emplace_back("--events");
   return words;
 }
 

@@ -11,9 +11,7 @@
 #include "brume/base/error.h"
 #include "brume/bench/work.h"
 #include "brume/pipeline/memory.h"
-#include "notes.h"
 #include "progress.h"
-#include "standard_output.h"
 
 namespace brume::cli {
 
@@ -161,25 +159,26 @@ BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) 
   return result;
 }
 
-void print_plan(const BatchPlan::Estimate& estimate, bool json) {
-  if (json) {
-    const nlohmann::json object = {{"pictures", estimate.pictures},
-                                   {"steps", estimate.steps},
-                                   {"processes", estimate.processes},
-                                   {"threads", estimate.threads},
-                                   {"seconds", estimate.seconds},
-                                   {"memory_bytes", estimate.memory_bytes},
-                                   {"free_memory_bytes", estimate.free_memory},
-                                   {"disk_bytes", estimate.disk_bytes},
-                                   {"free_disk_bytes", estimate.free_disk}};
-    print_json(object);
-    return;
-  }
-  say("to draw: " + std::to_string(estimate.pictures) + " pictures, " + std::to_string(estimate.steps) +
-      " steps; about " + duration_text(estimate.seconds));
-  say("memory: about " + gibibytes(estimate.memory_bytes) + " of " + gibibytes(estimate.free_memory) +
-      " free");
-  say("disk: at most " + gibibytes(estimate.disk_bytes) + " of " + gibibytes(estimate.free_disk) + " free");
+nlohmann::json plan_json(const BatchPlan::Estimate& estimate) {
+  return {{"pictures", estimate.pictures},
+          {"steps", estimate.steps},
+          {"processes", estimate.processes},
+          {"threads", estimate.threads},
+          {"seconds", estimate.seconds},
+          {"memory_bytes", estimate.memory_bytes},
+          {"free_memory_bytes", estimate.free_memory},
+          {"disk_bytes", estimate.disk_bytes},
+          {"free_disk_bytes", estimate.free_disk}};
+}
+
+std::vector<std::string> plan_lines(const BatchPlan::Estimate& estimate) {
+  const auto of_free = [](double bytes, double free) {
+    return gibibytes(bytes) + " of " + gibibytes(free) + " free";
+  };
+  return {"to draw: " + std::to_string(estimate.pictures) + " pictures, " + std::to_string(estimate.steps) +
+              " steps; about " + duration_text(estimate.seconds),
+          "memory: about " + of_free(estimate.memory_bytes, estimate.free_memory),
+          "disk: at most " + of_free(estimate.disk_bytes, estimate.free_disk)};
 }
 
 void check_plan(const BatchPlan::Estimate& estimate, const std::filesystem::path& directory) {

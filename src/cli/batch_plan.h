@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "brume/batch/job_feed.h"
 #include "brume/batch/runner.h"
@@ -67,8 +70,9 @@ class BatchPlan {
   double decode_bytes_ = 0;  // so too
 };
 
-/// Says it on standard error, or as one JSON object on standard output.
-void print_plan(const BatchPlan::Estimate& estimate, bool json);
+nlohmann::json plan_json(const BatchPlan::Estimate& estimate);
+/// For people.
+std::vector<std::string> plan_lines(const BatchPlan::Estimate& estimate);
 /// Throws kOutOfMemory or kOutputFailed for a plan that cannot be carried out.
 void check_plan(const BatchPlan::Estimate& estimate, const std::filesystem::path& directory);
 

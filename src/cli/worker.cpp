@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "batch_progress.h"
 #include "brume/batch/runner.h"
 #include "brume/batch/worker_protocol.h"
 #include "brume/pipeline/memory.h"
@@ -22,6 +23,7 @@ namespace {
 struct WorkerOptions {
   EngineOptions engine;
   EngineUse use;
+  bool events = false;  // an error is told as one
 };
 
 /// What a line of standard input asks for goes to standard output, until there are no more.
@@ -54,6 +56,16 @@ int work(const WorkerOptions& options) {
   return stop_signal() == 0 ? 0 : kSignalled + stop_signal();
 }
 
+int work_or_tell(const WorkerOptions& options) {
+  try {
+    return work(options);
+  } catch (const Error& error) {
+    if (!options.events) throw;
+    print_error_event(error);
+    return static_cast<int>(error.code());
+  }
+}
+
 }  // namespace
 
 /// Not for people: brume batch --devices starts it.
@@ -64,7 +76,8 @@ void add_worker(CLI::App& program, Action& chosen) {
   command->add_option("--batch-size", options->use.batch_size)->transform(whole_number(0, 1024));
   command->add_flag("--deterministic", options->use.deterministic);
   command->add_option("--grace", options->use.grace);
-  command->callback([options, &chosen] { chosen = [options] { return work(*options); }; });
+  command->add_flag("--events", options->events);
+  command->callback([options, &chosen] { chosen = [options] { return work_or_tell(*options); }; });
 }
 
 }  // namespace brume::cli

@@ -51,9 +51,11 @@ class Source {
 
 struct JobsReader::Impl {
   Impl(const std::string& place, StopHook stop)
-      : source(place, stop), lines(source.fd(), place == "-" ? "standard input" : place, std::move(stop)) {}
+      : source(place, stop),
+        stop_requested(stop),
+        lines(source.fd(), place == "-" ? "standard input" : place, std::move(stop)) {}
   Impl(int fd, std::string name, StopHook stop)
-      : source(fd), lines(source.fd(), std::move(name), std::move(stop)) {}
+      : source(fd), stop_requested(stop), lines(source.fd(), std::move(name), std::move(stop)) {}
 
   /// The first picture of `line`, or why there is none; nothing for a comment.
   std::optional<JobOrBadLine> begin(const Line& line) {
@@ -82,6 +84,7 @@ struct JobsReader::Impl {
   }
 
   Source source;
+  StopHook stop_requested;
   LineReader lines;
   std::optional<Request> request;  // the line whose pictures are being made
   int64_t line_number = 0;
@@ -98,6 +101,8 @@ JobsReader::JobsReader(JobsReader&&) noexcept = default;
 JobsReader& JobsReader::operator=(JobsReader&&) noexcept = default;
 
 std::optional<JobOrBadLine> JobsReader::next() {
+  // Not only where it waits: what has been read already may take long to look at.
+  if (impl_->stop_requested && impl_->stop_requested()) return std::nullopt;
   if (impl_->request) return impl_->make_next();
   while (const std::optional<Line> line = impl_->lines.next()) {
     if (std::optional<JobOrBadLine> item = impl_->begin(*line)) return item;
