@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "brume/base/file.h"
@@ -46,6 +45,13 @@ Sha256 sha256(std::span<const std::byte> bytes) {
   Sum sum;
   sum.add(bytes);
   return sum.finish();
+}
+
+uint64_t short_digest(std::string_view text) {
+  const Sha256 digest = sha256(std::as_bytes(std::span(text)));
+  uint64_t number = 0;
+  for (size_t i = 0; i < sizeof(number); ++i) number = number << 8 | digest[i];
+  return number;
 }
 
 Sha256 sha256_of_file(const std::filesystem::path& path, ExitCode code) {

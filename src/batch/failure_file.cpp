@@ -37,6 +37,19 @@ bool is_there(const fs::path& file) {
   return fs::exists(fs::symlink_status(file, failed));
 }
 
+/// What getline grows, freed also where the taker of a line throws.
+struct LineBuffer {
+  LineBuffer() = default;
+  ~LineBuffer() { std::free(text); }
+  LineBuffer(const LineBuffer&) = delete;
+  LineBuffer& operator=(const LineBuffer&) = delete;
+
+  ssize_t read(std::FILE* file) { return ::getline(&text, &room, file); }
+
+  char* text = nullptr;
+  size_t room = 0;
+};
+
 enum class LastLine { kTake, kOnlyWhole };
 
 /// Each line without its end; nothing for a file that is not there.
@@ -49,28 +62,19 @@ void for_each_line(const fs::path& file, LastLine last, const Take& take) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd, "r"), std::fclose);
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) output_error(file, "is no ordinary file");
-  char* text = nullptr;
-  size_t room = 0;
-  for (ssize_t length = ::getline(&text, &room, stream.get()); length >= 0;
-       length = ::getline(&text, &room, stream.get())) {
-    std::string line(text, static_cast<size_t>(length));
+  LineBuffer buffer;
+  for (ssize_t length = buffer.read(stream.get()); length >= 0; length = buffer.read(stream.get())) {
+    std::string line(buffer.text, static_cast<size_t>(length));
     const bool whole = line.ends_with('\n');
     if (whole) line.pop_back();
     if (!line.empty() && (whole || last == LastLine::kTake)) take(line);
   }
-  std::free(text);
   if (std::ferror(stream.get()) != 0)
     output_error(file, "cannot read: " + std::generic_category().message(errno));
 }
 
 /// The same for a job and for its line in the file.
-uint64_t identity(const Job& job) {
-  const std::string line = to_json_line(job);
-  const Sha256 digest = sha256(std::as_bytes(std::span(line)));
-  uint64_t number = 0;
-  for (size_t i = 0; i < sizeof(number); ++i) number = number << 8 | digest[i];
-  return number;
-}
+uint64_t identity(const Job& job) { return short_digest(to_json_line(job)); }
 
 std::string origin_of(const std::string& line) {
   const auto object = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);

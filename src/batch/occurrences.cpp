@@ -1,6 +1,5 @@
 #include "brume/batch/occurrences.h"
 
-#include <span>
 #include <utility>
 
 #include "brume/base/digest.h"
@@ -14,13 +13,6 @@ constexpr int kCountBits = 24;
 constexpr uint64_t kCountMask = (uint64_t{1} << kCountBits) - 1;
 constexpr size_t kFirstSlots = 1024;
 
-uint64_t hash_of(const std::string& text) {
-  const Sha256 digest = sha256(std::as_bytes(std::span(text)));
-  uint64_t hash = 0;
-  for (size_t i = 0; i < sizeof(hash); ++i) hash = hash << 8 | digest[i];
-  return hash;
-}
-
 /// The slot of these bits, or the free one where they belong.
 uint64_t& slot_of(std::vector<uint64_t>& slots, uint64_t mark) {
   size_t place = (mark >> kCountBits) % slots.size();
@@ -32,7 +24,7 @@ uint64_t& slot_of(std::vector<uint64_t>& slots, uint64_t mark) {
 
 Occurrences::Seen Occurrences::count(const std::string& text) {
   if (2 * used_ >= slots_.size()) grow();
-  const uint64_t hash = hash_of(text);
+  const uint64_t hash = short_digest(text);
   const uint64_t mark = hash & ~kCountMask;
   uint64_t& slot = slot_of(slots_, mark);
   if (slot == 0) {

@@ -198,8 +198,8 @@ class Batch {
   }
 
   int exit_code() const {
-    constexpr int kSignalled = 128;
-    if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped()))) return kSignalled + stop_signal();
+    if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped())))
+      return signal_exit_code(stop_signal());
     const BatchTally tally = run_.tally();
     if (tally.failed > 0 || (grid_ && grid_->unreadable() > 0))
       return static_cast<int>(ExitCode::kItemsFailed);

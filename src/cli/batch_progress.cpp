@@ -121,6 +121,7 @@ void BatchProgress::tell(const std::string& line, const json& event) {
 }
 
 void BatchProgress::draw_line() {
+  if (!line_.shown()) return;  // a million skipped jobs come by here
   const double seconds = seconds_since_start();
   const int64_t over = drawn_ + skipped_ + failed_;
   std::string text;

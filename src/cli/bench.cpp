@@ -179,9 +179,8 @@ class Bench {
   }
 
   static int stopped() {
-    constexpr int kSignalled = 128;
     say("stopped by signal " + std::to_string(stop_signal()) + "; nothing is reported");
-    return kSignalled + stop_signal();
+    return signal_exit_code(stop_signal());
   }
 
   void publish() const {

@@ -40,8 +40,7 @@ fs::path directory_of(const fs::path& page) {
 }
 
 int exit_code(const gallery::GalleryTally& tally) {
-  constexpr int kSignalled = 128;
-  if (tally.stopped) return kSignalled + stop_signal();
+  if (tally.stopped) return signal_exit_code(stop_signal());
   return static_cast<int>(tally.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 

@@ -94,11 +94,10 @@ int generate(const GenerateOptions& options) {
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
   if (options.engine.verbose) print_times(run.tally(), load_seconds);
 
-  constexpr int kSignalled = 128;
   if (stop_signal() != 0 && run.tally().pictures.size() < request.seeds.size()) {
     say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +
         " of " + std::to_string(options.run.batch_count) + " pictures are written");
-    return kSignalled + stop_signal();
+    return signal_exit_code(stop_signal());
   }
   return static_cast<int>(run.tally().failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }

@@ -18,9 +18,8 @@ volatile std::sig_atomic_t caught = 0;
 constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
 extern "C" void end_at_once(int signal) {
-  constexpr int kSignalled = 128;
   remove_unfinished_file();
-  _exit(kSignalled + signal);
+  _exit(signal_exit_code(signal));
 }
 
 extern "C" void remember(int signal) {

@@ -20,6 +20,8 @@ class PoliteStop {
 
 /// The signal that asked for a stop, or 0.
 int stop_signal();
+/// The exit code of a program that `signal` ended.
+constexpr int signal_exit_code(int signal) { return 128 + signal; }
 
 /// Makes a closed pipe and a file beyond the size limit ordinary write errors.
 void make_write_failures_errors();

@@ -15,7 +15,9 @@ class StatusLine {
   StatusLine(const StatusLine&) = delete;
   StatusLine& operator=(const StatusLine&) = delete;
 
-  /// Whether it is shown at all, and the last drawing is long enough ago: drawing costs time.
+  /// Whether it is shown at all.
+  bool shown() const { return shown_; }
+  /// Whether it is shown, and the last drawing is long enough ago: drawing costs time.
   bool due() const;
   /// Cut to the terminal's width; `text` is ASCII, a column each.
   void draw(std::string_view text);

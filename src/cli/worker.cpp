@@ -52,8 +52,7 @@ int work(const WorkerOptions& options) {
   runner.emplace(pipeline, options.use.settings(pipeline.model(), options.engine), source, sink,
                  [] { return stop_signal() != 0; });
   runner->run();
-  constexpr int kSignalled = 128;
-  return stop_signal() == 0 ? 0 : kSignalled + stop_signal();
+  return stop_signal() == 0 ? 0 : signal_exit_code(stop_signal());
 }
 
 int work_or_tell(const WorkerOptions& options) {
