@@ -5,6 +5,9 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "kernels/attention_cpu.h"
+#include "kernels/cpu/machine_for.h"
+
 namespace brume::kernels {
 
 namespace {
@@ -25,6 +28,7 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, AttentionMask mask) {
   check(q, k, v);
   const bool causal = mask == AttentionMask::kCausal;
+  if (!causal && cpu::has_kernels(q)) return attention_cpu(cpu::machine(), q, k, v);
   const at::Tensor heads =
       at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),
                                        /*attn_mask=*/{}, /*dropout_p=*/0.0, causal);

@@ -107,7 +107,7 @@ TEST(GroupNorm, AgreesWithTheFormulaForEveryWidth) {
       const at::Tensor weight = randn({3 * width});
       const at::Tensor bias = randn({3 * width});
       EXPECT_LT(
-          largest_error(group_norm(x, weight, bias, settings), plain_group_norm(x, weight, bias, settings)),
+          largest_error(group_norm({x}, weight, bias, settings), plain_group_norm(x, weight, bias, settings)),
           2e-5)
           << width;
     }
@@ -119,7 +119,7 @@ TEST(GroupNorm, KeepsPrecisionFarFromZero) {
   const GroupNormSettings settings{2, 1e-5, Activation::kNone};
   const at::Tensor x = randn({1, 4, 16, 16}) + 1000;
   const at::Tensor ones = at::ones({4});
-  EXPECT_LT(largest_error(group_norm(x, ones, at::zeros({4}), settings),
+  EXPECT_LT(largest_error(group_norm({x}, ones, at::zeros({4}), settings),
                           plain_group_norm(x, ones, at::zeros({4}), settings)),
             1e-2);
 }
@@ -127,14 +127,14 @@ TEST(GroupNorm, KeepsPrecisionFarFromZero) {
 TEST(GroupNorm, LeavesItsInputAlone) {
   const at::Tensor x = randn({1, 4, 3, 3});
   const at::Tensor before = x.clone();
-  group_norm(x, at::ones({4}), at::zeros({4}), {2, 1e-5, Activation::kSilu});
+  group_norm({x}, at::ones({4}), at::zeros({4}), {2, 1e-5, Activation::kSilu});
   EXPECT_TRUE(x.equal(before));
 }
 
 TEST(GroupNorm, RefusesShapesThatDoNotFit) {
   const GroupNormSettings settings{3, 1e-5, Activation::kNone};
-  EXPECT_THROW(group_norm(randn({1, 4, 2, 2}), randn({4}), randn({4}), settings), std::invalid_argument);
-  EXPECT_THROW(group_norm(randn({1, 6, 2, 2}), randn({4}), randn({6}), settings), std::invalid_argument);
+  EXPECT_THROW(group_norm({randn({1, 4, 2, 2})}, randn({4}), randn({4}), settings), std::invalid_argument);
+  EXPECT_THROW(group_norm({randn({1, 6, 2, 2})}, randn({4}), randn({6}), settings), std::invalid_argument);
 }
 
 at::Tensor plain_layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

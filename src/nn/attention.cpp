@@ -6,22 +6,36 @@
 
 namespace brume::nn {
 
-Attention::Attention(const WeightsView& weights, const AttentionShape& shape)
-    : heads_(shape.heads),
-      to_q_(weights / "to_q", shape.width, shape.width, shape.qkv_bias),
-      to_k_(weights / "to_k", shape.context_width, shape.width, shape.qkv_bias),
-      to_v_(weights / "to_v", shape.context_width, shape.width, shape.qkv_bias),
-      to_out_(weights / "to_out.0", shape.width, shape.width) {}
+namespace {
 
-at::Tensor Attention::operator()(const at::Tensor& x, const at::Tensor& context) const {
-  const at::Tensor q = split_heads(to_q_(x));
-  const at::Tensor k = split_heads(to_k_(context));
-  const at::Tensor v = split_heads(to_v_(context));
-  return to_out_(kernels::attention(q, k, v));
+/// [N, T, count width] -> `count` tensors [N, T, heads, head_dim] that share its memory.
+std::vector<at::Tensor> by_head(const at::Tensor& x, int64_t count, int64_t heads) {
+  return x.view({x.size(0), x.size(1), count, heads, x.size(2) / count / heads}).unbind(2);
 }
 
-at::Tensor Attention::split_heads(const at::Tensor& x) const {
-  return x.view({x.size(0), x.size(1), heads_, x.size(2) / heads_});  // [N, T, heads, head_dim]
+}  // namespace
+
+SelfAttention::SelfAttention(const WeightsView& weights, int64_t width, int64_t heads, Bias qkv_bias)
+    : heads_(heads),
+      to_qkv_(Linear::stacked(weights, {"to_q", "to_k", "to_v"}, width, width, qkv_bias)),
+      to_out_(weights / "to_out.0", width, width) {}
+
+at::Tensor SelfAttention::plus(const at::Tensor& x, const at::Tensor& residual) const {
+  const std::vector<at::Tensor> qkv = by_head(to_qkv_(x), 3, heads_);
+  return to_out_.plus(kernels::attention(qkv[0], qkv[1], qkv[2]), residual);
+}
+
+CrossAttention::CrossAttention(const WeightsView& weights, const AttentionShape& shape)
+    : heads_(shape.heads),
+      to_q_(weights / "to_q", shape.width, shape.width, Bias::kNo),
+      to_kv_(Linear::stacked(weights, {"to_k", "to_v"}, shape.context_width, shape.width, Bias::kNo)),
+      to_out_(weights / "to_out.0", shape.width, shape.width) {}
+
+at::Tensor CrossAttention::plus(const at::Tensor& x, const at::Tensor& context,
+                                const at::Tensor& residual) const {
+  const std::vector<at::Tensor> q = by_head(to_q_(x), 1, heads_);
+  const std::vector<at::Tensor> kv = by_head(to_kv_(context), 2, heads_);
+  return to_out_.plus(kernels::attention(q[0], kv[0], kv[1]), residual);
 }
 
 }  // namespace brume::nn

@@ -2,21 +2,46 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <utility>
 
 namespace brume::nn {
 
-Linear::Linear(const WeightsView& weights, int64_t in, int64_t out, Bias bias)
-    : weight_(weights.tensor("weight", {out, in})) {
-  if (bias == Bias::kYes) bias_ = weights.tensor("bias", {out});
+namespace {
+
+std::optional<at::Tensor> bias_of(const WeightsView& weights, int64_t out, Bias bias) {
+  return bias == Bias::kYes ? std::optional(weights.tensor("bias", {out})) : std::nullopt;
 }
 
-Linear::Linear(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
+/// One half of a layer that is twice as wide.
+kernels::PackedLinear half(const at::Tensor& weight, const at::Tensor& bias, int64_t index) {
+  return {weight.chunk(2)[static_cast<size_t>(index)], bias.chunk(2)[static_cast<size_t>(index)].clone()};
+}
+
+}  // namespace
+
+Linear::Linear(const WeightsView& weights, int64_t in, int64_t out, Bias bias)
+    : product_(weights.tensor("weight", {out, in}), bias_of(weights, out, bias)) {}
+
+Linear::Linear(kernels::PackedLinear product) : product_(std::move(product)) {}
 
 Linear Linear::from_conv(const WeightsView& weights, int64_t in, int64_t out) {
-  return Linear(weights.tensor("weight", {out, in, 1, 1}).view({out, in}), weights.tensor("bias", {out}));
+  return Linear({weights.tensor("weight", {out, in, 1, 1}).view({out, in}), weights.tensor("bias", {out})});
 }
 
-at::Tensor Linear::operator()(const at::Tensor& x) const { return at::linear(x, weight_, bias_); }
+Linear Linear::stacked(const WeightsView& weights, const std::vector<std::string_view>& names, int64_t in,
+                       int64_t out, Bias bias) {
+  std::vector<at::Tensor> parts;
+  std::vector<at::Tensor> biases;
+  for (const std::string_view name : names) {
+    parts.push_back((weights / name).tensor("weight", {out, in}));
+    if (bias == Bias::kYes) biases.push_back((weights / name).tensor("bias", {out}));
+  }
+  return Linear({at::cat(parts), biases.empty() ? std::nullopt : std::optional(at::cat(biases))});
+}
+
+GatedLinear::GatedLinear(const WeightsView& weights, int64_t in, int64_t out)
+    : value_(half(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out}), 0)),
+      gate_(half(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out}), 1)) {}
 
 }  // namespace brume::nn

@@ -4,6 +4,36 @@
 
 namespace brume::nn {
 
+namespace {
+
+constexpr kernels::PackedConvolution::Shape kPointwise{.stride = 1, .padding = 0};
+
+at::Tensor weight_of(const WeightsView& weights, const ResnetShape& shape) {
+  return weights.tensor("weight", {shape.out, shape.in, 1, 1});
+}
+
+/// A copy to add to: what comes in belongs to others.
+at::Tensor own(const kernels::MapParts& x) {
+  return x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first.clone(at::MemoryFormat::ChannelsLast);
+}
+
+}  // namespace
+
+Shortcut::Shortcut(const WeightsView& weights, const ResnetShape& shape)
+    : first_(weight_of(weights, shape).narrow(1, 0, shape.in - shape.joined),
+             weights.tensor("bias", {shape.out}), kPointwise) {
+  if (shape.joined > 0) {
+    second_.emplace(weight_of(weights, shape).narrow(1, shape.in - shape.joined, shape.joined), std::nullopt,
+                    kPointwise);
+  }
+}
+
+at::Tensor Shortcut::operator()(const kernels::MapParts& x) const {
+  at::Tensor sum = first_(x.first);
+  if (second_) second_->add_to(sum, x.second);
+  return sum;
+}
+
 ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape)
     : output_scale_(shape.output_scale),
       norm1_(weights / "norm1", shape.in, {shape.norm_groups, shape.norm_eps, kernels::Activation::kSilu}),
@@ -11,18 +41,15 @@ ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape)
       norm2_(weights / "norm2", shape.out, {shape.norm_groups, shape.norm_eps, kernels::Activation::kSilu}),
       conv2_(weights / "conv2", {shape.out, shape.out}) {
   if (shape.time_width) time_projection_.emplace(weights / "time_emb_proj", *shape.time_width, shape.out);
-  if (shape.in != shape.out) {
-    shortcut_.emplace(weights / "conv_shortcut",
-                      ConvShape{shape.in, shape.out, /*kernel=*/1, /*stride=*/1, /*padding=*/0});
-  }
+  if (shape.in != shape.out) shortcut_.emplace(weights / "conv_shortcut", shape);
 }
 
-at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
-  at::Tensor h = conv1_(norm1_(x));  // [N, out, H, W]
-  if (time_projection_) h += (*time_projection_)(time).unsqueeze(-1).unsqueeze(-1);
-  h = conv2_(norm2_(h));
-  h += shortcut_ ? (*shortcut_)(x) : x;
-  return output_scale_ == 1 ? h : h.div_(output_scale_);
+at::Tensor ResnetBlock::operator()(const kernels::MapParts& x, const at::Tensor& time) const {
+  const at::Tensor embedding = time_projection_ ? (*time_projection_)(time) : at::Tensor();  // [N, out]
+  const at::Tensor h = norm2_(conv1_(norm1_(x)), embedding);                                 // [N, out, H, W]
+  at::Tensor sum = shortcut_ ? (*shortcut_)(x) : own(x);
+  conv2_.add_to(sum, h);
+  return output_scale_ == 1 ? sum : sum.div_(output_scale_);
 }
 
 }  // namespace brume::nn

@@ -16,6 +16,14 @@ nn::ResnetBlock resnet(const WeightsView& weights, const UNetConfig& unet, int64
   return {weights, {in, out, time_width(unet), unet.norm_groups, unet.norm_eps}};
 }
 
+/// A block of the up path, whose input is a map and a skip.
+nn::ResnetBlock joining_resnet(const WeightsView& weights, const UNetConfig& unet, int64_t in, int64_t skip,
+                               int64_t out) {
+  nn::ResnetShape shape{in + skip, out, time_width(unet), unet.norm_groups, unet.norm_eps};
+  shape.joined = skip;
+  return {weights, shape};
+}
+
 nn::SpatialTransformer transformer(const WeightsView& weights, const UNetConfig& unet,
                                    const UNetLevel& level) {
   return {weights,
@@ -83,7 +91,7 @@ UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t leve
     const int64_t in = i == 0 ? coarser : sizes.channels;
     const int64_t skip =
         i == sizes.layers ? finer : sizes.channels;  // the last skip is what entered this level
-    resnets_.push_back(resnet(weights / "resnets" / index, unet, in + skip, sizes.channels));
+    resnets_.push_back(joining_resnet(weights / "resnets" / index, unet, in, skip, sizes.channels));
     if (sizes.up_attention) attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes));
   }
   if (resample == Resample::kYes) upsample_.emplace(weights / "upsamplers.0", sizes.channels);
@@ -91,7 +99,7 @@ UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t leve
 
 at::Tensor UpBlock::operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const {
   for (size_t i = 0; i < resnets_.size(); ++i) {
-    x = resnets_[i](at::cat({x, skips.back()}, 1), input.time);
+    x = resnets_[i]({x, skips.back()}, input.time);
     skips.pop_back();
     if (!attentions_.empty()) x = attentions_[i](x, input.context);
   }

@@ -28,14 +28,15 @@ VaeMidBlock::VaeMidBlock(const WeightsView& weights, const VaeConfig& config)
   const int64_t width = config.channels.back();
   const WeightsView attention = weights / "attentions.0";
   pixels_ = PixelAttention{norm(attention / "group_norm", config, width, kernels::Activation::kNone),
-                           nn::Attention(attention, {width, width, /*heads=*/1, nn::Bias::kYes})};
+                           nn::SelfAttention(attention, width, /*heads=*/1, nn::Bias::kYes)};
 }
 
 at::Tensor VaeMidBlock::operator()(const at::Tensor& x) const {
   at::Tensor y = resnet0_(x);
   if (pixels_) {
-    const at::Tensor tokens = pixels_->norm(y).flatten(2).transpose(1, 2);  // [N, H W, C]
-    y = y + pixels_->attention(tokens, tokens).transpose(1, 2).reshape(y.sizes());
+    const at::Tensor tokens = pixels_->norm(y).permute({0, 2, 3, 1}).flatten(1, 2);  // [N, H W, C]
+    const at::Tensor sum = pixels_->attention.plus(tokens, y.permute({0, 2, 3, 1}).flatten(1, 2));
+    y = sum.view({y.size(0), y.size(2), y.size(3), y.size(1)}).permute({0, 3, 1, 2});  // [N, C, H, W]
   }
   return resnet1_(y);
 }

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "brume/weights/weights.h"
+#include "kernels/packed.h"
 
 namespace brume::nn {
 
@@ -17,13 +18,13 @@ struct ConvShape {
 class Conv2d {
  public:
   Conv2d(const WeightsView& weights, const ConvShape& shape);
-  /// [N, in, H, W] -> [N, out, H', W']
-  at::Tensor operator()(const at::Tensor& x) const;
+  /// [N, in, H, W] -> [N, out, H', W'], channels last
+  at::Tensor operator()(const at::Tensor& x) const { return convolution_(x); }
+  /// sum += the convolution of x. sum [N, out, H', W'], channels last
+  void add_to(at::Tensor& sum, const at::Tensor& x) const { convolution_.add_to(sum, x); }
 
  private:
-  ConvShape shape_;
-  at::Tensor weight_;  // [out, in, kernel, kernel]
-  at::Tensor bias_;    // [out]
+  kernels::PackedConvolution convolution_;
 };
 
 }  // namespace brume::nn

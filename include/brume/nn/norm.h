@@ -13,8 +13,6 @@ class LayerNorm {
   LayerNorm(const WeightsView& weights, int64_t width, double eps = 1e-5);
   /// [..., width] -> [..., width]
   at::Tensor operator()(const at::Tensor& x) const;
-  /// x + residual, and its norm. Both [..., width].
-  kernels::SumAndNorm of_sum(const at::Tensor& x, const at::Tensor& residual) const;
 
  private:
   at::Tensor weight_;  // [width]
@@ -26,8 +24,10 @@ class LayerNorm {
 class GroupNorm {
  public:
   GroupNorm(const WeightsView& weights, int64_t channels, const kernels::GroupNormSettings& settings);
-  /// [N, channels, H, W] -> the same
-  at::Tensor operator()(const at::Tensor& x) const;
+  /// [N, channels, H, W], in one part or two -> the same in one, channels last
+  at::Tensor operator()(const kernels::MapParts& x) const;
+  /// The norm of x + embedding [N, channels].
+  at::Tensor operator()(const kernels::MapParts& x, const at::Tensor& embedding) const;
 
  private:
   at::Tensor weight_;  // [channels]

@@ -11,12 +11,26 @@
 namespace brume::nn {
 
 struct ResnetShape {
-  int64_t in;
+  int64_t in;  // of all parts
   int64_t out;
   std::optional<int64_t> time_width;  // of the time embedding; none in an autoencoder
   int64_t norm_groups;
   double norm_eps;
   double output_scale = 1;  // the sum is divided by it
+  int64_t joined = 0;       // channels of the second part, where the input comes in two
+};
+
+/// The 1x1 convolution past a block whose input has other channels than its output. Where the input comes in
+/// two parts, so does the convolution: its sum is that over the concatenation.
+class Shortcut {
+ public:
+  Shortcut(const WeightsView& weights, const ResnetShape& shape);
+  /// [N, in, H, W] -> [N, out, H, W]
+  at::Tensor operator()(const kernels::MapParts& x) const;
+
+ private:
+  kernels::PackedConvolution first_;
+  std::optional<kernels::PackedConvolution> second_;
 };
 
 /// Two convolutions, each after a group norm and a SiLU, added to the input; the time embedding is added
@@ -24,8 +38,9 @@ struct ResnetShape {
 class ResnetBlock {
  public:
   ResnetBlock(const WeightsView& weights, const ResnetShape& shape);
-  /// x [N, in, H, W], time [N, time_width] after its SiLU (undefined where there is none) -> [N, out, H, W]
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time = {}) const;
+  /// x [N, in, H, W] in one part or two, time [N, time_width] after its SiLU (undefined where there is none)
+  /// -> [N, out, H, W]
+  at::Tensor operator()(const kernels::MapParts& x, const at::Tensor& time = {}) const;
 
  private:
   double output_scale_;
@@ -34,7 +49,7 @@ class ResnetBlock {
   std::optional<Linear> time_projection_;
   GroupNorm norm2_;
   Conv2d conv2_;
-  std::optional<Conv2d> shortcut_;
+  std::optional<Shortcut> shortcut_;
 };
 
 }  // namespace brume::nn

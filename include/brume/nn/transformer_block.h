@@ -1,6 +1,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <variant>
+
 #include "brume/nn/attention.h"
 #include "brume/nn/linear.h"
 #include "brume/nn/norm.h"
@@ -8,16 +10,16 @@
 
 namespace brume::nn {
 
-/// Linear to twice 4 x width, one half gated by the GELU of the other, and back ("GLU Variants Improve
-/// Transformer"). Mirrors diffusers.models.attention.FeedForward with activation_fn="geglu".
+/// A gated layer to four times the width, and back. Mirrors diffusers.models.attention.FeedForward with
+/// activation_fn="geglu".
 class FeedForward {
  public:
   FeedForward(const WeightsView& weights, int64_t width);
-  /// [N, T, width] -> [N, T, width]
-  at::Tensor operator()(const at::Tensor& x) const;
+  /// What comes out for x, added to `residual`. Both [N, T, width]
+  at::Tensor plus(const at::Tensor& x, const at::Tensor& residual) const;
 
  private:
-  Linear in_;
+  GatedLinear in_;
   Linear out_;
 };
 
@@ -35,11 +37,10 @@ class TransformerBlock {
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
 
  private:
-  FirstAttention first_;
   LayerNorm norm1_;
-  Attention attention1_;
+  std::variant<SelfAttention, CrossAttention> attention1_;
   LayerNorm norm2_;
-  Attention attention2_;
+  CrossAttention attention2_;
   LayerNorm norm3_;
   FeedForward feed_forward_;
 };

@@ -25,7 +25,7 @@ class VaeMidBlock {
  private:
   struct PixelAttention {
     nn::GroupNorm norm;
-    nn::Attention attention;
+    nn::SelfAttention attention;
   };
   nn::ResnetBlock resnet0_;
   std::optional<PixelAttention> pixels_;

@@ -1,0 +1,88 @@
+#include "kernels/onednn.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+#include <array>
+#include <string_view>
+
+namespace brume::kernels::onednn {
+
+namespace {
+
+using Scalars = c10::List<std::optional<at::Scalar>>;
+using Bias = const std::optional<at::Tensor>&;
+
+/// An operation of libtorch by its name, with the signature it is registered with.
+template <class Signature>
+auto find(const char* name, const char* overload = "") {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).typed<Signature>();
+}
+
+constexpr std::array<int64_t, 2> kDilation{1, 1};
+
+}  // namespace
+
+bool can_pack(const at::Tensor& weight) {
+  if (!weight.is_cpu() || !at::hasMKLDNN()) return false;
+  if (weight.scalar_type() != at::kBFloat16) return weight.scalar_type() == at::kFloat;
+  static const auto supported = find<bool()>("mkldnn::_is_mkldnn_bf16_supported");
+  return supported.call();
+}
+
+at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry) {
+  using Signature = at::Tensor(const at::Tensor&, c10::SymIntArrayRef, c10::SymIntArrayRef,
+                               c10::SymIntArrayRef, c10::SymInt, at::OptionalSymIntArrayRef);
+  static const auto pack = find<Signature>("mkldnn::_reorder_convolution_weight");
+  const std::array<c10::SymInt, 2> padding{geometry.padding, geometry.padding};
+  const std::array<c10::SymInt, 2> stride{geometry.stride, geometry.stride};
+  const std::array<c10::SymInt, 2> dilation{1, 1};
+  return pack.call(weight.contiguous(), padding, stride, dilation, 1, std::nullopt);
+}
+
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, Bias bias, const Geometry& geometry) {
+  using Signature =
+      at::Tensor(const at::Tensor&, const at::Tensor&, Bias, at::IntArrayRef, at::IntArrayRef,
+                 at::IntArrayRef, int64_t, std::string_view, Scalars, std::optional<std::string_view>);
+  static const auto convolve = find<Signature>("mkldnn::_convolution_pointwise");
+  const std::array<int64_t, 2> padding{geometry.padding, geometry.padding};
+  const std::array<int64_t, 2> stride{geometry.stride, geometry.stride};
+  return convolve.call(x, packed, bias, padding, stride, kDilation, 1, "none", Scalars(), "");
+}
+
+void add_convolution(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed, Bias bias,
+                     const Geometry& geometry) {
+  using Signature =
+      at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&, Bias, at::IntArrayRef, at::IntArrayRef,
+                  at::IntArrayRef, int64_t, std::string_view, std::optional<at::Scalar>,
+                  std::optional<std::string_view>, Scalars, std::optional<std::string_view>);
+  static const auto convolve = find<Signature>("mkldnn::_convolution_pointwise_", "binary");
+  const std::array<int64_t, 2> padding{geometry.padding, geometry.padding};
+  const std::array<int64_t, 2> stride{geometry.stride, geometry.stride};
+  convolve.call(sum, x, packed, bias, padding, stride, kDilation, 1, "add", 1.0, std::nullopt, Scalars(),
+                std::nullopt);
+}
+
+at::Tensor pack_linear(const at::Tensor& weight) {
+  static const auto pack =
+      find<at::Tensor(const at::Tensor&, std::optional<int64_t>)>("mkldnn::_reorder_linear_weight");
+  return pack.call(weight.contiguous(), std::nullopt);
+}
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, Bias bias, Activation activation) {
+  using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, Bias, std::string_view, Scalars,
+                               std::optional<std::string_view>);
+  static const auto multiply = find<Signature>("mkldnn::_linear_pointwise");
+  const bool gelu = activation == Activation::kGelu;
+  return multiply.call(x, packed, bias, gelu ? "gelu" : "none", Scalars(), gelu ? "none" : "");
+}
+
+at::Tensor linear_with(const at::Tensor& x, const at::Tensor& other, const at::Tensor& packed, Bias bias,
+                       Binary binary) {
+  using Signature =
+      at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, Bias, std::string_view);
+  static const auto multiply = find<Signature>("mkldnn::_linear_pointwise", "binary");
+  return multiply.call(x, other, packed, bias, binary == Binary::kAdd ? "add" : "mul");
+}
+
+}  // namespace brume::kernels::onednn

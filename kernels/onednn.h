@@ -1,0 +1,39 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+// oneDNN as libtorch carries it: its fused operations are reached through libtorch's dispatcher.
+namespace brume::kernels::onednn {
+
+/// Whether oneDNN computes with such weights on this processor: fp32, and bf16 where there are instructions
+/// for it.
+bool can_pack(const at::Tensor& weight);
+
+struct Geometry {
+  int64_t stride;
+  int64_t padding;
+};
+
+/// weight [out, in, k, k] -> the same in oneDNN's own layout.
+at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry);
+/// x [N, in, H, W] channels last -> [N, out, H', W'] channels last.
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
+                       const Geometry& geometry);
+/// sum += the convolution.
+void add_convolution(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed,
+                     const std::optional<at::Tensor>& bias, const Geometry& geometry);
+
+enum class Activation { kNone, kGelu };
+enum class Binary { kAdd, kMultiply };
+
+/// weight [out, in] -> the same in oneDNN's own layout.
+at::Tensor pack_linear(const at::Tensor& weight);
+/// x [..., in] -> [..., out]
+at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
+                  Activation activation);
+/// The product with `other` [..., out] added, or multiplied in.
+at::Tensor linear_with(const at::Tensor& x, const at::Tensor& other, const at::Tensor& packed,
+                       const std::optional<at::Tensor>& bias, Binary binary);
+
+}  // namespace brume::kernels::onednn
