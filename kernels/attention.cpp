@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include <sstream>
 #include <stdexcept>
@@ -27,6 +28,7 @@ void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, AttentionMask mask) {
   check(q, k, v);
+  RECORD_FUNCTION("brume::attention", std::vector<c10::IValue>({q, k, v}));
   const bool causal = mask == AttentionMask::kCausal;
   if (!causal && cpu::has_kernels(q)) return attention_cpu(cpu::machine(), q, k, v);
   const at::Tensor heads =

@@ -1,6 +1,7 @@
 #include "kernels/group_norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include <sstream>
 #include <stdexcept>
@@ -52,6 +53,7 @@ at::Tensor reference(const GroupNormInput& input, const at::Tensor& weight, cons
 at::Tensor group_norm(const GroupNormInput& input, const at::Tensor& weight, const at::Tensor& bias,
                       const GroupNormSettings& settings) {
   check(input, weight, bias, settings.groups);
+  RECORD_FUNCTION("brume::group_norm", std::vector<c10::IValue>({input.maps.first}));
   if (cpu::has_kernels(input.maps.first))
     return group_norm_cpu(cpu::machine(), input, weight, bias, settings);
   return reference(input, weight, bias, settings);

@@ -1,6 +1,7 @@
 #include "kernels/layer_norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include <sstream>
 #include <stdexcept>
@@ -27,6 +28,7 @@ void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
   check(x, weight, bias);
+  RECORD_FUNCTION("brume::layer_norm", std::vector<c10::IValue>({x}));
   if (cpu::has_kernels(x)) return layer_norm_cpu(cpu::machine(), x, {}, weight, bias, eps).norm;
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
 }
@@ -34,6 +36,7 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
 SumAndNorm layer_norm_of_sum(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
                              const at::Tensor& bias, double eps) {
   check(x, weight, bias);
+  RECORD_FUNCTION("brume::layer_norm", std::vector<c10::IValue>({x}));
   if (x.sizes() != residual.sizes() || x.scalar_type() != residual.scalar_type())
     throw std::invalid_argument("layer_norm_of_sum: x and residual differ in shape or dtype");
   if (cpu::has_kernels(x)) return layer_norm_cpu(cpu::machine(), x, residual, weight, bias, eps);

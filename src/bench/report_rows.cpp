@@ -68,6 +68,27 @@ std::vector<Row> component_rows(const Result& result) {
       row_of(result.workload.batch_size == 1 ? "whole picture" : "whole batch", summarize(result.rounds))};
 }
 
+std::vector<Row> profile_rows(const Result& result) {
+  double whole = 0;
+  for (const Operation& operation : result.profile) whole += operation.seconds;
+  std::vector<Row> rows;
+  const double peak = result.conditions.peak();
+  for (const Operation& operation : result.profile) {
+    Row row{operation.name,
+            milliseconds_text(operation.seconds),
+            percent_text(operation.seconds / whole),
+            std::to_string(operation.calls),
+            "",
+            ""};
+    if (operation.flop > 0) {
+      row.rate = number_text(operation.flop / operation.seconds / kGiga);
+      if (peak > 0) row.share = percent_text(operation.flop / operation.seconds / peak);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 std::vector<Fact> facts(const Report& report) {
   const Result& result = report.result;
   std::vector<Fact> list{

@@ -20,6 +20,8 @@ struct Row {
   std::string rate;   // GFLOP/s
   std::string share;  // of the device's peak
 };
+/// A row for each operation of the profile: its whole time, its calls and its rate.
+std::vector<Row> profile_rows(const Result& result);
 std::vector<Row> component_rows(const Result& result);
 
 struct Fact {

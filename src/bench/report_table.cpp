@@ -15,7 +15,7 @@ std::string right(const std::string& text, size_t width) {
 }
 
 std::string line_of(const Row& row) {
-  return left(row.name, 13) + right(row.median, 11) + right(row.interval, 22) + right(row.times, 7) +
+  return left(row.name, 21) + right(row.median, 11) + right(row.interval, 22) + right(row.times, 7) +
          right(row.rate, 10) + right(row.share, 9) + "\n";
 }
 
@@ -25,6 +25,10 @@ std::string to_table(const Report& report) {
   std::string text = workload_text(report.result.workload) + "\n" + machine_text(report.result) + "\n\n";
   text += line_of({"", "median", "95 % interval, ms", "times", "GFLOP/s", "of peak"});
   for (const Row& row : component_rows(report.result)) text += line_of(row);
+  if (!report.result.profile.empty()) {
+    text += "\n" + line_of({"operation", "in a round", "share of it", "calls", "GFLOP/s", "of peak"});
+    for (const Row& row : profile_rows(report.result)) text += line_of(row);
+  }
   text += "\n";
   for (const Fact& fact : facts(report)) text += left(fact.name, 13) + fact.value + "\n";
   for (const std::string& remark : report.remarks()) text += left("note", 13) + remark + "\n";

@@ -14,6 +14,7 @@
 #include "brume/bench/machine.h"
 #include "brume/pipeline/memory.h"
 #include "commands.h"
+#include "memory_use.h"
 #include "notes.h"
 #include "picture_files.h"
 #include "signals.h"
@@ -127,7 +128,16 @@ class Bench {
     result.peak_memory_bytes = peak_memory();
     if (rounds.stopped) return;
     bench::count_work(pipeline, request_, rounds);
+    if (options_.profile) result.profile = profile_of(pipeline);
     take(std::move(rounds));
+  }
+
+  /// Of a round of its own: taking the time of every operation costs some.
+  std::vector<bench::Operation> profile_of(const Pipeline& pipeline) const {
+    Observer unseen;
+    const bench::Profiler profiler;
+    pipeline.generate(request_, unseen);
+    return profiler.operations();
   }
 
   bench::Rounds draw(const Pipeline& pipeline, const bench::Limits& limits) const {
@@ -209,6 +219,7 @@ class Bench {
 
 int run_bench(const BenchOptions& options) {
   check_options(options);
+  keep_memory();
   check_standard_output();
   if (options.html) check_writable(*options.html);  // known at once, not after minutes
   return Bench(options).run();

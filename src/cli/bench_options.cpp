@@ -69,6 +69,8 @@ void add_bench_options(CLI::App& command, BenchOptions& options) {
       ->transform(whole_number(1, 1024));
   add_limits(command, options.limits);
   add_gates(command, options);
+  command.add_flag("--profile", options.profile,
+                   "Also show each operation's share of one more round, and its rate");
   command.add_flag("--json", options.json,
                    "One JSON object on standard output instead of a table (docs/bench.schema.json)");
   command.add_option("--html", options.html, "Also write a page with plots to this file")->check(not_empty());

@@ -20,6 +20,7 @@ struct BenchOptions {
   bench::ErrorLimits error_limits;
   std::optional<std::string> html;
   bool json = false;
+  bool profile = false;
 };
 
 void add_bench_options(CLI::App& command, BenchOptions& options);

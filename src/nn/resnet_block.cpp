@@ -2,14 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include "brume/nn/pixels.h"
+
 namespace brume::nn {
 
 namespace {
 
-constexpr kernels::PackedConvolution::Shape kPointwise{.stride = 1, .padding = 0};
-
 at::Tensor weight_of(const WeightsView& weights, const ResnetShape& shape) {
-  return weights.tensor("weight", {shape.out, shape.in, 1, 1});
+  return weights.tensor("weight", {shape.out, shape.in, 1, 1}).view({shape.out, shape.in});
 }
 
 /// A copy to add to: what comes in belongs to others.
@@ -21,17 +21,16 @@ at::Tensor own(const kernels::MapParts& x) {
 
 Shortcut::Shortcut(const WeightsView& weights, const ResnetShape& shape)
     : first_(weight_of(weights, shape).narrow(1, 0, shape.in - shape.joined),
-             weights.tensor("bias", {shape.out}), kPointwise) {
+             weights.tensor("bias", {shape.out})) {
   if (shape.joined > 0) {
-    second_.emplace(weight_of(weights, shape).narrow(1, shape.in - shape.joined, shape.joined), std::nullopt,
-                    kPointwise);
+    second_.emplace(weight_of(weights, shape).narrow(1, shape.in - shape.joined, shape.joined), std::nullopt);
   }
 }
 
 at::Tensor Shortcut::operator()(const kernels::MapParts& x) const {
-  at::Tensor sum = first_(x.first);
-  if (second_) second_->add_to(sum, x.second);
-  return sum;
+  at::Tensor sum = first_(pixels_of(x.first));
+  if (second_) sum = second_->plus(pixels_of(x.second), sum);
+  return map_of(sum, x.first.size(2), x.first.size(3));
 }
 
 ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape)

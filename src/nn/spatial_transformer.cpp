@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "brume/nn/pixels.h"
+
 namespace brume::nn {
 
 namespace {
@@ -27,12 +29,9 @@ SpatialTransformer::SpatialTransformer(const WeightsView& weights, const Spatial
 }
 
 at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context) const {
-  // Channels last, a map's pixels are its tokens as they lie in memory.
-  const at::Tensor residual = x.permute({0, 2, 3, 1}).flatten(1, 2);              // [N, H W, C]
-  at::Tensor tokens = project_in_(norm_(x).permute({0, 2, 3, 1}).flatten(1, 2));  // [N, H W, C]
+  at::Tensor tokens = project_in_(pixels_of(norm_(x)));  // [N, H W, C]
   for (const TransformerBlock& block : blocks_) tokens = block(tokens, context);
-  tokens = project_out_.plus(tokens, residual);
-  return tokens.view({x.size(0), x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2});  // [N, C, H, W]
+  return map_of(project_out_.plus(tokens, pixels_of(x)), x.size(2), x.size(3));  // [N, C, H, W]
 }
 
 }  // namespace brume::nn

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "brume/nn/pixels.h"
+
 namespace brume {
 
 namespace {
@@ -34,9 +36,8 @@ VaeMidBlock::VaeMidBlock(const WeightsView& weights, const VaeConfig& config)
 at::Tensor VaeMidBlock::operator()(const at::Tensor& x) const {
   at::Tensor y = resnet0_(x);
   if (pixels_) {
-    const at::Tensor tokens = pixels_->norm(y).permute({0, 2, 3, 1}).flatten(1, 2);  // [N, H W, C]
-    const at::Tensor sum = pixels_->attention.plus(tokens, y.permute({0, 2, 3, 1}).flatten(1, 2));
-    y = sum.view({y.size(0), y.size(2), y.size(3), y.size(1)}).permute({0, 3, 1, 2});  // [N, C, H, W]
+    const at::Tensor tokens = nn::pixels_of(pixels_->norm(y));  // [N, H W, C]
+    y = nn::map_of(pixels_->attention.plus(tokens, nn::pixels_of(y)), y.size(2), y.size(3));
   }
   return resnet1_(y);
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "brume/bench/profile.h"
 #include "brume/bench/statistics.h"
 
 namespace brume::bench {
@@ -63,9 +64,10 @@ struct Result {
   double load_seconds = 0;
   int64_t peak_memory_bytes = 0;
   Conditions conditions;
-  bool converged = false;    // the intervals became narrow enough before the limits
-  std::string failed_stage;  // where a picture's numbers overflowed; empty where all are sound
-  bool repeatable = true;    // every round gave the same pictures, byte for byte
+  bool converged = false;          // the intervals became narrow enough before the limits
+  std::string failed_stage;        // where a picture's numbers overflowed; empty where all are sound
+  std::vector<Operation> profile;  // of one more round, where it was asked for
+  bool repeatable = true;          // every round gave the same pictures, byte for byte
 
   /// Denoising steps of a picture: a step of a batch of two counts twice.
   double steps_per_second() const;

@@ -29,8 +29,8 @@ class Shortcut {
   at::Tensor operator()(const kernels::MapParts& x) const;
 
  private:
-  kernels::PackedConvolution first_;
-  std::optional<kernels::PackedConvolution> second_;
+  kernels::PackedLinear first_;
+  std::optional<kernels::PackedLinear> second_;
 };
 
 /// Two convolutions, each after a group norm and a SiLU, added to the input; the time embedding is added
