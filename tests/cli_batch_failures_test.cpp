@@ -52,6 +52,24 @@ TEST_F(BatchFailures, BadLinesAndFailuresAreListedAndTheRestGoesOn) {
   EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
 }
 
+/// How much memory is free differs between the machines of shards: each must tell of its own.
+TEST_F(BatchFailures, EachShardTellsWhatMemoryHasNoRoomFor) {
+  const fs::path large = copy_of("sd1");
+  edit_json(large / "vae/config.json",
+            [](nlohmann::json& config) { config["block_out_channels"][1] = 1 << 24; });
+  write_jobs("a fox\nan owl\na cat\na dog\na house\na boat\n");
+  size_t told = 0;
+  for (const char* shard : {"0-of-2", "1-of-2"}) {
+    Words all = words({"--shard", std::string(1, shard[0]) + "/2"});
+    std::replace(all.begin(), all.end(), model("sd1").string(), large.string());
+    const Outcome outcome = brume(all);
+    EXPECT_EQ(outcome.code, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("of memory"), std::string::npos) << outcome.err;
+    told += lines_in(bytes_of(std::string("out/failed.") + shard + ".jsonl"));
+  }
+  EXPECT_EQ(told, 6U);
+}
+
 TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
   write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
   EXPECT_EQ(batch({"--fail-fast"}).code, 1);
