@@ -162,6 +162,32 @@ TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
   EXPECT_EQ(pictures("workers"), pictures());
 }
 
+/// Neither kill -9 nor a second signal leaves anyone at work.
+TEST_F(BatchCommand, WorkersEndWithTheirBatch) {
+  write_jobs("a fox\nan owl\n");
+  const std::string pattern = "[w]orker -m " + model("sd1").string() + " .* --grace 3600";
+  const auto at_work = [&] { return std::system(("pgrep -f '" + pattern + "' >/dev/null").c_str()) == 0; };
+  const Words more{"--steps", "900",  "-W",        "256",   "-H",         "256",
+                   "--grace", "3600", "--devices", "cpu:2", "--progress", "jsonl"};
+  for (const bool killed : {true, false}) {
+    Words all = words({});
+    all.resize(6);
+    all.insert(all.end(), more.begin(), more.end());
+    Program program({.arguments = all, .directory = directory_});
+    ASSERT_TRUE(program.wait_for("progress", 60));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_TRUE(at_work());
+    program.send(killed ? SIGKILL : SIGTERM);
+    if (!killed) {
+      EXPECT_TRUE(program.runs_for(1));
+      program.send(SIGTERM);
+    }
+    program.finish(10);
+    for (int i = 0; i < 20 && at_work(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_FALSE(at_work());
+  }
+}
+
 TEST_F(BatchCommand, DevicesAreAList) {
   write_jobs("a fox\nan owl\na house\n");
   for (const char* devices : {"cpu", "cpu,cpu", "cpu:2,cpu", "cpu:1,cpu:1"}) {
