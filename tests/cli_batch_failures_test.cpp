@@ -70,6 +70,20 @@ TEST_F(BatchFailures, EachShardTellsWhatMemoryHasNoRoomFor) {
   EXPECT_EQ(told, 6U);
 }
 
+/// A service or a cron job may be started without them; the journal must not become one of them.
+TEST_F(BatchFailures, ClosedStreamsLeaveTheJournalClean) {
+  write_jobs("a fox\na cat --w 60\nan owl\n");
+  std::string line = "cd " + directory_.string() + " && exec " + BRUME_PROGRAM;
+  for (const std::string& word : words({"--progress", "bar"})) line += " " + word;
+  EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- 2>&- >paths").c_str())), 1);
+  EXPECT_EQ(lines_in(bytes_of("out/brume-journal.jsonl")), 2U) << bytes_of("out/brume-journal.jsonl");
+  const Outcome status = brume({"batch", "--status", "--json", "out"});
+  EXPECT_TRUE(nlohmann::json::parse(status.out)["remarks"].empty()) << status.out;
+  // Jobs that cannot be read are not no jobs.
+  line.replace(line.find("jobs.txt"), 8, "-");
+  EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- >paths 2>errors").c_str())), 4) << bytes_of("errors");
+}
+
 TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
   write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
   EXPECT_EQ(batch({"--fail-fast"}).code, 1);
