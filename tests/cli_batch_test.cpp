@@ -94,6 +94,7 @@ TEST_F(BatchCommand, ADirectoryThatCannotBeWrittenToIsToldAtOnce) {
   const auto start = std::chrono::steady_clock::now();
   expect_error(run({.arguments = words({}), .directory = directory_, .obeys_modes = true}), 5, {"out"});
   EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 5);
+  expect_error(brume(words({}, "jobs.txt")), 5, {"jobs.txt", "is no directory"});
 }
 
 TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
