@@ -431,6 +431,9 @@ TEST_F(BatchCommand, EventsAreJsonLinesAndNothingElseIs) {
   const Outcome refused = brume(words({"--progress", "jsonl"}, "nowhere"));
   EXPECT_EQ(refused.code, 5);
   EXPECT_EQ(nlohmann::json::parse(refused.err)["event"], "error");
+  const Outcome contrary = batch({"--progress", "jsonl", "--resume", "--force"});
+  EXPECT_EQ(contrary.code, 2);
+  EXPECT_EQ(nlohmann::json::parse(contrary.err)["code"], 2);
 }
 
 }  // namespace

@@ -249,13 +249,10 @@ int print_status(const BatchOptions& options) {
 }
 
 int run_batch(BatchOptions& options) {
-  settle_options(options);
-  if (options.status) {
-    check_standard_output();
-    return print_status(options);
-  }
   try {
+    settle_options(options);
     check_standard_output();
+    if (options.status) return print_status(options);
     Batch batch(options);
     return options.plan ? batch.plan() : batch.draw();
   } catch (const Error& error) {
