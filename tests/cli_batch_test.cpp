@@ -431,6 +431,10 @@ TEST_F(BatchCommand, EventsAreJsonLinesAndNothingElseIs) {
   const Outcome refused = brume(words({"--progress", "jsonl"}, "nowhere"));
   EXPECT_EQ(refused.code, 5);
   EXPECT_EQ(nlohmann::json::parse(refused.err)["event"], "error");
+  std::istringstream of_shard(brume(words({"--progress", "jsonl", "--shard", "0/2"})).err);
+  std::string start;
+  std::getline(of_shard, start);
+  EXPECT_EQ(nlohmann::json::parse(start), nlohmann::json::parse(R"({"event": "start", "pictures": 2})"));
   const Outcome contrary = batch({"--progress", "jsonl", "--resume", "--force"});
   EXPECT_EQ(contrary.code, 2);
   EXPECT_EQ(nlohmann::json::parse(contrary.err)["code"], 2);
