@@ -52,6 +52,38 @@ TEST_F(BatchFailures, BadLinesAndFailuresAreListedAndTheRestGoesOn) {
   EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
 }
 
+/// How much memory is free differs between the machines of shards: each must tell of its own.
+TEST_F(BatchFailures, EachShardTellsWhatMemoryHasNoRoomFor) {
+  const fs::path large = copy_of("sd1");
+  edit_json(large / "vae/config.json",
+            [](nlohmann::json& config) { config["block_out_channels"][1] = 1 << 24; });
+  write_jobs("a fox\nan owl\na cat\na dog\na house\na boat\n");
+  size_t told = 0;
+  for (const char* shard : {"0-of-2", "1-of-2"}) {
+    Words all = words({"--shard", std::string(1, shard[0]) + "/2"});
+    std::replace(all.begin(), all.end(), model("sd1").string(), large.string());
+    const Outcome outcome = brume(all);
+    EXPECT_EQ(outcome.code, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("of memory"), std::string::npos) << outcome.err;
+    told += lines_in(bytes_of(std::string("out/failed.") + shard + ".jsonl"));
+  }
+  EXPECT_EQ(told, 6U);
+}
+
+/// A service or a cron job may be started without them; the journal must not become one of them.
+TEST_F(BatchFailures, ClosedStreamsLeaveTheJournalClean) {
+  write_jobs("a fox\na cat --w 60\nan owl\n");
+  std::string line = "cd " + directory_.string() + " && exec " + BRUME_PROGRAM;
+  for (const std::string& word : words({"--progress", "bar"})) line += " " + word;
+  EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- 2>&- >paths").c_str())), 1);
+  EXPECT_EQ(lines_in(bytes_of("out/brume-journal.jsonl")), 2U) << bytes_of("out/brume-journal.jsonl");
+  const Outcome status = brume({"batch", "--status", "--json", "out"});
+  EXPECT_TRUE(nlohmann::json::parse(status.out)["remarks"].empty()) << status.out;
+  // Jobs that cannot be read are not no jobs.
+  line.replace(line.find("jobs.txt"), 8, "-");
+  EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- >paths 2>errors").c_str())), 4) << bytes_of("errors");
+}
+
 TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
   write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
   EXPECT_EQ(batch({"--fail-fast"}).code, 1);

@@ -94,6 +94,7 @@ TEST_F(BatchCommand, ADirectoryThatCannotBeWrittenToIsToldAtOnce) {
   const auto start = std::chrono::steady_clock::now();
   expect_error(run({.arguments = words({}), .directory = directory_, .obeys_modes = true}), 5, {"out"});
   EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 5);
+  expect_error(brume(words({}, "jobs.txt")), 5, {"jobs.txt", "is no directory"});
 }
 
 TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
@@ -160,6 +161,32 @@ TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(lines_in(outcome.out), 24U);
   EXPECT_EQ(pictures("workers"), pictures());
+}
+
+/// Neither kill -9 nor a second signal leaves anyone at work.
+TEST_F(BatchCommand, WorkersEndWithTheirBatch) {
+  write_jobs("a fox\nan owl\n");
+  const std::string pattern = "[w]orker -m " + model("sd1").string() + " .* --grace 3600";
+  const auto at_work = [&] { return std::system(("pgrep -f '" + pattern + "' >/dev/null").c_str()) == 0; };
+  const Words more{"--steps", "900",  "-W",        "256",   "-H",         "256",
+                   "--grace", "3600", "--devices", "cpu:2", "--progress", "jsonl"};
+  for (const bool killed : {true, false}) {
+    Words all = words({});
+    all.resize(6);
+    all.insert(all.end(), more.begin(), more.end());
+    Program program({.arguments = all, .directory = directory_});
+    ASSERT_TRUE(program.wait_for("progress", 60));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_TRUE(at_work());
+    program.send(killed ? SIGKILL : SIGTERM);
+    if (!killed) {
+      EXPECT_TRUE(program.runs_for(1));
+      program.send(SIGTERM);
+    }
+    program.finish(10);
+    for (int i = 0; i < 20 && at_work(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_FALSE(at_work());
+  }
 }
 
 TEST_F(BatchCommand, DevicesAreAList) {
@@ -404,6 +431,13 @@ TEST_F(BatchCommand, EventsAreJsonLinesAndNothingElseIs) {
   const Outcome refused = brume(words({"--progress", "jsonl"}, "nowhere"));
   EXPECT_EQ(refused.code, 5);
   EXPECT_EQ(nlohmann::json::parse(refused.err)["event"], "error");
+  std::istringstream of_shard(brume(words({"--progress", "jsonl", "--shard", "0/2"})).err);
+  std::string start;
+  std::getline(of_shard, start);
+  EXPECT_EQ(nlohmann::json::parse(start), nlohmann::json::parse(R"({"event": "start", "pictures": 2})"));
+  const Outcome contrary = batch({"--progress", "jsonl", "--resume", "--force"});
+  EXPECT_EQ(contrary.code, 2);
+  EXPECT_EQ(nlohmann::json::parse(contrary.err)["code"], 2);
 }
 
 }  // namespace

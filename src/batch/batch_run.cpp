@@ -27,12 +27,18 @@ FeedFaults BatchRun::faults() {
 
 std::optional<ReadyJob> BatchRun::next(JobFeed& feed) {
   while (std::optional<ReadyJob> job = feed.next()) {
-    const Guard guard(mutex_);
-    if (!keys_.contains(job->label.key) && !store_.holds(job->label)) return job;
-    ++tally_.skipped;
-    listener_.on_skipped(*job);
+    if (!skip(*job) && feed.has_room(*job)) return job;
   }
   return {};
+}
+
+/// Passes over a job that is there already, or on its way.
+bool BatchRun::skip(const ReadyJob& job) {
+  const Guard guard(mutex_);
+  if (!keys_.contains(job.label.key) && !store_.holds(job.label)) return false;
+  ++tally_.skipped;
+  listener_.on_skipped(job);
+  return true;
 }
 
 Work BatchRun::begin(ReadyJob job) {

@@ -76,14 +76,11 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
   ReadyJob ready;
   try {
     ready.request = model_.resolve(job.settings, {seed});
-    model_.check(ready.request, settings_.dtype);
+    model_.check_fit(ready.request);
   } catch (const Error& error) {
-    const bool too_large = error.code() == ExitCode::kOutOfMemory;
-    if (error.code() != ExitCode::kUsage && !too_large) throw;
-    if (!too_large || !settings_.keep_too_large) {
-      if (reports_) faults_.refused(job, error);
-      return {};
-    }
+    if (error.code() != ExitCode::kUsage) throw;
+    if (reports_) faults_.refused(job, error);
+    return {};
   }
   ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);
   ready.label.key = job_key(ready.label.recipe, settings_.engine.model_hash);
@@ -94,6 +91,18 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
   ready.label.id = job.id;
   ready.job = std::move(job);
   return ready;
+}
+
+bool JobFeed::has_room(const ReadyJob& job) const {
+  if (settings_.keep_too_large) return true;
+  try {
+    model_.check_memory(job.request, settings_.dtype);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kOutOfMemory) throw;
+    faults_.refused(job.job, error);
+    return false;
+  }
+  return true;
 }
 
 }  // namespace brume::batch

@@ -81,6 +81,8 @@ Journal::Journal(fs::path directory, Shard shard, Access access)
       path_(journal_path(directory_, shard)) {
   std::error_code failed;
   if (!fs::is_directory(directory_, failed)) {
+    if (fs::exists(directory_, failed))
+      throw Error(ExitCode::kOutputFailed, directory_.string(), "is no directory", "name another one");
     throw Error(ExitCode::kOutputFailed, directory_.string(), "no such directory",
                 "make it first: mkdir -p " + directory_.string());
   }

@@ -98,7 +98,8 @@ class Batch {
   }
 
  private:
-  /// Of a file that can be read twice; what is wrong with its lines is told the second time.
+  /// Of a file that can be read twice; what is wrong with its lines is told the second time. Of a shard about
+  /// how many: whose a picture is, only its key says.
   std::optional<int64_t> count_pictures() const {
     std::error_code failed;
     if (!std::filesystem::is_regular_file(options_.places.front(), failed)) return {};
@@ -106,7 +107,8 @@ class Batch {
     batch::JobsReader reader(options_.places.front());
     while (const std::optional<batch::JobOrBadLine> line = reader.next())
       pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
-    return pictures;
+    const int64_t shards = journal_.shard().count;
+    return (pictures + shards / 2) / shards;
   }
 
   batch::FeedSettings feed_settings() const {
@@ -249,13 +251,10 @@ int print_status(const BatchOptions& options) {
 }
 
 int run_batch(BatchOptions& options) {
-  settle_options(options);
-  if (options.status) {
-    check_standard_output();
-    return print_status(options);
-  }
   try {
+    settle_options(options);
     check_standard_output();
+    if (options.status) return print_status(options);
     Batch batch(options);
     return options.plan ? batch.plan() : batch.draw();
   } catch (const Error& error) {

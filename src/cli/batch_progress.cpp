@@ -1,5 +1,6 @@
 #include "batch_progress.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -90,7 +91,7 @@ void BatchProgress::on_steps(int64_t steps_done) {
   last_told_ = Clock::now();
   json event = {{"event", "progress"}, {"steps", steps_},   {"drawn", drawn_},
                 {"skipped", skipped_}, {"failed", failed_}, {"seconds", seconds_since_start()}};
-  if (pictures_) event["pictures"] = *pictures_;
+  if (pictures_) event["pictures"] = std::max(*pictures_, drawn_ + skipped_ + failed_);
   print_event(event);
 }
 
@@ -124,6 +125,7 @@ void BatchProgress::draw_line() {
   if (!line_.shown()) return;  // a million skipped jobs come by here
   const double seconds = seconds_since_start();
   const int64_t over = drawn_ + skipped_ + failed_;
+  if (pictures_) pictures_ = std::max(*pictures_, over);  // a shard's is not exact
   std::string text;
   if (pictures_ && *pictures_ > 0) text = bar_text(over, *pictures_) + " ";
   text += std::to_string(over) + (pictures_ ? "/" + std::to_string(*pictures_) : "") + " pictures";

@@ -17,7 +17,7 @@ namespace brume::cli {
 /// as lines and a bar for people or as JSON events for programs.
 class BatchProgress : public batch::BatchListener {
  public:
-  /// `pictures`: of the whole job file, where it is known.
+  /// `pictures`: how many come, where it is known; of a shard about how many.
   BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures);
 
   void on_bad_line(const batch::BadLine& line) override;

@@ -36,6 +36,7 @@ std::string first_line(const std::string& text) {
 /// Reads the arguments and runs the command they name.
 int run(int argc, char** argv) {
   namespace cli = brume::cli;
+  cli::keep_standard_streams();
   cli::end_at_signals();
   cli::make_write_failures_errors();
   CLI::App program{"Turns words into pictures by latent diffusion.", "brume"};

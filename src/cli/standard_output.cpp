@@ -38,8 +38,19 @@ bool is_standard_output(const fs::path& file) {
   return named.st_dev == out.st_dev && named.st_ino == out.st_ino;
 }
 
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) != -1) continue;
+    // The other way round, so that reading and writing fail as before. The lowest number that is free is
+    // this.
+    const int fd = ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (fd != stream && fd >= 0) ::close(fd);
+  }
+}
+
 void check_standard_output() {
-  if (::fcntl(STDOUT_FILENO, F_GETFD) != -1) return;
+  const int flags = ::fcntl(STDOUT_FILENO, F_GETFL);
+  if (flags != -1 && (flags & O_ACCMODE) != O_RDONLY) return;
   throw Error(ExitCode::kOutputFailed, "standard output", "is closed", "send it to a file or to /dev/null");
 }
 

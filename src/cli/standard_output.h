@@ -17,6 +17,9 @@ void print_json(const nlohmann::json& value);
 bool is_special(const std::filesystem::path& file);
 /// True for "-", and for a device or a pipe that standard output is (/dev/stdout).
 bool is_standard_output(const std::filesystem::path& file);
+/// Takes the numbers of standard streams that are closed: the next file to be opened would get them, and with
+/// them what is meant for the stream.
+void keep_standard_streams();
 /// Throws kOutputFailed if standard output is closed.
 void check_standard_output();
 

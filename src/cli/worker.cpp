@@ -1,6 +1,8 @@
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -30,6 +32,8 @@ struct WorkerOptions {
 int work(const WorkerOptions& options) {
   using Clock = std::chrono::steady_clock;
   const PoliteStop polite;
+  // Of a batch that was killed nobody takes the pictures; the next run needs the cores and the memory.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto start = Clock::now();
   const Pipeline pipeline(ModelConfig(options.engine.model_path()), options.engine.scalar_type());
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -93,6 +93,11 @@ void ModelConfig::check_own() const {
 }
 
 void ModelConfig::check(const Request& request, at::ScalarType dtype) const {
+  check_fit(request);
+  check_memory(request, dtype);
+}
+
+void ModelConfig::check_fit(const Request& request) const {
   const auto check_side = [&](const char* option, int64_t pixels) {
     if (pixels > 0 && pixels % factor() == 0) return;
     const int64_t lower = std::max(pixels / factor() * factor(), factor());
@@ -106,7 +111,6 @@ void ModelConfig::check(const Request& request, at::ScalarType dtype) const {
   check_side("--width", request.width);
   check_side("--height", request.height);
   schedule_.timesteps(request.sampling.steps);  // throws where they do not fit
-  check_memory(request, dtype);
   if (!request.init_latents) return;
   const std::vector<int64_t> wanted{static_cast<int64_t>(request.seeds.size()), latent_channels(),
                                     request.height / factor(), request.width / factor()};

@@ -65,6 +65,7 @@ class BatchRun {
   };
   Runner::Source source(ReadyJob first, JobFeed& feed);
   Runner::Sink sink();
+  bool skip(const ReadyJob& job);
   Work begin(ReadyJob job);
   void take(Made made);
   void fail(const Job& job, const std::string& reason);

@@ -51,6 +51,9 @@ class JobFeed {
   JobFeed(JobsReader reader, const ModelConfig& model, FeedSettings settings, FeedFaults faults);
 
   std::optional<ReadyJob> next();
+  /// Whether memory has room to draw it now; a job that it has none for is refused, by the shard whose it is:
+  /// others' machines may have more.
+  bool has_room(const ReadyJob& job) const;
   /// True once next() came to the end of the job file; false where a stop ended it.
   bool ended() const { return reader_.ended() && pictures_.empty(); }
 

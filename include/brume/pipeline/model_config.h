@@ -44,6 +44,10 @@ class ModelConfig {
   Request resolve(const PictureSettings& settings, std::vector<uint64_t> seeds) const;
   /// Throws kUsage where the request does not fit the model, kOutOfMemory where it does not fit the machine.
   void check(const Request& request, at::ScalarType dtype) const;
+  /// The first half of it, which is the same on every machine and at any time.
+  void check_fit(const Request& request) const;
+  /// The second half.
+  void check_memory(const Request& request, at::ScalarType dtype) const;
   /// Bytes that a step of the pictures of a request needs, beside the weights.
   double step_bytes(const Request& request, at::ScalarType dtype) const;
   /// Bytes that decoding them needs: one at a time, and all of them as they come out.
@@ -51,7 +55,6 @@ class ModelConfig {
 
  private:
   void check_own() const;
-  void check_memory(const Request& request, at::ScalarType dtype) const;
 
   ModelDirectory directory_;
   std::vector<std::string> remarks_;
