@@ -56,11 +56,11 @@ def first_latents(model: Path, request: Request) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(request.seed))
 
 
-def _load_with(model: Path, keep: tuple[str, ...]) -> DiffusionPipeline:
+def _load_with(model: Path, keep: tuple[str, ...], dtype: torch.dtype = torch.float32) -> DiffusionPipeline:
     """The model's pipeline with some of its networks only."""
     index = json.loads((model / "model_index.json").read_text(encoding="utf-8"))
     absent = {part: None for part in PARTS if part in index and part not in keep}
-    pipe = DiffusionPipeline.from_pretrained(str(model), dtype=torch.float32, local_files_only=True, **absent)
+    pipe = DiffusionPipeline.from_pretrained(str(model), dtype=dtype, local_files_only=True, **absent)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -92,8 +92,10 @@ def text_stage(model: Path, request: Request) -> tuple[Tensors, dict]:
 
 
 @torch.no_grad()
-def denoise_stage(model: Path, request: Request, embeds: dict) -> Tensors:
-    pipe = _load_with(model, ("unet",))
+def denoise_stage(model: Path, request: Request, embeds: dict, dtype: torch.dtype = torch.float32) -> Tensors:
+    """In another dtype the embeddings and the latents have it too: the pipeline keeps all of them in its UNet's."""
+    pipe = _load_with(model, ("unet",), dtype)
+    embeds = {name: value.to(dtype) for name, value in embeds.items()}
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     stages: Tensors = {}
 
@@ -105,7 +107,7 @@ def denoise_stage(model: Path, request: Request, embeds: dict) -> Tensors:
         return {}
 
     pipe.unet.register_forward_hook(on_unet)
-    latents = first_latents(model, request)
+    latents = first_latents(model, request).to(dtype)
     # Without a VAE the pipeline takes its factor for 8; the latents given below have the real size.
     size = {"height": latents.shape[-2] * pipe.vae_scale_factor, "width": latents.shape[-1] * pipe.vae_scale_factor}
     if hasattr(pipe, "tokenizer_2"):
