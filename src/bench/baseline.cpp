@@ -68,7 +68,8 @@ Baseline Baseline::read(const std::filesystem::path& path) {
   const std::string file = path.string();
   const std::string text = read_text_file(path, kMostBytes, ExitCode::kInputInvalid);
   const json object = parse_strict_json(text, kMostDepth, file, ExitCode::kInputInvalid);
-  if (!object.is_object() || object.value("format", json()) != kReportFormat)
+  const json format = object.is_object() ? object.value("format", json()) : json();
+  if (format != kReportFormat && format != kReportFormatBefore)
     throw Error(ExitCode::kInputInvalid, file, "is not a result of brume bench",
                 "write one with brume bench --json");
   const Reader reader(file, object);

@@ -62,6 +62,23 @@ json conditions_json(const Result& result) {
           {"throttle_events", conditions.throttle_events ? json(*conditions.throttle_events) : json()}};
 }
 
+json profile_json(const std::vector<Operation>& operations) {
+  double whole = 0;
+  for (const Operation& operation : operations) whole += operation.seconds;
+  json list = json::array();
+  for (const Operation& operation : operations) {
+    const bool counted = operation.flop > 0;
+    list.push_back(
+        {{"operation", operation.name},
+         {"calls", operation.calls},
+         {"ms", rounded(operation.seconds * kMilliseconds)},
+         {"percent", rounded(100 * operation.seconds / whole)},
+         {"gflop", counted ? json(rounded(operation.flop / kGiga)) : json()},
+         {"gflop_per_second", counted ? json(rounded(operation.flop / operation.seconds / kGiga)) : json()}});
+  }
+  return list;
+}
+
 json comparison_json(const Comparison& comparison) {
   return {{"baseline", comparison.baseline.file},
           {"max_regress_percent", rounded(100 * comparison.max_regress)},
@@ -117,6 +134,7 @@ json to_json(const Report& report) {
   object["converged"] = result.converged;
   object["repeatable"] = result.repeatable;
   object["conditions"] = conditions_json(result);
+  object["profile"] = result.profile.empty() ? json() : profile_json(result.profile);
   object["comparison"] = report.comparison ? comparison_json(*report.comparison) : json();
   object["error"] = report.error ? error_json(*report.error, report.limits) : json();
   object["remarks"] = report.remarks();

@@ -2,7 +2,33 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+#include <vector>
+
 namespace brume::nn {
+
+namespace {
+
+/// The two taps of either parity along `dim`, from its three: an even pixel of a doubled map stands before
+/// its twin, and its first tap alone meets the pixel before; an odd one's last tap alone meets the pixel
+/// after.
+std::array<at::Tensor, 2> pairs_of_taps(const at::Tensor& taps, int64_t dim) {
+  const std::vector<at::Tensor> tap = taps.split(1, dim);
+  return {at::cat({tap[0], tap[1] + tap[2]}, dim), at::cat({tap[0] + tap[1], tap[2]}, dim)};
+}
+
+kernels::PackedConvolution parities(const WeightsView& weights, int64_t channels) {
+  const at::Tensor weight = weights.tensor("weight", {channels, channels, 3, 3});
+  std::vector<at::Tensor> each;  // (even, even), (even, odd), (odd, even), (odd, odd) row and column
+  for (const at::Tensor& rows : pairs_of_taps(weight.to(at::kFloat), 2)) {
+    for (const at::Tensor& both : pairs_of_taps(rows, 3)) each.push_back(both);
+  }
+  return {at::cat(each).to(weight.scalar_type()),
+          weights.tensor("bias", {channels}).repeat({4}),
+          {.stride = 1, .padding = 1}};
+}
+
+}  // namespace
 
 Downsample::Downsample(const WeightsView& weights, int64_t channels, int64_t padding)
     : padding_(padding), conv_(weights / "conv", {channels, channels, /*kernel=*/3, /*stride=*/2, padding}) {}
@@ -12,10 +38,29 @@ at::Tensor Downsample::operator()(const at::Tensor& x) const {
 }
 
 Upsample::Upsample(const WeightsView& weights, int64_t channels)
-    : conv_(weights / "conv", {channels, channels}) {}
+    : conv_(weights / "conv", {channels, channels}), parities_(parities(weights / "conv", channels)) {}
 
 at::Tensor Upsample::operator()(const at::Tensor& x, int64_t height, int64_t width) const {
+  if (height == 2 * x.size(2) && width == 2 * x.size(3)) return doubled(x);
   return conv_(at::upsample_nearest2d(x, {height, width}));
+}
+
+at::Tensor Upsample::doubled(const at::Tensor& x) const {
+  const int64_t channels = x.size(1);
+  const int64_t height = x.size(2);
+  const int64_t width = x.size(3);
+  const at::Tensor all = parities_(x);  // [N, 4 C, h + 1, w + 1]
+  at::Tensor out =
+      at::empty({x.size(0), channels, 2 * height, 2 * width}, x.options(), at::MemoryFormat::ChannelsLast);
+  for (const int64_t row : {0, 1}) {
+    for (const int64_t column : {0, 1}) {
+      const at::Tensor from = all.narrow(1, (2 * row + column) * channels, channels)
+                                  .narrow(2, row, height)
+                                  .narrow(3, column, width);
+      out.slice(2, row, {}, 2).slice(3, column, {}, 2).copy_(from);
+    }
+  }
+  return out;  // [N, C, 2 h, 2 w]
 }
 
 }  // namespace brume::nn

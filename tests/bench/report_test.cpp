@@ -41,6 +41,7 @@ Report full_report() {
   error.add({1, 1, {0, 0, 3}}, {1, 1, {0, 0, 0}});
   report.error = error;
   report.limits = {.max_abs = 2, .min_psnr = {}};
+  report.result.profile = {{"brume::linear", 40, 0.15, 30e9}, {"aten::add", 2, 0.05, 0}};
   return report;
 }
 
@@ -55,6 +56,16 @@ TEST(BenchReport, SpeedsCountEveryPictureOfTheBatch) {
 TEST(BenchReport, JsonFitsItsSchema) {
   for (const Report& report : {sample_report(), full_report()})
     EXPECT_EQ(schema_faults(schema(), to_json(report)), std::vector<std::string>{});
+}
+
+TEST(BenchReport, AProfileHasSharesAndRates) {
+  const json profile = to_json(full_report())["profile"];
+  EXPECT_DOUBLE_EQ(profile[0]["percent"], 75);
+  EXPECT_DOUBLE_EQ(profile[0]["gflop_per_second"], 200);
+  EXPECT_TRUE(profile[1]["gflop"].is_null());
+  EXPECT_TRUE(to_json(sample_report())["profile"].is_null());
+  EXPECT_NE(to_table(full_report()).find("brume::linear"), std::string::npos);
+  EXPECT_EQ(to_table(sample_report()).find("operation"), std::string::npos);
 }
 
 TEST(BenchReport, JsonOfFewSamplesFitsItsSchema) {
@@ -74,7 +85,7 @@ TEST(BenchReport, TheSchemaSeesFaults) {
     bad[json::json_pointer(pointer)] = value;
     return !schema_faults(schema(), bad).empty();
   };
-  EXPECT_TRUE(faulty("/format", "brume.bench/2"));
+  EXPECT_TRUE(faulty("/format", "brume.bench/3"));
   EXPECT_TRUE(faulty("/unheard_of", 1));
   EXPECT_TRUE(faulty("/steps_per_second", "fast"));
   EXPECT_TRUE(faulty("/steps_per_second", -1));

@@ -12,7 +12,9 @@
 namespace brume::bench {
 
 /// The JSON's "format"; its schema is docs/bench.schema.json.
-inline constexpr const char* kReportFormat = "brume.bench/1";
+inline constexpr const char* kReportFormat = "brume.bench/2";
+/// The one before it, without a profile: as good a baseline.
+inline constexpr const char* kReportFormatBefore = "brume.bench/1";
 
 /// How far from the fp32 reference a picture may be.
 struct ErrorLimits {

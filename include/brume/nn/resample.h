@@ -3,6 +3,7 @@
 
 #include "brume/nn/conv2d.h"
 #include "brume/weights/weights.h"
+#include "kernels/packed.h"
 
 namespace brume::nn {
 
@@ -25,11 +26,17 @@ class Downsample {
 class Upsample {
  public:
   Upsample(const WeightsView& weights, int64_t channels);
-  /// [N, C, h, w] -> [N, C, height, width]
+  /// [N, C, h, w] -> [N, C, height, width], at most twice the size
   at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width) const;
 
  private:
+  at::Tensor doubled(const at::Tensor& x) const;
+
   Conv2d conv_;
+  // Three taps of a doubled map meet two pixels of the map itself: where the size is doubled exactly, four
+  // convolutions of 2x2, one for each parity of row and column, do the same with 4 / 9 of the work, and no
+  // doubled map is made. Their channels stand one after the other.
+  kernels::PackedConvolution parities_;
 };
 
 }  // namespace brume::nn
