@@ -28,7 +28,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"batch", {"pipeline", "diffusion", "image", "base"}},
     {"gallery", {"batch", "image", "base"}},
     {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "base"}},
-    {"cli", {"batch", "gallery", "bench", "pipeline", "text", "diffusion", "image", "weights", "base"}},
+    {"cli",
+     {"batch", "gallery", "bench", "pipeline", "text", "diffusion", "image", "weights", "kernels", "base"}},
 };
 
 /// Third-party headers and the rooms that may open them.

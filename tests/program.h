@@ -24,6 +24,7 @@ struct Start {
   std::optional<uint64_t> file_limit = {};    // bytes of any file
   bool obeys_modes = false;                   // file modes hold for it, even where the tests run as root
   std::map<std::string, std::string> environment = {};  // beside that of the tests
+  std::filesystem::path program = BRUME_PROGRAM;
 };
 
 /// What became of it.

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "batch_grid.h"
-#include "batch_options.h"
 #include "batch_plan.h"
 #include "batch_progress.h"
 #include "batch_summary.h"
@@ -15,14 +14,15 @@
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_run.h"
-#include "brume/batch/batch_status.h"
 #include "brume/batch/failure_list.h"
 #include "brume/batch/model_digest.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/model_files.h"
 #include "commands.h"
+#include "engine_choices.h"
+#include "engine_commands.h"
+#include "events.h"
 #include "notes.h"
-#include "picture_files.h"
 #include "progress.h"
 #include "signals.h"
 #include "standard_output.h"
@@ -48,7 +48,7 @@ class Batch {
                           options.grid ? sheet_file(journal_).filename().string() : ""}),
         model_(options.engine.model_path()),
         files_(model_files(model_.directory())),
-        rows_(options.use.rows(model_)),
+        rows_(rows_of(options.use, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
@@ -62,8 +62,8 @@ class Batch {
   }
 
   int plan() {
-    BatchPlan plan(model_, {.dtype = options_.engine.scalar_type(),
-                            .runner = options_.use.settings(model_, options_.engine),
+    BatchPlan plan(model_, {.dtype = scalar_type_of(options_.engine),
+                            .runner = runner_settings(options_.use, options_.engine, model_),
                             .workers = options_.workers()});
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
@@ -116,10 +116,10 @@ class Batch {
     return {.defaults = options_.picture,
             .pictures_each = options_.pictures_each,
             .shard = journal_.shard(),
-            .dtype = options_.engine.scalar_type(),
+            .dtype = scalar_type_of(options_.engine),
             .engine = {.model = model_.directory().name(),
                        .model_hash = digest,
-                       .dtype = std::string(dtype_name(options_.engine.scalar_type())),
+                       .dtype = std::string(dtype_name(scalar_type_of(options_.engine))),
                        .device = "cpu",
                        .version = version_name()},
             .keep_too_large = options_.plan};
@@ -135,10 +135,10 @@ class Batch {
     }
     const auto start = Clock::now();
     if (options_.engine.verbose) progress_.say("loading " + model_.directory().path().string());
-    const Pipeline pipeline(model_, options_.engine.scalar_type());
+    const Pipeline pipeline(model_, scalar_type_of(options_.engine));
     load_seconds_ = Seconds(Clock::now() - start).count();
     for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) progress_.say(line);
-    const batch::RunnerSettings settings = options_.use.settings(model_, options_.engine);
+    const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, model_);
     if (options_.engine.verbose)
       progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
                     " threads");
@@ -227,51 +227,13 @@ class Batch {
   double load_seconds_ = 0;
 };
 
-int print_status(const BatchOptions& options) {
-  const std::vector<std::filesystem::path> directories(options.places.begin(), options.places.end());
-  const batch::BatchStatus status = batch::read_journals(directories);
-  if (options.json) {
-    json failures = json::array();
-    for (const batch::JournalRecord& one : status.failures)
-      failures.push_back({{"index", one.index}, {"line", one.line}, {"reason", one.reason}});
-    print_json({{"journals", status.journals},
-                {"done", status.done},
-                {"failed", status.failed},
-                {"failures", failures},
-                {"running", status.running},
-                {"remarks", status.remarks}});
-  } else {
-    for (const std::string& one : status.running) say("at work: " + one);
-    for (const std::string& one : status.remarks) say("note: " + one);
-    for (const batch::JournalRecord& one : status.failures)
-      say("line " + std::to_string(one.line) + " failed: " + one.reason);
-    print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n");
-  }
-  return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
-}
-
-int run_batch(BatchOptions& options) {
-  try {
-    settle_options(options);
-    check_standard_output();
-    if (options.status) return print_status(options);
-    Batch batch(options);
-    return options.plan ? batch.plan() : batch.draw();
-  } catch (const Error& error) {
-    if (options.progress_kind() != ProgressKind::kEvents) throw;
-    print_error_event(error);  // a program reads standard error: no line of it is another kind
-    return static_cast<int>(error.code());
-  }
-}
-
 }  // namespace
 
-void add_batch(CLI::App& program, Action& chosen) {
-  auto options = std::make_shared<BatchOptions>();
-  CLI::App* command =
-      program.add_subcommand("batch", "Draw the pictures of a job file; go on where a run stopped");
-  add_batch_options(*command, *options);
-  command->callback([options, &chosen] { chosen = [options] { return run_batch(*options); }; });
+int run_command(const BatchOptions& options) {
+  return with_errors_as(options.errors_as(), [&] {
+    Batch batch(options);
+    return options.plan ? batch.plan() : batch.draw();
+  });
 }
 
 }  // namespace brume::cli

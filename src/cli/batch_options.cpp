@@ -94,6 +94,10 @@ ProgressKind BatchOptions::progress_kind() const {
   return progress == "none" ? ProgressKind::kNone : ProgressKind::kAuto;
 }
 
+ErrorsAs BatchOptions::errors_as() const {
+  return progress_kind() == ProgressKind::kEvents ? ErrorsAs::kEvents : ErrorsAs::kLines;
+}
+
 int64_t BatchOptions::workers() const {
   if (devices.empty()) return 0;
   const std::string option = "--devices " + devices;

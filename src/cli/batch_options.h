@@ -10,7 +10,7 @@
 #include "brume/batch/shard.h"
 #include "brume/pipeline/picture_settings.h"
 #include "engine_options.h"
-#include "engine_use.h"
+#include "events.h"
 
 namespace brume::cli {
 
@@ -38,6 +38,7 @@ struct BatchOptions {
   bool json = false;
 
   ProgressKind progress_kind() const;
+  ErrorsAs errors_as() const;
   /// How many worker processes; 0: this process draws.
   int64_t workers() const;
   /// The command of each worker.

@@ -4,8 +4,9 @@
 #include <array>
 #include <cstdio>
 
-#include "notes.h"
+#include "events.h"
 #include "progress.h"
+#include "say.h"
 #include "standard_output.h"
 
 namespace brume::cli {
@@ -19,10 +20,6 @@ constexpr double kSecondsAMinute = 60;
 Show shown(ProgressKind kind) {
   if (kind == ProgressKind::kBar) return Show::kAlways;
   return kind == ProgressKind::kAuto ? Show::kOnTerminals : Show::kNever;
-}
-
-void print_event(const json& event) {
-  std::fprintf(stderr, "%s\n", event.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
 }
 
 }  // namespace
@@ -142,10 +139,6 @@ void BatchProgress::draw_line() {
             " left";
   if (failed_ > 0) text += "  " + std::to_string(failed_) + " failed";
   line_.draw(text);
-}
-
-void print_error_event(const Error& error) {
-  print_event({{"event", "error"}, {"code", static_cast<int>(error.code())}, {"text", error.what()}});
 }
 
 }  // namespace brume::cli

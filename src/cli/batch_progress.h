@@ -7,7 +7,6 @@
 #include <string>
 
 #include "batch_options.h"
-#include "brume/base/error.h"
 #include "brume/batch/batch_listener.h"
 #include "status_line.h"
 
@@ -52,8 +51,5 @@ class BatchProgress : public batch::BatchListener {
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_told_ = start_;  // of the steps, to programs
 };
-
-/// What ended a run, for programs.
-void print_error_event(const Error& error);
 
 }  // namespace brume::cli

@@ -6,7 +6,6 @@
 #include <span>
 #include <utility>
 
-#include "bench_options.h"
 #include "bench_progress.h"
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
@@ -14,9 +13,12 @@
 #include "brume/bench/machine.h"
 #include "brume/pipeline/memory.h"
 #include "commands.h"
+#include "engine_choices.h"
+#include "engine_commands.h"
 #include "memory_use.h"
 #include "notes.h"
-#include "picture_files.h"
+#include "say.h"
+#include "shipped.h"
 #include "signals.h"
 #include "standard_output.h"
 
@@ -55,7 +57,7 @@ bench::Workload workload_of(const BenchOptions& options, const ModelConfig& mode
           .steps = request.sampling.steps,
           .sampler = std::string(sampler_name(request.sampling.sampler)),
           .cfg_scale = request.guidance.scale,
-          .dtype = std::string(dtype_name(options.engine.scalar_type())),
+          .dtype = std::string(dtype_name(scalar_type_of(options.engine))),
           .device = "cpu"};
 }
 
@@ -77,7 +79,7 @@ class Bench {
  public:
   explicit Bench(const BenchOptions& options)
       : options_(options),
-        dtype_(options.engine.scalar_type()),
+        dtype_(scalar_type_of(options.engine)),
         model_(open_model(options)),
         request_(request_of(options, model_)) {
     model_.check(request_, dtype_);
@@ -89,7 +91,7 @@ class Bench {
     }
     check_weights_fit(model_, dtype_, report_.result.workload.arch);
     const double work = model_.step_work(request_.width, request_.height);
-    at::set_num_threads(options.engine.threads_for(work * static_cast<double>(options.batch_size)));
+    at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.batch_size)));
   }
 
   int run() {
@@ -217,24 +219,11 @@ class Bench {
   std::vector<Picture> pictures_;
 };
 
-int run_bench(const BenchOptions& options) {
-  check_options(options);
-  keep_memory();
-  check_standard_output();
-  if (options.html) check_writable(*options.html);  // known at once, not after minutes
-  return Bench(options).run();
-}
-
 }  // namespace
 
-void add_bench(CLI::App& program, Action& chosen) {
-  auto options = std::make_shared<BenchOptions>();
-  CLI::App* command = program.add_subcommand(
-      "bench", "Measure steps and pictures a second, and hold them against a baseline");
-  add_picture_options(*command, options->picture);
-  add_engine_options(*command, options->engine);
-  add_bench_options(*command, *options);
-  command->callback([options, &chosen] { chosen = [options] { return run_bench(*options); }; });
+int run_command(const BenchOptions& options) {
+  keep_memory();
+  return Bench(options).run();
 }
 
 }  // namespace brume::cli

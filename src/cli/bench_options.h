@@ -3,8 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "brume/bench/limits.h"
 #include "brume/bench/report.h"
-#include "brume/bench/rounds.h"
 #include "engine_options.h"
 
 namespace brume::cli {

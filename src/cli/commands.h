@@ -22,9 +22,4 @@ std::string version_text();
 /// "brume 0.1.0"
 std::string version_name();
 
-/// A directory of models/: beside the installed program, or in the source tree it was built from.
-std::string shipped_model(const std::string& name);
-/// The embedded model's directory.
-std::string embedded_model();
-
 }  // namespace brume::cli

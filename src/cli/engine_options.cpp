@@ -1,13 +1,6 @@
 #include "engine_options.h"
 
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-#include <thread>
-
-#include "brume/base/dtype.h"
-#include "commands.h"
-#include "notes.h"
+#include "shipped.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -62,19 +55,5 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
 }
 
 std::filesystem::path EngineOptions::model_path() const { return model.empty() ? embedded_model() : model; }
-
-at::ScalarType EngineOptions::scalar_type() const {
-  return dtype == "auto" ? at::kFloat : dtype_from_name(dtype);
-}
-
-int EngineOptions::threads_for(double work) const {
-  constexpr double kWorthSharing = 1e9;
-  // More threads than the machine runs only wait for each other, and a pool of a thousand may never start.
-  const int64_t most = std::max(1U, std::thread::hardware_concurrency());
-  if (threads > most)
-    say("note: this machine runs " + std::to_string(most) + " threads at a time; using these");
-  if (threads > 0) return static_cast<int>(std::min(threads, most));
-  return work < kWorthSharing ? 1 : at::get_num_threads();
-}
 
 }  // namespace brume::cli

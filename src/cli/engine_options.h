@@ -1,6 +1,4 @@
 #pragma once
-#include <c10/core/ScalarType.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
@@ -19,11 +17,13 @@ struct EngineOptions {
   bool verbose = false;
 
   std::filesystem::path model_path() const;
-  at::ScalarType scalar_type() const;
-  /// CPU threads for a network that does `work` multiply-adds at a time. Handing a small network's work from
-  /// thread to thread takes longer than the work: the embedded model's step is a millisecond or two on one
-  /// thread, and many times that on two of a busy machine.
-  int threads_for(double work) const;
+};
+
+/// How a batch uses the machine.
+struct EngineUse {
+  int64_t batch_size = 0;  // pictures in one call of the UNet; 0: as many as gain by it
+  bool deterministic = false;
+  double grace = 10;  // seconds
 };
 
 /// What is drawn: the same options for one picture and as the defaults of many.

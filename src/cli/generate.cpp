@@ -3,50 +3,22 @@
 
 #include <chrono>
 #include <exception>
-#include <map>
+#include <string>
 #include <utility>
 
 #include "brume/base/error.h"
-#include "brume/base/file.h"
-#include "commands.h"
-#include "generate_options.h"
+#include "engine_choices.h"
+#include "engine_commands.h"
 #include "generate_run.h"
 #include "latents_file.h"
 #include "notes.h"
-#include "picture_files.h"
 #include "report.h"
+#include "say.h"
 #include "signals.h"
-#include "standard_output.h"
 
 namespace brume::cli {
 
 namespace {
-
-/// A place that cannot be written to, or that is named twice, is known at once, not after minutes of drawing.
-void check_places(const RunOptions& run, const PictureFiles& files) {
-  std::map<std::filesystem::path, std::string> taken;  // where it really is -> the option
-  const auto take = [&](const std::filesystem::path& file, const std::string& option) {
-    std::error_code failed;
-    if (std::filesystem::is_other(std::filesystem::status(file, failed))) return;  // devices take anything
-    const auto [other, added] = taken.emplace(written_place(file), option);
-    if (added) return;
-    throw Error(ExitCode::kUsage, option + " " + file.string(), "is the same file as " + other->second + "'s",
-                "give each a name of its own");
-  };
-  for (const std::filesystem::path& file : files.named()) take(file, "-o");
-  if (run.init_latents) take(*run.init_latents, "--init-latents");
-  if (run.save_latents) {
-    if (is_standard_output(*run.save_latents))
-      throw Error(ExitCode::kUsage, "--save-latents", "standard output is for pictures and paths",
-                  "name a file");
-    check_writable(*run.save_latents);
-    take(*run.save_latents, "--save-latents");
-  }
-  if (run.dump_stages) {
-    check_writable(*run.dump_stages);
-    take(*run.dump_stages, "--dump-stages");
-  }
-}
 
 /// The latents that all pictures of the run start from, one row a picture.
 at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) {
@@ -60,26 +32,25 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
   return latents;
 }
 
-int generate(const GenerateOptions& options) {
-  check_options(options);
-  check_standard_output();
-  PictureFiles files(options.run.output, options.run.batch_count);
-  check_places(options.run, files);
+}  // namespace
+
+int run_command(const GenerateWork& asked) {
+  const GenerateOptions& options = asked.options;
   const auto start = std::chrono::steady_clock::now();
   const std::filesystem::path model = options.engine.model_path();
   if (options.engine.verbose) say("loading " + model.string());
   ModelConfig config(model);
   Request request = config.resolve(options.picture, seeds_of(options));
-  const Pipeline pipeline(std::move(config), options.engine.scalar_type());
+  const Pipeline pipeline(std::move(config), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   if (options.run.init_latents)
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   const double work = pipeline.model().step_work(request.width, request.height);
-  at::set_num_threads(options.engine.threads_for(work * static_cast<double>(options.run.batch_size)));
+  at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.run.batch_size)));
   print_notes(request, options, pipeline);
   const PoliteStop polite;
-  GenerateRun run(pipeline, request, options.run, std::move(files));
+  GenerateRun run(pipeline, request, options.run, asked.files);
   std::exception_ptr failure;
   try {
     run.draw_all();
@@ -100,19 +71,6 @@ int generate(const GenerateOptions& options) {
     return signal_exit_code(stop_signal());
   }
   return static_cast<int>(run.tally().failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
-}
-
-}  // namespace
-
-void add_generate(CLI::App& program, Action& chosen) {
-  auto options = std::make_shared<GenerateOptions>();
-  CLI::App* command = program.add_subcommand("generate", "Draw pictures of a prompt");
-  add_picture_options(*command, options->picture);
-  command->get_option("--prompt")->required();
-  add_seed_option(*command, options->picture.seed);
-  add_engine_options(*command, options->engine);
-  add_run_options(*command, options->run);
-  command->callback([options, &chosen] { chosen = [options] { return generate(*options); }; });
 }
 
 }  // namespace brume::cli

@@ -15,7 +15,7 @@
 #include "brume/pipeline/request_recipe.h"
 #include "commands.h"
 #include "latents_file.h"
-#include "notes.h"
+#include "say.h"
 #include "signals.h"
 #include "standard_output.h"
 

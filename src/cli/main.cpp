@@ -1,37 +1,16 @@
-#include <c10/util/Exception.h>
-
 #include <algorithm>
-#include <exception>
-#include <iostream>
-#include <new>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "arguments.h"
-#include "brume/base/error.h"
-#include "brume/base/escape.h"
 #include "commands.h"
+#include "failure.h"
 #include "signals.h"
 #include "standard_output.h"
 #include "usage_line.h"
 
 namespace {
-
-using brume::ExitCode;
-
-int fail(ExitCode code, const std::string& message) {
-  std::cerr << "brume: " << message << '\n';
-  return static_cast<int>(code);
-}
-
-int out_of_memory() {
-  return fail(ExitCode::kOutOfMemory,
-              "out of memory; try a smaller size, a smaller --batch-size or --vae-tiling");
-}
-
-std::string first_line(const std::string& text) {
-  return brume::escape_control(text.substr(0, text.find('\n')));
-}
 
 /// Reads the arguments and runs the command they name.
 int run(int argc, char** argv) {
@@ -61,7 +40,7 @@ int run(int argc, char** argv) {
     cli::print_text(out.str());
     return code;
   } catch (const CLI::ParseError& error) {
-    return fail(ExitCode::kUsage, cli::usage_line(program, error));
+    return cli::fail(brume::ExitCode::kUsage, cli::usage_line(program, error));
   }
   return action();
 }
@@ -69,17 +48,5 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const brume::Error& error) {
-    return fail(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return out_of_memory();
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    if (text.find("allocate memory") != std::string::npos) return out_of_memory();
-    return fail(ExitCode::kItemsFailed, "internal error: " + first_line(text));
-  } catch (const std::exception& error) {
-    return fail(ExitCode::kItemsFailed, "internal error: " + first_line(error.what()));
-  }
+  return brume::cli::told_as_line([&] { return run(argc, argv); });
 }

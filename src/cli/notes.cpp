@@ -1,10 +1,9 @@
 #include "notes.h"
 
 #include <algorithm>
-#include <iostream>
 #include <vector>
 
-#include "brume/base/escape.h"
+#include "say.h"
 
 namespace brume::cli {
 
@@ -23,8 +22,6 @@ std::vector<std::string> remark_lines(const Pipeline& pipeline, bool all) {
     lines.push_back("note: " + std::to_string(remarks.size() - shown) + " more (-v lists all)");
   return lines;
 }
-
-void say(const std::string& line) { std::cerr << "brume: " << escape_control(line) << '\n'; }
 
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
   for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);

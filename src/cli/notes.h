@@ -8,9 +8,6 @@
 
 namespace brume::cli {
 
-/// "brume: LINE" on standard error, control bytes escaped.
-void say(const std::string& line);
-
 /// What of the model is ignored; the first few, or all.
 std::vector<std::string> remark_lines(const Pipeline& pipeline, bool all);
 

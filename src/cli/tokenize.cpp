@@ -3,6 +3,7 @@
 #include "brume/text/tokenize_report.h"
 #include "brume/text/tokenizer.h"
 #include "commands.h"
+#include "shipped.h"
 #include "standard_output.h"
 #include "values.h"
 

@@ -1,14 +1,9 @@
-#include <ATen/Parallel.h>
+#include <algorithm>
+#include <string>
+#include <thread>
 
-#include <ATen/Version.h>
-#include <torch/headeronly/version.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <system_error>
-
-#include "brume/base/error.h"
 #include "commands.h"
+#include "kernels/cpu/machines.h"
 
 namespace brume::cli {
 
@@ -30,24 +25,14 @@ std::string instruction_sets() {
 
 std::string version_name() { return "brume " BRUME_VERSION; }
 
+// Asking libtorch itself would take as long as loading it.
 std::string version_text() {
-  return version_name() + "\nbuild: " BRUME_BUILD_TYPE ", compiler " __VERSION__ ", libtorch " +
-         TORCH_VERSION + "\ndevices: cpu (" + std::to_string(at::get_num_threads()) +
-         " threads, kernels for " + at::get_cpu_capability() + ")\ninstruction sets:" + instruction_sets() +
-         "\n";
+  const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+  return version_name() +
+         "\nbuild: " BRUME_BUILD_TYPE ", compiler " __VERSION__ ", libtorch " BRUME_TORCH_VERSION
+         "\ndevices: cpu (" +
+         std::to_string(threads) + " threads, kernels for " + kernels::cpu::machine().name +
+         ")\ninstruction sets:" + instruction_sets() + "\n";
 }
-
-std::string shipped_model(const std::string& name) {
-  std::error_code failed;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  const std::filesystem::path installed = program.parent_path().parent_path() / "share/brume/models" / name;
-  if (!failed && std::filesystem::is_directory(installed, failed)) return installed.string();
-  const std::filesystem::path source = std::filesystem::path(BRUME_SOURCE_MODELS) / name;
-  if (std::filesystem::is_directory(source, failed)) return source.string();
-  throw Error(ExitCode::kModelInvalid, source.string(), "what brume ships is not there",
-              "name a model directory with -m");
-}
-
-std::string embedded_model() { return shipped_model("default"); }
 
 }  // namespace brume::cli

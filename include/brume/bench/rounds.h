@@ -4,20 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "brume/bench/limits.h"
 #include "brume/bench/result.h"
 #include "brume/bench/work.h"
 #include "brume/image/picture.h"
 #include "brume/pipeline/pipeline.h"
 
 namespace brume::bench {
-
-/// When a measurement ends.
-struct Limits {
-  int64_t warm_up = 1;  // rounds that are not counted
-  int64_t most_rounds = 1000;
-  double most_seconds = 60;  // after which no further round begins
-  double spread = 0.02;      // narrow enough: the width of the 95 % intervals, as a share of the median
-};
 
 /// How far a measurement has come.
 struct RoundsProgress {

@@ -1,0 +1,74 @@
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "batch_options.h"
+#include "brume/base/error.h"
+#include "brume/batch/batch_status.h"
+#include "brume/batch/picture_name.h"
+#include "brume/batch/shard.h"
+#include "commands.h"
+#include "engine_door.h"
+#include "events.h"
+#include "say.h"
+#include "standard_output.h"
+
+namespace brume::cli {
+
+namespace {
+
+using nlohmann::json;
+
+int print_status(const BatchOptions& options) {
+  const std::vector<std::filesystem::path> directories(options.places.begin(), options.places.end());
+  const batch::BatchStatus status = batch::read_journals(directories);
+  if (options.json) {
+    json failures = json::array();
+    for (const batch::JournalRecord& one : status.failures)
+      failures.push_back({{"index", one.index}, {"line", one.line}, {"reason", one.reason}});
+    print_json({{"journals", status.journals},
+                {"done", status.done},
+                {"failed", status.failed},
+                {"failures", failures},
+                {"running", status.running},
+                {"remarks", status.remarks}});
+  } else {
+    for (const std::string& one : status.running) say("at work: " + one);
+    for (const std::string& one : status.remarks) say("note: " + one);
+    for (const batch::JournalRecord& one : status.failures)
+      say("line " + std::to_string(one.line) + " failed: " + one.reason);
+    print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n");
+  }
+  return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+}
+
+/// What can be told before the engine is loaded.
+void check_texts(const BatchOptions& options) {
+  batch::shard_from_text(options.shard, std::getenv);
+  const batch::PictureNames names(options.names);
+}
+
+int run_batch(BatchOptions& options) {
+  return with_errors_as(options.errors_as(), [&] {
+    settle_options(options);
+    check_standard_output();
+    if (options.status) return print_status(options);
+    check_texts(options);
+    return work_in_engine(options);
+  });
+}
+
+}  // namespace
+
+void add_batch(CLI::App& program, Action& chosen) {
+  auto options = std::make_shared<BatchOptions>();
+  CLI::App* command =
+      program.add_subcommand("batch", "Draw the pictures of a job file; go on where a run stopped");
+  add_batch_options(*command, *options);
+  command->callback([options, &chosen] { chosen = [options] { return run_batch(*options); }; });
+}
+
+}  // namespace brume::cli

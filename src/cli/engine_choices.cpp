@@ -1,0 +1,61 @@
+#include "engine_choices.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "brume/base/dtype.h"
+#include "say.h"
+
+namespace brume::cli {
+
+namespace {
+
+/// Multiply-adds of a step of one picture as the model draws it where nobody says otherwise: choices do not
+/// hang on which picture comes first.
+double usual_work(const ModelConfig& model) {
+  const Request usual = model.resolve({}, {0});
+  return model.step_work(usual.width, usual.height);
+}
+
+}  // namespace
+
+at::ScalarType scalar_type_of(const EngineOptions& engine) {
+  return engine.dtype == "auto" ? at::kFloat : dtype_from_name(engine.dtype);
+}
+
+int threads_for(const EngineOptions& engine, double work) {
+  constexpr double kWorthSharing = 1e9;
+  // More threads than the machine runs only wait for each other, and a pool of a thousand may never start.
+  const int64_t most = std::max(1U, std::thread::hardware_concurrency());
+  if (engine.threads > most)
+    say("note: this machine runs " + std::to_string(most) + " threads at a time; using these");
+  if (engine.threads > 0) return static_cast<int>(std::min(engine.threads, most));
+  return work < kWorthSharing ? 1 : at::get_num_threads();
+}
+
+int64_t rows_of(const EngineUse& use, const ModelConfig& model) {
+  if (use.batch_size > 0) return use.batch_size;
+  if (use.deterministic) return 1;
+  constexpr double kEnoughWork = 4e9;  // multiply-adds of a call
+  constexpr double kMostRows = 8;
+  return static_cast<int64_t>(std::clamp(kEnoughWork / usual_work(model), 1.0, kMostRows));
+}
+
+batch::RunnerSettings runner_settings(const EngineUse& use, const EngineOptions& engine,
+                                      const ModelConfig& model) {
+  const int64_t rows = rows_of(use, model);
+  const double rows_at_once = use.deterministic ? 1 : static_cast<double>(rows);
+  const int threads = threads_for(engine, usual_work(model) * rows_at_once);
+  const bool spare = threads == 1 && std::thread::hardware_concurrency() > 1;
+  return {.most_rows = rows,
+          .calls = use.deterministic ? RowCalls::kApart : RowCalls::kTogether,
+          .phases = spare ? batch::Phases::kBeside : batch::Phases::kInTurn,
+          .threads = threads,
+          .grace = std::chrono::duration<double>(use.grace)};
+}
+
+}  // namespace brume::cli

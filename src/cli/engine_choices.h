@@ -1,0 +1,27 @@
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+
+#include "brume/batch/runner.h"
+#include "brume/pipeline/model_config.h"
+#include "engine_options.h"
+
+namespace brume::cli {
+
+/// What the options come to, for a model and on this machine.
+at::ScalarType scalar_type_of(const EngineOptions& engine);
+
+/// CPU threads for a network that does `work` multiply-adds at a time. Handing a small network's work from
+/// thread to thread takes longer than the work: the embedded model's step is a millisecond or two on one
+/// thread, and many times that on two of a busy machine.
+int threads_for(const EngineOptions& engine, double work);
+
+/// Pictures in one call: a small network's calls are mostly overhead, which several pictures share; a large
+/// one's are not, and they would take memory.
+int64_t rows_of(const EngineUse& use, const ModelConfig& model);
+
+batch::RunnerSettings runner_settings(const EngineUse& use, const EngineOptions& engine,
+                                      const ModelConfig& model);
+
+}  // namespace brume::cli

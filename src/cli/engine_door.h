@@ -1,0 +1,28 @@
+#pragma once
+#include <variant>
+
+#include "batch_options.h"
+#include "bench_options.h"
+#include "generate_options.h"
+#include "picture_files.h"
+#include "worker_options.h"
+
+namespace brume::cli {
+
+struct GenerateWork {
+  GenerateOptions options;
+  PictureFiles files;
+};
+
+/// What the engine's library is asked to do: the command whose options these are.
+using EngineWork = std::variant<GenerateWork, BatchOptions, BenchOptions, WorkerOptions>;
+
+/// The library's one entry, by its name in there. Gives the exit code; no exception passes it.
+using EngineDoor = int(const EngineWork& work) noexcept;
+inline constexpr const char* kEngineDoor = "brume_engine_work";
+
+/// Loads the library, and libtorch with it, and lets it do the work. Throws kModelInvalid where it is not
+/// there or cannot be loaded.
+int work_in_engine(const EngineWork& work);
+
+}  // namespace brume::cli

@@ -1,0 +1,35 @@
+#include "failure.h"
+
+#include <exception>
+#include <iostream>
+#include <new>
+
+#include "brume/base/escape.h"
+
+namespace brume::cli {
+
+namespace {
+
+std::string first_line(const std::string& text) { return escape_control(text.substr(0, text.find('\n'))); }
+
+}  // namespace
+
+int fail(ExitCode code, const std::string& message) {
+  std::cerr << "brume: " << message << '\n';
+  return static_cast<int>(code);
+}
+
+int told_as_line(const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    return fail(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(ExitCode::kOutOfMemory,
+                "out of memory; try a smaller size, a smaller --batch-size or --vae-tiling");
+  } catch (const std::exception& error) {
+    return fail(ExitCode::kItemsFailed, "internal error: " + first_line(error.what()));
+  }
+}
+
+}  // namespace brume::cli

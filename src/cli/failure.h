@@ -1,0 +1,15 @@
+#pragma once
+#include <functional>
+#include <string>
+
+#include "brume/base/error.h"
+
+namespace brume::cli {
+
+/// "brume: MESSAGE" on standard error; the exit code.
+int fail(ExitCode code, const std::string& message);
+
+/// The exit code of `work`. What it throws becomes one line on standard error.
+int told_as_line(const std::function<int()>& work);
+
+}  // namespace brume::cli

@@ -1,0 +1,15 @@
+#pragma once
+#include <filesystem>
+#include <string>
+
+namespace brume::cli {
+
+/// A directory of models/: beside the installed program, or in the source tree it was built from.
+std::string shipped_model(const std::string& name);
+/// The embedded model's directory.
+std::string embedded_model();
+
+/// The library that draws: beside the program where it was built, in ../lib/brume where it is installed.
+std::filesystem::path engine_library();
+
+}  // namespace brume::cli
