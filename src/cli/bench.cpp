@@ -15,7 +15,6 @@
 #include "commands.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
-#include "memory_use.h"
 #include "notes.h"
 #include "say.h"
 #include "shipped.h"
@@ -221,9 +220,6 @@ class Bench {
 
 }  // namespace
 
-int run_command(const BenchOptions& options) {
-  keep_memory();
-  return Bench(options).run();
-}
+int run_command(const BenchOptions& options) { return Bench(options).run(); }
 
 }  // namespace brume::cli
