@@ -14,7 +14,7 @@ struct GroupNormSettings {
 };
 
 struct GroupNormInput {
-  MapParts maps;         // [N, C, H, W] in one part or two
+  MapParts maps;              // [N, C, H, W] in one part or two
   at::Tensor embedding = {};  // [N, C], added to every pixel before the norm; undefined: nothing is
 };
 

@@ -29,7 +29,7 @@ double flop_of(const at::RecordFunction& call) {
   if (name == "brume::linear") {
     const at::Tensor x = call.inputs()[0].toTensor();
     const at::IntArrayRef weight = sizes_of(call, 1);  // [out, in]
-    return 2.0 * static_cast<double>(x.numel() / x.size(-1)) * static_cast<double>(weight[0] * weight[1]);
+    return 2.0 * static_cast<double>(x.numel()) * static_cast<double>(weight[0]);
   }
   if (name == "brume::convolution") {
     const at::IntArrayRef x = sizes_of(call, 0);       // [N, in, H, W]
