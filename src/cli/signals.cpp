@@ -4,6 +4,7 @@
 
 #include <array>
 #include <csignal>
+#include <cstddef>
 
 #include "brume/base/file.h"
 
@@ -27,14 +28,26 @@ extern "C" void remember(int signal) {
   caught = signal;
 }
 
+/// A handler must not run on the stack that it finds: kernels of oneDNN (until 3.11.2) use the stack pointer
+/// for an address in the heap, and what the system writes below it there for a handler destroys the heap. A
+/// process's signals go to its first thread, which calls this.
+void use_own_stack() {
+  alignas(64) static std::array<std::byte, size_t{64} << 10> stack;
+  stack_t own{};
+  own.ss_sp = stack.data();
+  own.ss_size = stack.size();
+  ::sigaltstack(&own, nullptr);
+}
+
 void handle(void (*handler)(int)) {
+  use_own_stack();
   for (const int signal : kSignals) {
     struct sigaction action {};
     // A signal that the caller had switched off (nohup) stays off.
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) continue;
     action = {};
     action.sa_handler = handler;
-    action.sa_flags = 0;  // waiting for the reader of a pipe ends
+    action.sa_flags = SA_ONSTACK;  // and no SA_RESTART: waiting for the reader of a pipe ends
     ::sigaction(signal, &action, nullptr);
   }
 }
