@@ -5,7 +5,6 @@
 
 #include <sstream>
 #include <stdexcept>
-#include <utility>
 
 #include "kernels/cpu/machine_for.h"
 #include "kernels/layer_norm_cpu.h"
@@ -29,20 +28,8 @@ void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
   check(x, weight, bias);
   RECORD_FUNCTION("brume::layer_norm", std::vector<c10::IValue>({x}));
-  if (cpu::has_kernels(x)) return layer_norm_cpu(cpu::machine(), x, {}, weight, bias, eps).norm;
+  if (cpu::has_kernels(x)) return layer_norm_cpu(cpu::machine(), x, weight, bias, eps);
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
-}
-
-SumAndNorm layer_norm_of_sum(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
-                             const at::Tensor& bias, double eps) {
-  check(x, weight, bias);
-  RECORD_FUNCTION("brume::layer_norm", std::vector<c10::IValue>({x}));
-  if (x.sizes() != residual.sizes() || x.scalar_type() != residual.scalar_type())
-    throw std::invalid_argument("layer_norm_of_sum: x and residual differ in shape or dtype");
-  if (cpu::has_kernels(x)) return layer_norm_cpu(cpu::machine(), x, residual, weight, bias, eps);
-  at::Tensor sum = x + residual;
-  at::Tensor norm = layer_norm(sum, weight, bias, eps);
-  return {std::move(sum), std::move(norm)};
 }
 
 }  // namespace brume::kernels

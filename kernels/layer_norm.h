@@ -8,13 +8,4 @@ namespace brume::kernels {
 /// Throws std::invalid_argument where the shapes do not fit.
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
 
-struct SumAndNorm {
-  at::Tensor sum;   // x + residual
-  at::Tensor norm;  // its layer norm
-};
-
-/// Both in one pass over memory where a kernel does it. x and residual [..., D].
-SumAndNorm layer_norm_of_sum(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
-                             const at::Tensor& bias, double eps);
-
 }  // namespace brume::kernels

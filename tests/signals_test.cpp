@@ -14,8 +14,8 @@ namespace {
 
 #if defined(__x86_64__)
 
-/// Sends `signal` to this process while the stack pointer stands at `stack`, as a kernel of oneDNN may hold it
-/// in the middle of its workspace.
+/// Sends `signal` to this process while the stack pointer stands at `stack`, as a kernel of oneDNN may hold
+/// it in the middle of its workspace.
 void send_with_stack_at(std::byte* stack, int signal) {
   long number = SYS_kill;
   asm volatile(

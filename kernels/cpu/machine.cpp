@@ -20,7 +20,7 @@ constexpr AttentionKernel attention_kernel() {
 
 template <class Operand, class T>
 constexpr DtypeKernels dtype_kernels() {
-  return {attention_kernel<Operand, T>(), channel_sums<T>, scale_and_shift<T>, layer_norm<T>, geglu<T>};
+  return {attention_kernel<Operand, T>(), channel_sums<T>, scale_and_shift<T>, layer_norm<T>};
 }
 
 #define BRUME_TEXT(x) #x

@@ -55,8 +55,6 @@ struct MapPart {
 
 struct LayerNormRows {
   const void* x;         // [rows, width]
-  const void* residual;  // [rows, width], added to x before the norm; null: nothing is
-  void* sum;             // [rows, width]: x + residual, where there is one
   void* out;             // [rows, width]
   const float* weight;   // [width]
   const float* bias;     // [width]
@@ -74,8 +72,6 @@ struct DtypeKernels {
   void (*scale_and_shift)(const MapPart& part, const float* scale, const float* shift, bool silu, void* out,
                           int64_t out_stride);
   void (*layer_norm)(const LayerNormRows& rows);
-  /// x [rows, 2 width] -> out [rows, width] = first half * gelu(second half).
-  void (*geglu)(const void* x, int64_t rows, int64_t width, void* out);
 };
 
 struct Machine {

@@ -5,7 +5,7 @@
 namespace brume::kernels::cpu {
 namespace {
 
-// Norms and gates: each reads its numbers as floats, once, and writes them once.
+// Norms: each reads its numbers as floats, once, and writes them once.
 
 template <class T>
 void channel_sums(const MapPart& part, const ChannelSums& to) {
@@ -76,21 +76,12 @@ void scale_and_shift(const MapPart& part, const float* scale, const float* shift
     scale_and_shift_rows<T, false>(part, scale, shift, to, out_stride);
 }
 
-/// The moments of a row that has been summed with its residual are those of the sum as it is stored.
 template <class T>
 void layer_norm(const LayerNormRows& rows) {
   const int64_t width = rows.width;
   const auto count = static_cast<float>(width);
   for (int64_t r = 0; r < rows.rows; ++r) {
     const T* x = static_cast<const T*>(rows.x) + r * width;
-    if (rows.residual != nullptr) {
-      const T* residual = static_cast<const T*>(rows.residual) + r * width;
-      T* sum = static_cast<T*>(rows.sum) + r * width;
-      each_vector(width, [&](int64_t c, int64_t lanes) {
-        store_at(load_at(x, c, lanes) + load_at(residual, c, lanes), sum, c, lanes);
-      });
-      x = sum;
-    }
     Floats total{};
     each_vector(width, [&](int64_t c, int64_t lanes) { total += load_at(x, c, lanes); });
     const float mean = sum_of(total) / count;
@@ -105,34 +96,6 @@ void layer_norm(const LayerNormRows& rows) {
     each_vector(width, [&](int64_t c, int64_t lanes) {
       const Floats normal = (load_at(x, c, lanes) - mean) * scale;
       store_at(normal * load_at(rows.weight, c, lanes) + load_at(rows.bias, c, lanes), out, c, lanes);
-    });
-  }
-}
-
-/// erf to 1.5e-7 (Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26).
-BRUME_INLINE Floats erf_of(Floats x) {
-  const Floats size = floats_of(bits_of(x) & 0x7FFFFFFF);
-  const Floats t = 1.0F / (1.0F + 0.3275911F * size);
-  Floats p = all(1.061405429F);
-  p = p * t - 1.453152027F;
-  p = p * t + 1.421413741F;
-  p = p * t - 0.284496736F;
-  p = p * t + 0.254829592F;
-  const Floats y = 1.0F - p * t * exp_of(-size * size);
-  return floats_of(bits_of(y) | (bits_of(x) & 0x80000000));
-}
-
-template <class T>
-void geglu(const void* x, int64_t rows, int64_t width, void* out) {
-  constexpr float kRootHalf = 0.70710678F;
-  for (int64_t r = 0; r < rows; ++r) {
-    const T* value = static_cast<const T*>(x) + r * 2 * width;
-    const T* gate = value + width;
-    T* to = static_cast<T*>(out) + r * width;
-    each_vector(width, [&](int64_t c, int64_t lanes) {
-      const Floats g = load_at(gate, c, lanes);
-      const Floats gelu = g * 0.5F * (1.0F + erf_of(g * kRootHalf));
-      store_at(load_at(value, c, lanes) * gelu, to, c, lanes);
     });
   }
 }

@@ -23,6 +23,7 @@
 #include "engine_commands.h"
 #include "events.h"
 #include "notes.h"
+#include "open_pipeline.h"
 #include "progress.h"
 #include "signals.h"
 #include "standard_output.h"
@@ -135,7 +136,7 @@ class Batch {
     }
     const auto start = Clock::now();
     if (options_.engine.verbose) progress_.say("loading " + model_.directory().path().string());
-    const Pipeline pipeline(model_, scalar_type_of(options_.engine));
+    const Pipeline pipeline = open_pipeline(model_, scalar_type_of(options_.engine));
     load_seconds_ = Seconds(Clock::now() - start).count();
     for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) progress_.say(line);
     const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, model_);

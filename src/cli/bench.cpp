@@ -16,6 +16,7 @@
 #include "engine_choices.h"
 #include "engine_commands.h"
 #include "notes.h"
+#include "open_pipeline.h"
 #include "say.h"
 #include "shipped.h"
 #include "signals.h"
@@ -118,7 +119,7 @@ class Bench {
                       .instruction_set = at::get_cpu_capability()};
     note(options_.arch ? "drawing random weights" : "loading " + model_.directory().path().string());
     const Clock::time_point start = Clock::now();
-    const Pipeline pipeline(model_, dtype_);
+    const Pipeline pipeline = open_pipeline(model_, dtype_);
     result.load_seconds = seconds_since(start);
     result.conditions.peak_before = bench::measured_peak(dtype_);
     const bench::MachineWatch watch;

@@ -6,10 +6,10 @@
 #include <type_traits>
 #include <variant>
 
+#include "brume/base/tensor_memory.h"
 #include "engine_commands.h"
 #include "engine_door.h"
 #include "failure.h"
-#include "memory_use.h"
 #include "signals.h"
 
 namespace brume::cli {
@@ -34,7 +34,7 @@ int without_torch_errors(const EngineWork& work) {
 /// the work below sets.
 extern "C" int brume_engine_work(const EngineWork& work) noexcept {
   end_at_signals();
-  keep_memory();
+  use_own_tensor_memory();
   return told_as_line([&] { return without_torch_errors(work); });
 }
 

@@ -12,6 +12,7 @@
 #include "generate_run.h"
 #include "latents_file.h"
 #include "notes.h"
+#include "open_pipeline.h"
 #include "report.h"
 #include "say.h"
 #include "signals.h"
@@ -41,7 +42,7 @@ int run_command(const GenerateWork& asked) {
   if (options.engine.verbose) say("loading " + model.string());
   ModelConfig config(model);
   Request request = config.resolve(options.picture, seeds_of(options));
-  const Pipeline pipeline(std::move(config), scalar_type_of(options.engine));
+  const Pipeline pipeline = open_pipeline(std::move(config), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   if (options.run.init_latents)

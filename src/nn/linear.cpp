@@ -41,7 +41,9 @@ Linear Linear::stacked(const WeightsView& weights, const std::vector<std::string
 }
 
 GatedLinear::GatedLinear(const WeightsView& weights, int64_t in, int64_t out)
-    : value_(half(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out}), 0)),
-      gate_(half(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out}), 1)) {}
+    : GatedLinear(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out})) {}
+
+GatedLinear::GatedLinear(const at::Tensor& weight, const at::Tensor& bias)
+    : value_(half(weight, bias, 0)), gate_(half(weight, bias, 1)) {}
 
 }  // namespace brume::nn

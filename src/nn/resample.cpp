@@ -17,15 +17,16 @@ std::array<at::Tensor, 2> pairs_of_taps(const at::Tensor& taps, int64_t dim) {
   return {at::cat({tap[0], tap[1] + tap[2]}, dim), at::cat({tap[0] + tap[1], tap[2]}, dim)};
 }
 
-kernels::PackedConvolution parities(const WeightsView& weights, int64_t channels) {
+std::vector<kernels::PackedConvolution> parities(const WeightsView& weights, int64_t channels) {
   const at::Tensor weight = weights.tensor("weight", {channels, channels, 3, 3});
-  std::vector<at::Tensor> each;  // (even, even), (even, odd), (odd, even), (odd, odd) row and column
+  const at::Tensor bias = weights.tensor("bias", {channels});
+  std::vector<kernels::PackedConvolution> each;
   for (const at::Tensor& rows : pairs_of_taps(weight.to(at::kFloat), 2)) {
-    for (const at::Tensor& both : pairs_of_taps(rows, 3)) each.push_back(both);
+    for (const at::Tensor& both : pairs_of_taps(rows, 3))
+      each.emplace_back(both.to(weight.scalar_type()), bias,
+                        kernels::PackedConvolution::Shape{.stride = 1, .padding = 1});
   }
-  return {at::cat(each).to(weight.scalar_type()),
-          weights.tensor("bias", {channels}).repeat({4}),
-          {.stride = 1, .padding = 1}};
+  return each;
 }
 
 }  // namespace
@@ -46,18 +47,16 @@ at::Tensor Upsample::operator()(const at::Tensor& x, int64_t height, int64_t wid
 }
 
 at::Tensor Upsample::doubled(const at::Tensor& x) const {
-  const int64_t channels = x.size(1);
   const int64_t height = x.size(2);
   const int64_t width = x.size(3);
-  const at::Tensor all = parities_(x);  // [N, 4 C, h + 1, w + 1]
   at::Tensor out =
-      at::empty({x.size(0), channels, 2 * height, 2 * width}, x.options(), at::MemoryFormat::ChannelsLast);
+      at::empty({x.size(0), x.size(1), 2 * height, 2 * width}, x.options(), at::MemoryFormat::ChannelsLast);
   for (const int64_t row : {0, 1}) {
     for (const int64_t column : {0, 1}) {
-      const at::Tensor from = all.narrow(1, (2 * row + column) * channels, channels)
-                                  .narrow(2, row, height)
-                                  .narrow(3, column, width);
-      out.slice(2, row, {}, 2).slice(3, column, {}, 2).copy_(from);
+      const at::Tensor part = parities_[static_cast<size_t>(2 * row + column)](x);  // [N, C, h + 1, w + 1]
+      out.slice(2, row, {}, 2)
+          .slice(3, column, {}, 2)
+          .copy_(part.narrow(2, row, height).narrow(3, column, width));
     }
   }
   return out;  // [N, C, 2 h, 2 w]

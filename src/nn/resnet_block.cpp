@@ -45,7 +45,9 @@ ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape)
 
 at::Tensor ResnetBlock::operator()(const kernels::MapParts& x, const at::Tensor& time) const {
   const at::Tensor embedding = time_projection_ ? (*time_projection_)(time) : at::Tensor();  // [N, out]
-  const at::Tensor h = norm2_(conv1_(norm1_(x)), embedding);                                 // [N, out, H, W]
+  at::Tensor h = norm1_(x);  // each map is let go of when the next one is there
+  h = conv1_(h);             // [N, out, H, W]
+  h = norm2_(h, embedding);
   at::Tensor sum = shortcut_ ? (*shortcut_)(x) : own(x);
   conv2_.add_to(sum, h);
   return output_scale_ == 1 ? sum : sum.div_(output_scale_);

@@ -51,7 +51,11 @@ void SafetensorsFile::read(const StoredTensor& tensor, std::span<std::byte> out)
     throw Error(ExitCode::kModelInvalid, path().string(),
                 "tensor \"" + tensor.name + "\" has " + std::to_string(tensor.end - tensor.begin) +
                     " bytes, not " + std::to_string(out.size()));
-  file_.read_at(data_start_ + tensor.begin, out);
+  read_part(tensor, 0, out);
+}
+
+void SafetensorsFile::read_part(const StoredTensor& tensor, uint64_t first, std::span<std::byte> out) const {
+  file_.read_at(data_start_ + tensor.begin + first, out);
 }
 
 }  // namespace brume

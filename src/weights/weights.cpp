@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
@@ -58,6 +59,20 @@ bool same_shape(const std::vector<uint64_t>& stored, at::IntArrayRef wanted) {
               remedy);
 }
 
+/// Through fp32 and in pieces that a cache holds: ATen converts between two types of 16 bits one number at a
+/// time, and nothing of the file's size is held beside the result.
+void read_converted(const SafetensorsFile& file, const StoredTensor& stored, at::ScalarType type,
+                    const at::Tensor& out) {
+  constexpr int64_t kPiece = int64_t{1} << 18;
+  const at::Tensor raw = at::empty({std::min(kPiece, out.numel())}, at::TensorOptions(type));
+  for (int64_t first = 0; first < out.numel(); first += kPiece) {
+    const at::Tensor piece = raw.narrow(0, 0, std::min(kPiece, out.numel() - first));
+    file.read_part(stored, static_cast<uint64_t>(first * raw.element_size()),
+                   {static_cast<std::byte*>(piece.data_ptr()), piece.nbytes()});
+    out.view({-1}).narrow(0, first, piece.numel()).copy_(piece.to(at::kFloat));
+  }
+}
+
 at::Tensor load(const SafetensorsFile& file, const StoredTensor& stored, at::IntArrayRef shape,
                 at::ScalarType dtype) {
   if (!same_shape(stored.shape, shape))
@@ -68,9 +83,12 @@ at::Tensor load(const SafetensorsFile& file, const StoredTensor& stored, at::Int
     reject(file, stored, "is stored as " + std::string(stored_type_name(stored.dtype)),
            "brume reads weights stored as F64, F32, F16, BF16 or 8-bit floats");
   // ATen's memory is aligned whatever the tensor's place in the file is.
-  const at::Tensor raw = at::empty(shape, at::TensorOptions(*type));
-  file.read(stored, {static_cast<std::byte*>(raw.data_ptr()), raw.nbytes()});
-  return raw.to(dtype);
+  at::Tensor values = at::empty(shape, at::TensorOptions(dtype));
+  if (*type == dtype)
+    file.read(stored, {static_cast<std::byte*>(values.data_ptr()), values.nbytes()});
+  else
+    read_converted(file, stored, *type, values);
+  return values;
 }
 
 /// The tensors of safetensors files.

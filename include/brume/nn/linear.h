@@ -39,6 +39,9 @@ class GatedLinear {
   at::Tensor operator()(const at::Tensor& x) const { return value_.times(x, gate_.gelu(x)); }
 
  private:
+  /// weight [2 out, in], bias [2 out]
+  GatedLinear(const at::Tensor& weight, const at::Tensor& bias);
+
   kernels::PackedLinear value_;
   kernels::PackedLinear gate_;
 };

@@ -1,6 +1,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "brume/nn/conv2d.h"
 #include "brume/weights/weights.h"
 #include "kernels/packed.h"
@@ -35,8 +37,8 @@ class Upsample {
   Conv2d conv_;
   // Three taps of a doubled map meet two pixels of the map itself: where the size is doubled exactly, four
   // convolutions of 2x2, one for each parity of row and column, do the same with 4 / 9 of the work, and no
-  // doubled map is made. Their channels stand one after the other.
-  kernels::PackedConvolution parities_;
+  // doubled map is read.
+  std::vector<kernels::PackedConvolution> parities_;  // (even, even), (even, odd), (odd, even), (odd, odd)
 };
 
 }  // namespace brume::nn

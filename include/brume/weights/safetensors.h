@@ -77,6 +77,8 @@ class SafetensorsFile {
   const SafetensorsHeader& header() const { return header_; }
   /// Fills `out` (tensor.end - tensor.begin bytes) with the tensor's data.
   void read(const StoredTensor& tensor, std::span<std::byte> out) const;
+  /// Fills `out` with a part of it, from byte `first` on.
+  void read_part(const StoredTensor& tensor, uint64_t first, std::span<std::byte> out) const;
 
  private:
   InputFile file_;
