@@ -26,8 +26,8 @@ TEST_P(UNetOfFamily, AgreesWithDiffusers) {
   if (reference.has("pooled")) conditioning.pooled = reference.tensor("pooled");
   if (reference.has("time_ids")) conditioning.time_ids = reference.tensor("time_ids");
   const at::Tensor timesteps = reference.integers("timesteps").to(at::kFloat);
-  expect_close(unet(reference.tensor("sample"), timesteps, conditioning), reference.tensor("output"),
-               "output");
+  expect_close(unet(reference.tensor("sample"), timesteps, unet.prepare(conditioning)),
+               reference.tensor("output"), "output");
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, UNetOfFamily, ::testing::Values("sd1", "sd2", "sdxl"),
@@ -38,10 +38,10 @@ class UNetVariant : public ::testing::TestWithParam<std::string> {};
 TEST_P(UNetVariant, AgreesWithDiffusers) {
   const ReferenceCase reference("variants/" + GetParam());
   const UNet unet = open_unet(reference.path());
-  const Conditioning conditioning{reference.tensor("context"), {}, {}};
+  const PreparedWords words = unet.prepare({reference.tensor("context"), {}, {}});
   const at::Tensor timesteps = reference.integers("timesteps").to(at::kFloat);
   for (const std::string size : {"9x7", "5x10"}) {
-    expect_close(unet(reference.tensor("sample_" + size), timesteps, conditioning),
+    expect_close(unet(reference.tensor("sample_" + size), timesteps, words),
                  reference.tensor("output_" + size), size);
   }
 }

@@ -31,10 +31,10 @@ CrossAttention::CrossAttention(const WeightsView& weights, const AttentionShape&
       to_kv_(Linear::stacked(weights, {"to_k", "to_v"}, shape.context_width, shape.width, Bias::kNo)),
       to_out_(weights / "to_out.0", shape.width, shape.width) {}
 
-at::Tensor CrossAttention::plus(const at::Tensor& x, const at::Tensor& context,
+at::Tensor CrossAttention::plus(const at::Tensor& x, const at::Tensor& prepared,
                                 const at::Tensor& residual) const {
   const std::vector<at::Tensor> q = by_head(to_q_(x), 1, heads_);
-  const std::vector<at::Tensor> kv = by_head(to_kv_(context), 2, heads_);
+  const std::vector<at::Tensor> kv = by_head(prepared, 2, heads_);
   return to_out_.plus(kernels::attention(q[0], kv[0], kv[1]), residual);
 }
 

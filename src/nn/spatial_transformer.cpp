@@ -28,9 +28,13 @@ SpatialTransformer::SpatialTransformer(const WeightsView& weights, const Spatial
   }
 }
 
-at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context) const {
+void SpatialTransformer::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {
+  for (const TransformerBlock& block : blocks_) block.prepare(context, prepared);
+}
+
+at::Tensor SpatialTransformer::operator()(const at::Tensor& x, PreparedReader& words) const {
   at::Tensor tokens = project_in_(pixels_of(norm_(x)));  // [N, H W, C]
-  for (const TransformerBlock& block : blocks_) tokens = block(tokens, context);
+  for (const TransformerBlock& block : blocks_) tokens = block(tokens, words);
   return map_of(project_out_.plus(tokens, pixels_of(x)), x.size(2), x.size(3));  // [N, C, H, W]
 }
 

@@ -34,12 +34,18 @@ TransformerBlock::TransformerBlock(const WeightsView& weights, const AttentionSh
       norm3_(weights / "norm3", shape.width),
       feed_forward_(weights / "ff", shape.width) {}
 
-at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& context) const {
+void TransformerBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {
+  if (const auto* cross = std::get_if<CrossAttention>(&attention1_))
+    prepared.push_back(cross->prepare(context));
+  prepared.push_back(attention2_.prepare(context));
+}
+
+at::Tensor TransformerBlock::operator()(const at::Tensor& x, PreparedReader& words) const {
   const auto* self = std::get_if<SelfAttention>(&attention1_);
   const at::Tensor first = self != nullptr
                                ? self->plus(norm1_(x), x)
-                               : std::get<CrossAttention>(attention1_).plus(norm1_(x), context, x);
-  const at::Tensor second = attention2_.plus(norm2_(first), context, first);
+                               : std::get<CrossAttention>(attention1_).plus(norm1_(x), words.next(), x);
+  const at::Tensor second = attention2_.plus(norm2_(first), words.next(), first);
   return feed_forward_.plus(norm3_(second), second);
 }
 

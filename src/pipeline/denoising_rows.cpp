@@ -17,6 +17,19 @@ namespace {
 
 constexpr size_t kStackBytes = size_t{512} << 10;  // a sampler's step, with what ATen needs below it
 
+PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
+  const auto all = [&](const auto& part) {
+    std::vector<at::Tensor> parts;
+    for (const PreparedWords* row : rows) parts.push_back(part(*row));
+    return at::cat(parts);
+  };
+  PreparedWords words;
+  for (size_t i = 0; i < rows.front()->keys_values.size(); ++i)
+    words.keys_values.push_back(all([i](const PreparedWords& row) { return row.keys_values[i]; }));
+  if (rows.front()->added.defined()) words.added = all([](const PreparedWords& row) { return row.added; });
+  return words;
+}
+
 }  // namespace
 
 /// The sampler is an ordinary loop that calls for a prediction; it runs on a stack of its own, and stands
@@ -27,6 +40,7 @@ class DenoisingRows::Row {
       : pipeline_(pipeline),
         request_(request),
         words_(std::move(words)),
+        prepared_(pipeline.prepare(words_)),
         noise_({request.seeds.front()}),
         fiber_([this] { run(); }, kStackBytes) {
     result_.ticket = ticket;
@@ -36,7 +50,7 @@ class DenoisingRows::Row {
   bool ended() const { return fiber_.ended(); }
   int64_t steps_left() const { return request_.sampling.steps - steps_; }
   bool guided() const { return request_.guidance.active(); }
-  const Conditioning& words() const { return words_; }
+  const PreparedWords& words() const { return prepared_; }
   /// What the prediction is wanted for. [1, C, h, w]
   const at::Tensor& latents() const { return latents_; }
   int64_t timestep() const { return timestep_; }
@@ -88,6 +102,7 @@ class DenoisingRows::Row {
   const Pipeline& pipeline_;
   Request request_;
   Conditioning words_;
+  PreparedWords prepared_;
   Noise noise_;
   at::Tensor latents_;
   at::Tensor prediction_;
@@ -104,50 +119,49 @@ DenoisingRows::~DenoisingRows() = default;
 void DenoisingRows::join(uint64_t ticket, const Request& request, Conditioning words) {
   const c10::InferenceMode guard;
   rows_.push_back(std::make_unique<Row>(pipeline_, ticket, request, std::move(words)));
+  together_.reset();
 }
 
 std::vector<DenoisedRow> DenoisingRows::advance() {
   const c10::InferenceMode guard;
   std::vector<Row*> all;
   for (const std::unique_ptr<Row>& row : rows_) all.push_back(row.get());
-  if (calls_ == RowCalls::kTogether) {
-    if (!all.empty()) predict(all);
+  if (calls_ == RowCalls::kTogether && all.size() > 1) {
+    if (!together_) {
+      std::vector<const PreparedWords*> words;
+      for (const Row* row : all) words.push_back(&row->words());
+      together_ = joined(words);
+    }
+    predict(all, *together_);
   } else {
-    for (Row* row : all) predict({row});
+    for (Row* row : all) predict({row}, row->words());
   }
   steps_done_ += static_cast<int64_t>(all.size());
   std::vector<DenoisedRow> ended;
   for (const std::unique_ptr<Row>& row : rows_) {
     if (row->ended()) ended.push_back(row->take_result());
   }
-  std::erase_if(rows_, [](const std::unique_ptr<Row>& row) { return row->ended(); });
+  erase_if([](const Row& row) { return row.ended(); });
   return ended;
 }
 
 void DenoisingRows::leave_if(const std::function<bool(int64_t steps_left)>& hopeless) {
-  std::erase_if(rows_, [&](const std::unique_ptr<Row>& row) { return hopeless(row->steps_left()); });
+  erase_if([&](const Row& row) { return hopeless(row.steps_left()); });
 }
 
-void DenoisingRows::predict(const std::vector<Row*>& rows) const {
+void DenoisingRows::erase_if(const std::function<bool(const Row&)>& gone) {
+  if (std::erase_if(rows_, [&](const std::unique_ptr<Row>& row) { return gone(*row); }) > 0)
+    together_.reset();
+}
+
+void DenoisingRows::predict(const std::vector<Row*>& rows, const PreparedWords& words) const {
   std::vector<at::Tensor> latents;
   std::vector<float> timesteps;
-  std::vector<at::Tensor> contexts;
-  std::vector<at::Tensor> pooled;
-  std::vector<at::Tensor> time_ids;
   for (const Row* row : rows) {
     for (int half = 0; half < (row->guided() ? 2 : 1); ++half) {
       latents.push_back(row->latents());
       timesteps.push_back(static_cast<float>(row->timestep()));
     }
-    contexts.push_back(row->words().context);
-    if (!row->words().pooled.defined()) continue;
-    pooled.push_back(row->words().pooled);
-    time_ids.push_back(row->words().time_ids);
-  }
-  Conditioning words{at::cat(contexts), {}, {}};
-  if (!pooled.empty()) {
-    words.pooled = at::cat(pooled);
-    words.time_ids = at::cat(time_ids);
   }
   const at::Tensor prediction = pipeline_.predict(at::cat(latents), at::tensor(timesteps), words);
   int64_t first = 0;

@@ -94,7 +94,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   FiniteCheck finite(request.seeds.size());
   Stopwatch watch;
 
-  const Conditioning conditioning = condition(request, finite, observer);
+  const PreparedWords words = prepare(condition(request, finite, observer));
   result.times.text_seconds = watch.lap();
 
   Noise generators(request.seeds);
@@ -107,7 +107,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
     return !result.stopped && !finite.all_failed();
   };
   result.latents = sample(model_.schedule(), request.sampling, first_latents(request, noise),
-                          denoiser(request, conditioning, observer), noise, observe);
+                          denoiser(request, words, observer), noise, observe);
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
@@ -153,24 +153,26 @@ at::Tensor Pipeline::first_latents(const Request& request, const std::function<a
   return request.init_latents ? request.init_latents->to(at::kFloat) : noise();
 }
 
-Denoiser Pipeline::denoiser(const Request& request, const Conditioning& conditioning,
-                            Observer& observer) const {
-  return
-      [this, &request, &conditioning, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
-        const int64_t count = conditioning.context.size(0);
-        const bool guided = request.guidance.active();
-        const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
-        const at::Tensor timesteps = at::full({count}, static_cast<float>(t), at::kFloat);
-        at::Tensor prediction = predict(input, timesteps, conditioning);
-        if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
-        if (!guided) return prediction;
-        const std::vector<at::Tensor> halves = prediction.chunk(2);
-        return guide(halves[0], halves[1], request.guidance);
-      };
+Denoiser Pipeline::denoiser(const Request& request, const PreparedWords& words, Observer& observer) const {
+  return [this, &request, &words, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
+    const bool guided = request.guidance.active();
+    const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
+    const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(t), at::kFloat);
+    at::Tensor prediction = predict(input, timesteps, words);
+    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
+    if (!guided) return prediction;
+    const std::vector<at::Tensor> halves = prediction.chunk(2);
+    return guide(halves[0], halves[1], request.guidance);
+  };
+}
+
+PreparedWords Pipeline::prepare(const Conditioning& words) const {
+  const c10::InferenceMode guard;
+  return unet_.prepare(words);
 }
 
 at::Tensor Pipeline::predict(const at::Tensor& latents, const at::Tensor& timesteps,
-                             const Conditioning& words) const {
+                             const PreparedWords& words) const {
   const c10::InferenceMode guard;
   return unet_(latents.to(dtype_), timesteps, words).to(at::kFloat);
 }

@@ -34,10 +34,23 @@ UNet::UNet(const WeightsView& weights, const UNetConfig& config)
   }
 }
 
+PreparedWords UNet::prepare(const Conditioning& conditioning) const {
+  PreparedWords words;
+  for (const DownBlock& block : down_) block.prepare(conditioning.context, words.keys_values);
+  if (mid_) mid_->prepare(conditioning.context, words.keys_values);
+  for (const UpBlock& block : up_) block.prepare(conditioning.context, words.keys_values);
+  if (added_embedding_) words.added = embed_added(conditioning);
+  return words;
+}
+
 at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
-                            const Conditioning& conditioning) const {
-  const BlockInput input{embed_time(timesteps, conditioning, latents.scalar_type()), conditioning.context};
-  at::Tensor x = conv_in_(latents);  // [N, C0, H, W]
+                            const PreparedWords& words) const {
+  at::Tensor time = time_embedding_(
+      sinusoid(timesteps, config_.levels.front().channels, latents.scalar_type()));  // [N, 4 C0]
+  if (words.added.defined()) time = time + words.added;
+  nn::PreparedReader reader(words.keys_values);
+  const BlockInput input{kernels::silu(time), reader};  // every residual block begins with it
+  at::Tensor x = conv_in_(latents);                     // [N, C0, H, W]
   std::vector<at::Tensor> skips{x};
   for (const DownBlock& block : down_) x = block(x, input, skips);  // [N, C_last, H / 2^(levels - 1), ...]
   if (mid_) x = (*mid_)(x, input);
@@ -45,19 +58,17 @@ at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timeste
   return conv_out_(norm_out_(x));
 }
 
-at::Tensor UNet::embed_time(const at::Tensor& timesteps, const Conditioning& conditioning,
-                            at::ScalarType dtype) const {
-  const auto sinusoid = [&](const at::Tensor& values, int64_t width) {
-    return kernels::sinusoidal_embedding(values, {width, config_.cosine_first, config_.freq_shift}).to(dtype);
-  };
-  at::Tensor time = time_embedding_(sinusoid(timesteps, config_.levels.front().channels));  // [N, 4 C0]
-  if (added_embedding_) {
-    const at::Tensor ids =
-        sinusoid(conditioning.time_ids.flatten(), config_.added->time_id_width);  // [6 N, width]
-    const at::Tensor sizes = ids.view({conditioning.time_ids.size(0), -1});
-    time = time + (*added_embedding_)(at::cat({conditioning.pooled, sizes}, 1));
-  }
-  return kernels::silu(time);  // every residual block begins with it
+at::Tensor UNet::sinusoid(const at::Tensor& values, int64_t width, at::ScalarType dtype) const {
+  return kernels::sinusoidal_embedding(values, {width, config_.cosine_first, config_.freq_shift}).to(dtype);
+}
+
+/// SDXL's sizes and pooled words. [N, 4 C0]
+at::Tensor UNet::embed_added(const Conditioning& conditioning) const {
+  const at::ScalarType dtype = conditioning.pooled.scalar_type();
+  const at::Tensor ids =
+      sinusoid(conditioning.time_ids.flatten(), config_.added->time_id_width, dtype);  // [6 N, width]
+  const at::Tensor sizes = ids.view({conditioning.time_ids.size(0), -1});
+  return (*added_embedding_)(at::cat({conditioning.pooled, sizes}, 1));
 }
 
 }  // namespace brume

@@ -43,6 +43,11 @@ nn::SpatialTransformer mid_transformer(const WeightsView& weights, const UNetCon
   return transformer(weights, unet, level);
 }
 
+void prepare_all(const std::vector<nn::SpatialTransformer>& transformers, const at::Tensor& context,
+                 std::vector<at::Tensor>& prepared) {
+  for (const nn::SpatialTransformer& transformer : transformers) transformer.prepare(context, prepared);
+}
+
 }  // namespace
 
 DownBlock::DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
@@ -59,11 +64,15 @@ DownBlock::DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t 
   }
 }
 
+void DownBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {
+  prepare_all(attentions_, context, prepared);
+}
+
 at::Tensor DownBlock::operator()(at::Tensor x, const BlockInput& input,
                                  std::vector<at::Tensor>& skips) const {
   for (size_t i = 0; i < resnets_.size(); ++i) {
     x = resnets_[i](x, input.time);
-    if (!attentions_.empty()) x = attentions_[i](x, input.context);
+    if (!attentions_.empty()) x = attentions_[i](x, input.words);
     skips.push_back(x);
   }
   if (downsample_) {
@@ -78,8 +87,12 @@ MidBlock::MidBlock(const WeightsView& weights, const UNetConfig& unet)
       attention_(mid_transformer(weights / "attentions.0", unet)),
       resnet1_(mid_resnet(weights / "resnets.1", unet)) {}
 
+void MidBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {
+  attention_.prepare(context, prepared);
+}
+
 at::Tensor MidBlock::operator()(const at::Tensor& x, const BlockInput& input) const {
-  return resnet1_(attention_(resnet0_(x, input.time), input.context), input.time);
+  return resnet1_(attention_(resnet0_(x, input.time), input.words), input.time);
 }
 
 UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
@@ -97,11 +110,15 @@ UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t leve
   if (resample == Resample::kYes) upsample_.emplace(weights / "upsamplers.0", sizes.channels);
 }
 
+void UpBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {
+  prepare_all(attentions_, context, prepared);
+}
+
 at::Tensor UpBlock::operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const {
   for (size_t i = 0; i < resnets_.size(); ++i) {
     x = resnets_[i]({x, skips.back()}, input.time);
     skips.pop_back();
-    if (!attentions_.empty()) x = attentions_[i](x, input.context);
+    if (!attentions_.empty()) x = attentions_[i](x, input.words);
   }
   // Twice the size, or one row or column less where the halving had rounded up.
   return upsample_ ? (*upsample_)(x, skips.back().size(2), skips.back().size(3)) : x;

@@ -1,6 +1,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "brume/nn/linear.h"
 #include "brume/weights/weights.h"
 
@@ -26,12 +28,26 @@ class SelfAttention {
   Linear to_out_;
 };
 
+/// Hands out what was prepared for the cross-attentions of a network, in the order in which it meets them.
+class PreparedReader {
+ public:
+  explicit PreparedReader(const std::vector<at::Tensor>& prepared) : prepared_(prepared) {}
+  const at::Tensor& next() { return prepared_.at(next_++); }
+
+ private:
+  const std::vector<at::Tensor>& prepared_;
+  size_t next_ = 0;
+};
+
 /// The same over the words of a prompt. Mirrors the same class.
 class CrossAttention {
  public:
   CrossAttention(const WeightsView& weights, const AttentionShape& shape);
-  /// Attention of x [N, T, width] over context [N, S, context_width], added to `residual` [N, T, width].
-  at::Tensor plus(const at::Tensor& x, const at::Tensor& context, const at::Tensor& residual) const;
+  /// Keys and values of the words, which are the same in every step: context [N, S, context_width] -> [N, S,
+  /// 2 width]
+  at::Tensor prepare(const at::Tensor& context) const { return to_kv_(context); }
+  /// Attention of x [N, T, width] over the words prepared, added to `residual` [N, T, width].
+  at::Tensor plus(const at::Tensor& x, const at::Tensor& prepared, const at::Tensor& residual) const;
 
  private:
   int64_t heads_;

@@ -30,8 +30,10 @@ struct SpatialTransformerShape {
 class SpatialTransformer {
  public:
   SpatialTransformer(const WeightsView& weights, const SpatialTransformerShape& shape);
-  /// x [N, C, H, W], context [N, S, context_width] -> [N, C, H, W]
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
+  /// Appends what its blocks read of the words. context [N, S, context_width]
+  void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
+  /// x [N, C, H, W] -> [N, C, H, W]; takes what it prepared from `words`.
+  at::Tensor operator()(const at::Tensor& x, PreparedReader& words) const;
 
  private:
   GroupNorm norm_;

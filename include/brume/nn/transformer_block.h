@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <variant>
+#include <vector>
 
 #include "brume/nn/attention.h"
 #include "brume/nn/linear.h"
@@ -33,8 +34,10 @@ class TransformerBlock {
   /// `shape.context_width` is that of the words.
   TransformerBlock(const WeightsView& weights, const AttentionShape& shape,
                    FirstAttention first = FirstAttention::kSelf);
-  /// x [N, T, width], context [N, S, context_width] -> [N, T, width]
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
+  /// Appends what its cross-attentions read of the words. context [N, S, context_width]
+  void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
+  /// x [N, T, width] -> [N, T, width]; takes what it prepared from `words`.
+  at::Tensor operator()(const at::Tensor& x, PreparedReader& words) const;
 
  private:
   LayerNorm norm1_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,11 +48,13 @@ class DenoisingRows {
  private:
   class Row;
 
-  void predict(const std::vector<Row*>& rows) const;
+  void erase_if(const std::function<bool(const Row&)>& gone);
+  void predict(const std::vector<Row*>& rows, const PreparedWords& words) const;
 
   const Pipeline& pipeline_;
   RowCalls calls_;
   std::vector<std::unique_ptr<Row>> rows_;
+  std::optional<PreparedWords> together_;  // of all rows, until one joins or leaves
   int64_t steps_done_ = 0;
 };
 

@@ -32,9 +32,12 @@ class Pipeline {
   /// What the UNet reads of the request's words: context [1, T, D], or [2, T, D] with the negative half first
   /// where there is guidance.
   Conditioning words(const Request& request, Observer& observer) const;
+  /// What the UNet makes of them once for all steps.
+  PreparedWords prepare(const Conditioning& words) const;
   /// One call of the UNet in the pipeline's dtype: latents [N, C, h, w] fp32, timesteps [N] fp32 and words of
   /// N rows -> prediction [N, C, h, w] fp32.
-  at::Tensor predict(const at::Tensor& latents, const at::Tensor& timesteps, const Conditioning& words) const;
+  at::Tensor predict(const at::Tensor& latents, const at::Tensor& timesteps,
+                     const PreparedWords& words) const;
   /// The picture of one seed from its latents [1, C, h, w] fp32.
   PictureResult decode(const Request& request, const at::Tensor& latents) const;
 
@@ -50,7 +53,7 @@ class Pipeline {
   AutoencoderKL open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
   Conditioning condition(const Request& request, FiniteCheck& finite, Observer& observer) const;
   at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
-  Denoiser denoiser(const Request& request, const Conditioning& conditioning, Observer& observer) const;
+  Denoiser denoiser(const Request& request, const PreparedWords& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         FiniteCheck& finite, Observer& observer) const;
   at::Tensor decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const;

@@ -20,6 +20,12 @@ struct Conditioning {
   at::Tensor time_ids;  // [N, 6] fp32: original height and width, crop top and left, target height and width
 };
 
+/// What of it is the same in every step, as the UNet reads it.
+struct PreparedWords {
+  std::vector<at::Tensor> keys_values;  // [N, T, 2 width] for each cross-attention, in the network's order
+  at::Tensor added;                     // [N, 4 C0], where the model has an added condition
+};
+
 /// The denoising network of Stable Diffusion 1, 2 and XL ("High-Resolution Image Synthesis with Latent
 /// Diffusion Models", Rombach et al. 2022; "SDXL", Podell et al. 2023). Mirrors diffusers'
 /// UNet2DConditionModel.
@@ -27,15 +33,16 @@ class UNet {
  public:
   UNet(const WeightsView& weights, const UNetConfig& config);
 
+  PreparedWords prepare(const Conditioning& conditioning) const;
   /// latents [N, in_channels, H, W], timesteps [N] fp32 -> prediction [N, out_channels, H, W], in the
   /// latents' dtype.
   at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps,
-                        const Conditioning& conditioning) const;
+                        const PreparedWords& words) const;
   const UNetConfig& config() const { return config_; }
 
  private:
-  at::Tensor embed_time(const at::Tensor& timesteps, const Conditioning& conditioning,
-                        at::ScalarType dtype) const;
+  at::Tensor sinusoid(const at::Tensor& values, int64_t width, at::ScalarType dtype) const;
+  at::Tensor embed_added(const Conditioning& conditioning) const;
 
   UNetConfig config_;
   nn::Conv2d conv_in_;

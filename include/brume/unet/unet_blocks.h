@@ -14,8 +14,8 @@ namespace brume {
 
 /// What every block of one pass sees beside its map.
 struct BlockInput {
-  at::Tensor time;     // [N, 4 x finest channels], after its SiLU
-  at::Tensor context;  // [N, T, context_width]
+  at::Tensor time;            // [N, 4 x finest channels], after its SiLU
+  nn::PreparedReader& words;  // each block takes what it prepared
 };
 
 /// Whether a block changes the resolution; the last one of each path does not.
@@ -26,6 +26,8 @@ enum class Resample { kNo, kYes };
 class DownBlock {
  public:
   DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample);
+  /// Appends what its transformers read of the words. context [N, T, context_width]
+  void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
   /// x [N, C_in, H, W] -> [N, C, H', W']; every intermediate map is appended to `skips`.
   at::Tensor operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const;
 
@@ -40,6 +42,7 @@ class DownBlock {
 class MidBlock {
  public:
   MidBlock(const WeightsView& weights, const UNetConfig& unet);
+  void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
   /// [N, C, H, W] -> the same
   at::Tensor operator()(const at::Tensor& x, const BlockInput& input) const;
 
@@ -54,6 +57,7 @@ class MidBlock {
 class UpBlock {
  public:
   UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample);
+  void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
   /// x [N, C_in, H, W] -> [N, C, H', W']; takes its skips from the end of `skips`. H' and W' are those of the
   /// next skip.
   at::Tensor operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const;
