@@ -15,7 +15,8 @@ namespace {
 
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const bool ranks = q.dim() == 4 && k.dim() == 4 && v.sizes() == k.sizes();
-  const bool fits = ranks && q.size(0) == k.size(0) && q.size(2) == k.size(2) && q.size(3) == k.size(3);
+  const bool fits =
+      ranks && q.size(0) == k.size(0) && q.size(2) == k.size(2) && q.size(3) == k.size(3) && k.size(1) > 0;
   if (!fits || q.scalar_type() != k.scalar_type() || q.scalar_type() != v.scalar_type()) {
     std::ostringstream text;
     text << "attention: q [N, Tq, heads, head_dim], k and v [N, Tk, heads, head_dim] expected, got "

@@ -141,8 +141,8 @@ at::Tensor group_norm_cpu(const cpu::Machine& machine, const GroupNormInput& inp
   });
   const at::Tensor embedding =
       input.embedding.defined() ? input.embedding.to(at::kFloat).contiguous() : at::Tensor();
-  const Affine by =
-      affine(moments, pictures, embedding, weight.to(at::kFloat), bias.to(at::kFloat), settings);
+  const Affine by = affine(moments, pictures, embedding, weight.to(at::kFloat).contiguous(),
+                           bias.to(at::kFloat).contiguous(), settings);
 
   at::Tensor out = at::empty({pictures, channels, first.size(2), first.size(3)}, first.options(), kLast);
   auto* bytes = static_cast<char*>(out.mutable_data_ptr());

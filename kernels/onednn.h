@@ -6,8 +6,7 @@
 // oneDNN as libtorch carries it: its fused operations are reached through libtorch's dispatcher.
 namespace brume::kernels::onednn {
 
-/// Whether oneDNN computes with such weights on this processor: fp32, and bf16 where there are instructions
-/// for it.
+/// Whether oneDNN computes with such weights on this processor: fp32, and bf16 from AVX-512 on.
 bool can_pack(const at::Tensor& weight);
 
 struct Geometry {

@@ -5,8 +5,9 @@
 
 namespace brume::kernels {
 
-/// A convolution's weights, laid out once for the library that computes with them (oneDNN on a CPU that it
-/// has kernels for, else as they are). Bias and sum are part of the product: what it adds to is rounded once.
+/// A convolution's weights, laid out once for the library that computes with them (oneDNN where it computes
+/// in their dtype on this CPU, else as they are). In oneDNN bias and sum are part of the product, and the
+/// result is rounded once.
 class PackedConvolution {
  public:
   struct Shape {

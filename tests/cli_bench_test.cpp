@@ -1,5 +1,7 @@
 #include <csignal>
 #include <fstream>
+#include <map>
+#include <string>
 
 #include "cli_fixture.h"
 #include "json_schema.h"
@@ -104,6 +106,25 @@ TEST_F(BenchCommand, HoldsTheSpeedAgainstABaseline) {
   const json object = json::parse(slower.out);
   EXPECT_EQ(schema_faults(schema(), object), Words{});
   EXPECT_EQ(object["verdict"]["passed"], false);
+}
+
+TEST_F(BenchCommand, ProfilesARound) {
+  const json told = result({"--arch", "tiny", "--batch-size", "1", "--profile"});
+  EXPECT_EQ(schema_faults(schema(), told), Words{});
+  std::map<std::string, json> operations;
+  double milliseconds = 0;
+  for (const json& one : told["profile"]) {
+    operations[one["operation"]] = one;
+    milliseconds += one["ms"].get<double>();
+    EXPECT_GT(one["calls"], 0) << one;
+  }
+  for (const char* name : {"brume::convolution", "brume::linear", "brume::attention"}) {
+    ASSERT_TRUE(operations.contains(name)) << name;
+    EXPECT_GT(operations[name]["gflop"], 0) << name;
+  }
+  EXPECT_TRUE(operations.contains("brume::group_norm"));
+  // A time is counted once, in the operation that it was spent in: all fit into a round.
+  EXPECT_LT(milliseconds, 5e3 / told["pictures_per_second"].get<double>());
 }
 
 TEST_F(BenchCommand, RefusesABaselineOfOtherWork) {

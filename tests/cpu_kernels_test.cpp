@@ -65,6 +65,43 @@ TEST_P(OnMachine, AttentionOfEveryWidthAndRaggedLengths) {
   }
 }
 
+/// An average of many values is small: its error is held against its own size.
+TEST_P(OnMachine, AttentionIsExactForItsSize) {
+  at::manual_seed(5);
+  for (const int64_t keys : {1, 2, 3, 64, 65, 77, 129, 300}) {
+    for (const int64_t head_dim : {7, 40, 64}) {
+      const at::Tensor q = randn({1, 50, 2, head_dim});
+      const at::Tensor k = randn({1, keys, 2, head_dim});
+      const at::Tensor v = randn({1, keys, 2, head_dim});
+      const at::Tensor wanted = plain_attention(q, k, v);
+      const at::Tensor error = attention_cpu(machine(), q, k, v).to(at::kDouble) - wanted;
+      const double limit = GetParam().dtype == at::kFloat ? 1e-5 : 8e-3;
+      EXPECT_LT(error.norm().item<double>() / wanted.norm().item<double>(), limit)
+          << keys << " keys, head_dim " << head_dim;
+    }
+  }
+}
+
+TEST_P(OnMachine, AttentionTakesRowsWithGaps) {
+  const at::Tensor wide = randn({2, 4, 33, 40});  // [N, heads, T, d]: the last dimension of q has a stride
+  const at::Tensor q = wide.transpose(1, 2).transpose(1, 3).contiguous().transpose(1, 3);
+  ASSERT_NE(q.stride(3), 1);
+  const at::Tensor k = randn({2, 33, 4, 40});
+  expect_near(attention_cpu(machine(), q, k, k), plain_attention(q, k, k), "strided");
+}
+
+TEST_P(OnMachine, NormsTakeWeightsWithGapsAndOfTheirOwnDtype) {
+  const at::Tensor x = randn({2, 16, 5, 7});
+  const at::Tensor weight = randn({32}).slice(0, 0, {}, 2);
+  const at::Tensor bias = randn({16, 3}).select(1, 1);
+  const GroupNormSettings settings{4, 1e-5, Activation::kSilu};
+  expect_near(group_norm_cpu(machine(), {x}, weight, bias, settings),
+              plain_group_norm(x, weight, bias, settings), "group norm");
+  const at::Tensor rows = randn({16, 9}).t();  // [9, 16]
+  expect_near(layer_norm_cpu(machine(), rows, weight, bias, 1e-5), plain_layer_norm(rows, weight, bias, 1e-5),
+              "layer norm");
+}
+
 TEST_P(OnMachine, AttentionReadsAPackedProjectionByItsStrides) {
   const std::vector<at::Tensor> qkv = randn({2, 133, 3, 4, 40}).unbind(2);
   expect_near(attention_cpu(machine(), qkv[0], qkv[1], qkv[2]), plain_attention(qkv[0], qkv[1], qkv[2]),

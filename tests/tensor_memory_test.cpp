@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
@@ -12,16 +13,23 @@
 #include <thread>
 #include <vector>
 
+#include "brume/pipeline/memory.h"
+
 namespace brume {
 namespace {
 
-/// Memory of this process that is there, in bytes.
-int64_t resident() {
+/// Memory of this process, in bytes: its addresses, and what of them is there.
+struct Use {
+  int64_t addresses = 0;
+  int64_t resident = 0;
+};
+
+Use memory_use() {
   std::ifstream file("/proc/self/statm");
-  int64_t all = 0;
-  int64_t pages = 0;
-  file >> all >> pages;
-  return pages * 4096;
+  Use use;
+  file >> use.addresses >> use.resident;
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  return {use.addresses * page, use.resident * page};
 }
 
 bool watched() {
@@ -54,10 +62,24 @@ TEST(TensorMemory, IsGivenBackOnRequest) {
   constexpr int64_t kBytes = int64_t{256} << 20;
   const at::Tensor kept = at::full({1 << 20}, 3);
   { at::Tensor large = at::ones({kBytes}, at::kByte); }
-  const int64_t before = resident();
+  const int64_t before = memory_use().resident;
+  EXPECT_GE(kept_tensor_memory(), kBytes);
   give_back_tensor_memory();
-  EXPECT_LT(resident(), before - kBytes / 10 * 9);
+  EXPECT_EQ(kept_tensor_memory(), 0);
+  EXPECT_LT(memory_use().resident, before - kBytes / 10 * 9);
   EXPECT_TRUE(kept.eq(3).all().item<bool>());
+}
+
+/// Else a second picture would be refused for want of what the first one has left.
+TEST(TensorMemory, CountsAsAvailableWhatItKeeps) {
+  use_own_tensor_memory();
+  constexpr int64_t kBytes = int64_t{512} << 20;
+  constexpr double kNoise = 128 << 20;  // of other programs
+  const double before = available_memory().value();
+  { at::Tensor large = at::ones({kBytes}, at::kByte); }
+  EXPECT_NEAR(available_memory().value(), before, kNoise);
+  const at::Tensor again = at::ones({kBytes}, at::kByte);
+  EXPECT_LT(available_memory().value(), before - static_cast<double>(kBytes) + kNoise);
 }
 
 TEST(TensorMemory, KeepsTheTensorsOfAllThreadsApart) {
@@ -92,8 +114,10 @@ TEST(TensorMemory, IsMallocsWhereAddressesAreRationed) {
     ::getrlimit(RLIMIT_AS, &space);
     space.rlim_cur = rlim_t{64} << 30;
     if (::setrlimit(RLIMIT_AS, &space) != 0) std::_Exit(2);
+    const int64_t before = memory_use().addresses;
     use_own_tensor_memory();
-    std::_Exit(at::ones({1 << 20}).sum().item<float>() == 1 << 20 ? 0 : 1);
+    const bool sound = at::ones({1 << 20}).sum().item<float>() == 1 << 20;
+    std::_Exit(sound && memory_use().addresses < before + (int64_t{1} << 30) ? 0 : 1);
   };
   if (watched()) GTEST_SKIP() << "the address sanitizer needs more addresses";
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";

@@ -10,6 +10,8 @@ namespace {
 // number of K or V times vectors of queries; the softmax needs no sum across lanes, and P leaves it in the
 // very layout that the second product reads.
 
+constexpr int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
+
 /// What the products multiply: pairs of bfloat16 along the summed dimension where the machine has an
 /// instruction for them.
 #if defined(__AVX512BF16__)
@@ -18,7 +20,7 @@ struct PairOperand {
   static constexpr int64_t kDepth = 2;
   static constexpr Exactness kExactness = Exactness::kBf16;
   using Vector = Words;  // of each lane's pair
-  using Broadcast = uint32_t;
+  using Broadcast = uint32_t __attribute__((may_alias));
   static BRUME_INLINE Floats dot(Floats sum, Vector a, Broadcast b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(Words{} + b));
   }

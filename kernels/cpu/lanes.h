@@ -28,7 +28,7 @@ constexpr int kTileVectors = 3;
 
 using Floats = float __attribute__((vector_size(4 * BRUME_LANES)));
 using Ints = int32_t __attribute__((vector_size(4 * BRUME_LANES)));
-using Words = uint32_t __attribute__((vector_size(4 * BRUME_LANES)));
+using Words = uint32_t __attribute__((vector_size(4 * BRUME_LANES), may_alias));  // pairs of bfloat16, too
 using Halves = uint16_t __attribute__((vector_size(2 * BRUME_LANES)));
 
 /// A bfloat16 by its bits.

@@ -12,9 +12,9 @@ extern const Machine baseline;
 std::vector<const Machine*> machines() {
   std::vector<const Machine*> all;
 #if defined(__x86_64__)
-  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   const bool fused = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool wide = fused && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (wide && __builtin_cpu_supports("avx512bf16")) all.push_back(&avx512bf16);
   if (wide) all.push_back(&avx512);
   if (fused) all.push_back(&avx2);

@@ -9,8 +9,6 @@ namespace brume::kernels::cpu {
 /// Keys that attention looks at between two corrections of its running maximum.
 constexpr int64_t kAttentionKeys = 64;
 
-constexpr int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
-
 /// One head of one picture. Rows are `*_stride` elements apart, a row's elements side by side.
 struct AttentionHead {
   const void* q;  // [queries, head_dim]
@@ -38,7 +36,7 @@ struct AttentionKernel {
                  void* scratch);
 };
 
-/// Sums over pixels of x - shift and of its square, a channel each: moments without cancellation.
+/// Sums over pixels of x - shift and of its square, a channel each: moments without cancellation of the mean.
 struct ChannelSums {
   float* shift;    // [channels], written: the first pixel
   float* sum;      // [channels]
@@ -54,10 +52,10 @@ struct MapPart {
 };
 
 struct LayerNormRows {
-  const void* x;         // [rows, width]
-  void* out;             // [rows, width]
-  const float* weight;   // [width]
-  const float* bias;     // [width]
+  const void* x;        // [rows, width]
+  void* out;            // [rows, width]
+  const float* weight;  // [width]
+  const float* bias;    // [width]
   int64_t rows;
   int64_t width;
   float eps;

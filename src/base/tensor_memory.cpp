@@ -5,8 +5,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <mutex>
 #include <optional>
 
@@ -17,20 +19,32 @@ namespace brume {
 namespace {
 
 constexpr size_t kLeast = size_t{32} << 10;  // smaller ones are malloc's
-constexpr size_t kUnit = 4096;
 constexpr size_t kLargePage = size_t{2} << 20;
 
 size_t up_to(size_t unit, size_t bytes) { return (bytes + unit - 1) / unit * unit; }
+
+size_t page_bytes() {
+  static const auto bytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+/// By ulimit -v, or by a system that counts every address as memory.
+bool are_addresses_rationed() {
+  rlimit space{};
+  if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur != RLIM_INFINITY) return true;
+  constexpr int kStrict = 2;
+  int overcommit = kStrict;
+  std::ifstream("/proc/sys/vm/overcommit_memory") >> overcommit;
+  return overcommit == kStrict;
+}
 
 /// As much address space as there is memory, from a large page's beginning; nothing where it is rationed.
 class Range {
  public:
   Range() {
 #if !defined(__SANITIZE_ADDRESS__)
-    rlimit space{};
-    if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur != RLIM_INFINITY) return;
-    const auto bytes =
-        static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    if (are_addresses_rationed()) return;
+    const size_t bytes = static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * page_bytes();
     void* const place = ::mmap(nullptr, bytes + kLargePage, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED) return;
@@ -59,10 +73,13 @@ class Range {
 class TensorMemory final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    if (bytes >= kLeast) {
+    if (bytes >= kLeast && bytes <= range_.size()) {
       const std::lock_guard lock(mutex_);
-      if (const std::optional<uint64_t> offset = heap_.take(up_to(kUnit, bytes)))
+      const uint64_t whole = up_to(page_bytes(), bytes);
+      if (const std::optional<uint64_t> offset = heap_.take(whole)) {
+        used_end_ = std::max(used_end_, *offset + whole);
         return {range_.at(*offset), range_.at(*offset), free_place, c10::Device(c10::DeviceType::CPU)};
+      }
     }
     return c10::GetDefaultCPUAllocator()->allocate(bytes);
   }
@@ -75,8 +92,20 @@ class TensorMemory final : public c10::Allocator {
 
   void give_back() {
     const std::lock_guard lock(mutex_);
-    for (const RangeHeap::Part& part : heap_.free_parts())
+    uint64_t last_end = 0;
+    for (const RangeHeap::Part& part : heap_.free_parts()) {
       ::madvise(range_.at(part.first), part.size, MADV_DONTNEED);
+      if (part.first + part.size == range_.size()) last_end = part.first;
+    }
+    used_end_ = last_end;
+  }
+
+  int64_t kept() {
+    const std::lock_guard lock(mutex_);
+    uint64_t bytes = 0;
+    for (const RangeHeap::Part& part : heap_.free_parts())
+      bytes += std::min(part.first + part.size, std::max(used_end_, part.first)) - part.first;
+    return static_cast<int64_t>(bytes);
   }
 
  private:
@@ -85,6 +114,7 @@ class TensorMemory final : public c10::Allocator {
   const Range range_;
   std::mutex mutex_;
   RangeHeap heap_{range_.size()};
+  uint64_t used_end_ = 0;  // nothing behind it has been touched since it was given back
 };
 
 TensorMemory& tensor_memory() {
@@ -110,5 +140,7 @@ void use_own_tensor_memory() {
 }
 
 void give_back_tensor_memory() { tensor_memory().give_back(); }
+
+int64_t kept_tensor_memory() { return tensor_memory().kept(); }
 
 }  // namespace brume

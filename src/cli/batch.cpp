@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -16,6 +17,7 @@
 #include "brume/batch/batch_run.h"
 #include "brume/batch/failure_list.h"
 #include "brume/batch/model_digest.h"
+#include "brume/bench/rounds.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/model_files.h"
 #include "commands.h"
@@ -123,7 +125,16 @@ class Batch {
                        .dtype = std::string(dtype_name(scalar_type_of(options_.engine))),
                        .device = "cpu",
                        .version = version_name()},
-            .keep_too_large = options_.plan};
+            .keep_too_large = options_.plan,
+            .memory = room_of_an_engine()};
+  }
+
+  /// Asked once: while pictures are drawn, those on their way hold what the next ones will have.
+  std::optional<double> room_of_an_engine() const {
+    const std::optional<double> free = available_memory();
+    if (!free) return {};
+    const auto engines = static_cast<double>(std::max<int64_t>(options_.workers(), 1));
+    return *free / engines - bench::weight_bytes(model_, scalar_type_of(options_.engine));
   }
 
   void draw_from(batch::ReadyJob first) {
@@ -231,10 +242,8 @@ class Batch {
 }  // namespace
 
 int run_command(const BatchOptions& options) {
-  return with_errors_as(options.errors_as(), [&] {
-    Batch batch(options);
-    return options.plan ? batch.plan() : batch.draw();
-  });
+  Batch batch(options);
+  return options.plan ? batch.plan() : batch.draw();
 }
 
 }  // namespace brume::cli

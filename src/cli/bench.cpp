@@ -74,6 +74,11 @@ void check_weights_fit(const ModelConfig& model, at::ScalarType dtype, const std
   throw Error(ExitCode::kOutOfMemory, name, problem, "use --dtype bf16 or a smaller model");
 }
 
+class Stopper : public Observer {
+ public:
+  bool stop_requested() override { return stop_signal() != 0; }
+};
+
 /// One command's work, from its options to its exit code.
 class Bench {
  public:
@@ -90,6 +95,7 @@ class Bench {
       baseline_->check_comparable(report_.result.workload);
     }
     check_weights_fit(model_, dtype_, report_.result.workload.arch);
+    if (options.error_limits.any()) check_weights_fit(model_, at::kFloat, "the fp32 reference");
     const double work = model_.step_work(request_.width, request_.height);
     at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.batch_size)));
   }
@@ -136,9 +142,9 @@ class Bench {
 
   /// Of a round of its own: taking the time of every operation costs some.
   std::vector<bench::Operation> profile_of(const Pipeline& pipeline) const {
-    Observer unseen;
+    Stopper stopper;
     const bench::Profiler profiler;
-    pipeline.generate(request_, unseen);
+    pipeline.generate(request_, stopper);
     return profiler.operations();
   }
 
@@ -164,9 +170,8 @@ class Bench {
 
   /// The reference draws each picture alone, so that neither the dtype nor the neighbours can hide.
   void compare_with_fp32() {
-    check_weights_fit(model_, at::kFloat, "the fp32 reference");
     note("drawing the pictures in fp32");
-    const Pipeline exact(model_, at::kFloat);
+    const Pipeline exact = open_pipeline(model_, at::kFloat);
     bench::PictureError error;
     for (size_t i = 0; i < pictures_.size(); ++i) {
       Request one = request_;
@@ -182,10 +187,7 @@ class Bench {
   }
 
   static std::optional<Picture> draw_one(const Pipeline& pipeline, const Request& request) {
-    class Stopper : public Observer {
-     public:
-      bool stop_requested() override { return stop_signal() != 0; }
-    } stopper;
+    Stopper stopper;
     const Generation drawn = pipeline.generate(request, stopper);
     return drawn.pictures.empty() ? std::nullopt : drawn.pictures.front().picture;
   }

@@ -10,10 +10,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The program's own directory; empty where /proc does not say it.
+/// The program's own directory.
 fs::path program_directory() {
   std::error_code failed;
-  return fs::read_symlink("/proc/self/exe", failed).parent_path();
+  const fs::path directory = fs::read_symlink("/proc/self/exe", failed).parent_path();
+  // What belongs to brume must not be looked for where the user happens to be.
+  if (directory.empty())
+    throw Error(ExitCode::kModelInvalid, "/proc/self/exe", "does not say where brume is", "mount /proc");
+  return directory;
 }
 
 }  // namespace

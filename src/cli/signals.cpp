@@ -29,8 +29,9 @@ extern "C" void remember(int signal) {
 }
 
 /// A handler must not run on the stack that it finds: kernels of oneDNN (until 3.11.2) use the stack pointer
-/// for an address in the heap, and what the system writes below it there for a handler destroys the heap. A
-/// process's signals go to its first thread, which calls this.
+/// for an address in the heap, and what the system writes below it there for a handler destroys the heap. The
+/// system prefers a process's first thread, which calls this; another one takes a signal only while the
+/// first has one already, and then the program ends.
 void use_own_stack() {
   alignas(64) static std::array<std::byte, size_t{64} << 10> stack;
   stack_t own{};

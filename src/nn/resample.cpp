@@ -17,14 +17,13 @@ std::array<at::Tensor, 2> pairs_of_taps(const at::Tensor& taps, int64_t dim) {
   return {at::cat({tap[0], tap[1] + tap[2]}, dim), at::cat({tap[0] + tap[1], tap[2]}, dim)};
 }
 
-std::vector<kernels::PackedConvolution> parities(const WeightsView& weights, int64_t channels) {
-  const at::Tensor weight = weights.tensor("weight", {channels, channels, 3, 3});
-  const at::Tensor bias = weights.tensor("bias", {channels});
+constexpr kernels::PackedConvolution::Shape kPadded{.stride = 1, .padding = 1};
+
+std::vector<kernels::PackedConvolution> parities(const at::Tensor& weight, const at::Tensor& bias) {
   std::vector<kernels::PackedConvolution> each;
   for (const at::Tensor& rows : pairs_of_taps(weight.to(at::kFloat), 2)) {
     for (const at::Tensor& both : pairs_of_taps(rows, 3))
-      each.emplace_back(both.to(weight.scalar_type()), bias,
-                        kernels::PackedConvolution::Shape{.stride = 1, .padding = 1});
+      each.emplace_back(both.to(weight.scalar_type()), bias, kPadded);
   }
   return each;
 }
@@ -39,7 +38,11 @@ at::Tensor Downsample::operator()(const at::Tensor& x) const {
 }
 
 Upsample::Upsample(const WeightsView& weights, int64_t channels)
-    : conv_(weights / "conv", {channels, channels}), parities_(parities(weights / "conv", channels)) {}
+    : Upsample(weights.tensor("conv.weight", {channels, channels, 3, 3}),
+               weights.tensor("conv.bias", {channels})) {}
+
+Upsample::Upsample(const at::Tensor& weight, const at::Tensor& bias)
+    : conv_(weight, bias, kPadded), parities_(parities(weight, bias)) {}
 
 at::Tensor Upsample::operator()(const at::Tensor& x, int64_t height, int64_t width) const {
   if (height == 2 * x.size(2) && width == 2 * x.size(3)) return doubled(x);

@@ -8,10 +8,6 @@ namespace brume::nn {
 
 namespace {
 
-at::Tensor weight_of(const WeightsView& weights, const ResnetShape& shape) {
-  return weights.tensor("weight", {shape.out, shape.in, 1, 1}).view({shape.out, shape.in});
-}
-
 /// A copy to add to: what comes in belongs to others.
 at::Tensor own(const kernels::MapParts& x) {
   return x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first.clone(at::MemoryFormat::ChannelsLast);
@@ -20,11 +16,12 @@ at::Tensor own(const kernels::MapParts& x) {
 }  // namespace
 
 Shortcut::Shortcut(const WeightsView& weights, const ResnetShape& shape)
-    : first_(weight_of(weights, shape).narrow(1, 0, shape.in - shape.joined),
-             weights.tensor("bias", {shape.out})) {
-  if (shape.joined > 0) {
-    second_.emplace(weight_of(weights, shape).narrow(1, shape.in - shape.joined, shape.joined), std::nullopt);
-  }
+    : Shortcut(weights.tensor("weight", {shape.out, shape.in, 1, 1}).view({shape.out, shape.in}),
+               weights.tensor("bias", {shape.out}), shape.joined) {}
+
+Shortcut::Shortcut(const at::Tensor& weight, const at::Tensor& bias, int64_t joined)
+    : first_(weight.narrow(1, 0, weight.size(1) - joined), bias) {
+  if (joined > 0) second_.emplace(weight.narrow(1, weight.size(1) - joined, joined), std::nullopt);
 }
 
 at::Tensor Shortcut::operator()(const kernels::MapParts& x) const {

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <string_view>
+
+#include "brume/base/tensor_memory.h"
 
 namespace brume {
 
@@ -51,8 +54,10 @@ std::optional<double> group_memory() {
 std::optional<double> available_memory() {
   const std::optional<double> machine = machine_memory();
   const std::optional<double> group = group_memory();
-  if (machine && group) return std::min(*machine, *group);
-  return machine ? machine : group;
+  if (!machine && !group) return {};
+  constexpr double kUnknown = std::numeric_limits<double>::infinity();
+  return std::min(machine.value_or(kUnknown), group.value_or(kUnknown)) +
+         static_cast<double>(kept_tensor_memory());
 }
 
 int64_t peak_memory() {

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 
 namespace brume {
 
@@ -8,10 +9,14 @@ namespace brume {
 /// or, where it is told not to, leave holes that the small things between them keep from joining.
 ///
 /// For the rest of the program's life; tensors that are there already stay where they are. Without effect
-/// where the addresses are rationed (ulimit -v), and with the address sanitizer, which watches malloc.
+/// where addresses are rationed (ulimit -v, vm.overcommit_memory = 2), and with the address sanitizer, which
+/// watches malloc.
 void use_own_tensor_memory();
 
 /// Gives the system back what is free of that range by now: after something that is done once.
 void give_back_tensor_memory();
+
+/// Bytes that are free there, and that the system counts as used, about.
+int64_t kept_tensor_memory();
 
 }  // namespace brume

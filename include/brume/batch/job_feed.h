@@ -32,8 +32,9 @@ struct FeedSettings {
   int64_t pictures_each = 1;  // of a job, with seeds one after the other
   Shard shard;
   at::ScalarType dtype = at::kFloat;
-  RecipeEngine engine;          // its model_hash is the whole digest of the model
-  bool keep_too_large = false;  // gives pictures that memory has no room for: they are only planned
+  RecipeEngine engine;           // its model_hash is the whole digest of the model
+  bool keep_too_large = false;   // gives pictures that memory has no room for: they are only planned
+  std::optional<double> memory;  // bytes for drawing a picture, as it was before anything was drawn
 };
 
 /// Hears of jobs that never become pictures.
@@ -51,7 +52,7 @@ class JobFeed {
   JobFeed(JobsReader reader, const ModelConfig& model, FeedSettings settings, FeedFaults faults);
 
   std::optional<ReadyJob> next();
-  /// Whether memory has room to draw it now; a job that it has none for is refused, by the shard whose it is:
+  /// Whether memory has room to draw it; a job that it has none for is refused, by the shard whose it is:
   /// others' machines may have more.
   bool has_room(const ReadyJob& job) const;
   /// True once next() came to the end of the job file; false where a stop ended it.

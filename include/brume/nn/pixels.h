@@ -3,7 +3,7 @@
 
 namespace brume::nn {
 
-// Channels last, a map's pixels are tokens as they lie in memory: neither direction copies.
+// The pixels of a map that is channels last are tokens as they lie in memory: neither direction copies them.
 
 /// [N, C, H, W] -> [N, H W, C]
 inline at::Tensor pixels_of(const at::Tensor& map) { return map.permute({0, 2, 3, 1}).flatten(1, 2); }

@@ -32,9 +32,10 @@ class Upsample {
   at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width) const;
 
  private:
+  Upsample(const at::Tensor& weight, const at::Tensor& bias);
   at::Tensor doubled(const at::Tensor& x) const;
 
-  Conv2d conv_;
+  kernels::PackedConvolution conv_;
   // Three taps of a doubled map meet two pixels of the map itself: where the size is doubled exactly, four
   // convolutions of 2x2, one for each parity of row and column, do the same with 4 / 9 of the work, and no
   // doubled map is read.

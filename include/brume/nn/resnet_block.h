@@ -29,6 +29,9 @@ class Shortcut {
   at::Tensor operator()(const kernels::MapParts& x) const;
 
  private:
+  /// weight [out, in], whose last `joined` columns are the second part's
+  Shortcut(const at::Tensor& weight, const at::Tensor& bias, int64_t joined);
+
   kernels::PackedLinear first_;
   std::optional<kernels::PackedLinear> second_;
 };

@@ -48,6 +48,8 @@ class ModelConfig {
   void check_fit(const Request& request) const;
   /// The second half.
   void check_memory(const Request& request, at::ScalarType dtype) const;
+  /// As if `free` bytes were available; nothing: nobody knows.
+  void check_memory(const Request& request, at::ScalarType dtype, const std::optional<double>& free) const;
   /// Bytes that a step of the pictures of a request needs, beside the weights.
   double step_bytes(const Request& request, at::ScalarType dtype) const;
   /// Bytes that decoding them needs: one at a time, and all of them as they come out.
