@@ -113,10 +113,26 @@ TEST_F(StartUp, AnEngineThatCannotBeLoadedIsOneLine) {
                {kEngine, "cannot be loaded", "libtorch"});
 }
 
+TEST_F(StartUp, TheEngineOfAnotherVersionIsOneLine) {
+  const fs::path program = program_without_engine();
+  fs::copy_file(BRUME_OTHER_ENGINE, program.parent_path() / kEngine);
+  expect_error(run({.arguments = generate_words({}), .directory = directory_, .program = program}), 3,
+               {kEngine, "is of another brume", "install all of brume again"});
+}
+
 TEST_F(StartUp, NoRoomForItIsOutOfMemory) {
-  const Outcome outcome =
-      run({.arguments = generate_words({}), .directory = directory_, .memory_limit = uint64_t{200} << 20});
-  expect_error(outcome, 6, {"out of memory"});
+  const auto start = [&](const Words& words) {
+    return run({.arguments = words, .directory = directory_, .memory_limit = uint64_t{200} << 20});
+  };
+  expect_error(start(generate_words({})), 6, {"out of memory"});
+  std::ofstream(directory_ / "jobs") << "a fox\n";
+  fs::create_directory(directory_ / "out");
+  const Outcome told =
+      start({"batch", "jobs", "-o", "out", "-m", model("sd1").string(), "--progress", "jsonl"});
+  EXPECT_EQ(told.code, 6);
+  const auto event = nlohmann::json::parse(told.err);
+  EXPECT_EQ(event["event"], "error");
+  EXPECT_EQ(event["code"], 6);
 }
 
 TEST_F(StartUp, AnInstalledProgramMayBeMoved) {

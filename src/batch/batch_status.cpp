@@ -1,5 +1,11 @@
 #include "brume/batch/batch_status.h"
 
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <system_error>
+
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/journal.h"
@@ -54,6 +60,20 @@ class Tally {
 
 }  // namespace
 
+/// What the lists of failed jobs hold: also those that no journal has, because the model cannot draw them.
+void remark_failure_lists(const fs::path& directory, BatchStatus& status) {
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(directory, failed)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("failed.") || !name.ends_with("jsonl") || !entry.is_regular_file(failed)) continue;
+    std::ifstream file(entry.path());
+    const auto lines = std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+    if (lines > 0)
+      status.remarks.push_back(entry.path().string() + " lists " + std::to_string(lines) +
+                               (lines == 1 ? " job" : " jobs") + " to look at");
+  }
+}
+
 BatchStatus read_journals(std::span<const fs::path> directories, size_t most_failures) {
   BatchStatus status;
   Tally tally;
@@ -74,6 +94,7 @@ BatchStatus read_journals(std::span<const fs::path> directories, size_t most_fai
   for (const fs::path& path : paths) tally.read(path, status);
   tally.count(status);
   for (const fs::path& path : paths) tally.collect_failures(path, most_failures, status);
+  for (const fs::path& directory : directories) remark_failure_lists(directory, status);
   return status;
 }
 

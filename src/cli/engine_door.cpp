@@ -7,6 +7,7 @@
 #include <string>
 
 #include "brume/base/error.h"
+#include "commands.h"
 #include "shipped.h"
 
 namespace brume::cli {
@@ -33,9 +34,12 @@ void* open_library(const std::string& file) {
 
 int work_in_engine(const EngineWork& work) {
   const std::string file = engine_library().string();
-  void* const door = ::dlsym(open_library(file), kEngineDoor);
-  if (door == nullptr)
-    throw Error(ExitCode::kModelInvalid, file, "is of another brume", "install all of brume again");
+  void* const library = open_library(file);
+  const auto* stamp = static_cast<const EngineStamp*>(::dlsym(library, kEngineStamp));
+  void* const door = ::dlsym(library, kEngineDoor);
+  const bool ours = stamp != nullptr && door != nullptr && version_name() == stamp->version &&
+                    stamp->work_bytes == sizeof(EngineWork);
+  if (!ours) throw Error(ExitCode::kModelInvalid, file, "is of another brume", "install all of brume again");
   return reinterpret_cast<EngineDoor*>(door)(work);
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <variant>
 
 #include "batch_options.h"
@@ -16,6 +17,13 @@ struct GenerateWork {
 
 /// What the engine's library is asked to do: the command whose options these are.
 using EngineWork = std::variant<GenerateWork, BatchOptions, BenchOptions, WorkerOptions>;
+
+/// What the two agree on when they are of one build: the program's own is compared with the library's.
+struct EngineStamp {
+  const char* version;
+  size_t work_bytes;  // of EngineWork, as laid out
+};
+inline constexpr const char* kEngineStamp = "brume_engine_stamp";
 
 /// The library's one entry, by its name in there. Gives the exit code; no exception passes it.
 using EngineDoor = int(const EngineWork& work) noexcept;

@@ -9,6 +9,7 @@
 #include "brume/base/tensor_memory.h"
 #include "engine_commands.h"
 #include "engine_door.h"
+#include "events.h"
 #include "failure.h"
 #include "signals.h"
 
@@ -17,15 +18,21 @@ namespace brume::cli {
 namespace {
 
 /// libtorch's errors as those that the program knows.
-int without_torch_errors(const EngineWork& work) {
+template <class Command>
+int without_torch_errors(const Command& command) {
   try {
-    return std::visit([](const auto& command) { return run_command(command); }, work);
+    return run_command(command);
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     if (text.find("allocate memory") != std::string::npos) throw std::bad_alloc();
     throw std::runtime_error(text);
   }
 }
+
+ErrorsAs errors_as(const GenerateWork& /*asked*/) { return ErrorsAs::kLines; }
+ErrorsAs errors_as(const BenchOptions& /*options*/) { return ErrorsAs::kLines; }
+ErrorsAs errors_as(const BatchOptions& options) { return options.errors_as(); }
+ErrorsAs errors_as(const WorkerOptions& options) { return options.errors_as(); }
 
 }  // namespace
 
@@ -34,9 +41,16 @@ int without_torch_errors(const EngineWork& work) {
 /// the work below sets.
 extern "C" int brume_engine_work(const EngineWork& work) noexcept {
   end_at_signals();
-  use_own_tensor_memory();
-  return told_as_line([&] { return without_torch_errors(work); });
+  const auto run = [](const auto& command) {
+    return with_errors_as(errors_as(command), [&] { return without_torch_errors(command); });
+  };
+  return told_as_line([&] {
+    use_own_tensor_memory();
+    return std::visit(run, work);
+  });
 }
+
+extern "C" const EngineStamp brume_engine_stamp = {"brume " BRUME_VERSION, sizeof(EngineWork)};
 
 static_assert(std::is_same_v<decltype(brume_engine_work), EngineDoor>);
 

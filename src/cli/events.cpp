@@ -1,8 +1,9 @@
 #include "events.h"
 
 #include <cstdio>
+#include <exception>
 
-#include "brume/base/error.h"
+#include "failure.h"
 
 namespace brume::cli {
 
@@ -15,10 +16,11 @@ void print_event(const json& event) {
 int with_errors_as(ErrorsAs kind, const std::function<int()>& work) {
   try {
     return work();
-  } catch (const Error& error) {
+  } catch (const std::exception&) {
     if (kind == ErrorsAs::kLines) throw;
-    print_event({{"event", "error"}, {"code", static_cast<int>(error.code())}, {"text", error.what()}});
-    return static_cast<int>(error.code());
+    const Failure failure = current_failure();
+    print_event({{"event", "error"}, {"code", static_cast<int>(failure.code)}, {"text", failure.text}});
+    return static_cast<int>(failure.code);
   }
 }
 

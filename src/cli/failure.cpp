@@ -19,16 +19,25 @@ int fail(ExitCode code, const std::string& message) {
   return static_cast<int>(code);
 }
 
+Failure current_failure() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {ExitCode::kOutOfMemory,
+            "out of memory; try a smaller size, a smaller --batch-size or --vae-tiling"};
+  } catch (const std::exception& error) {
+    return {ExitCode::kItemsFailed, "internal error: " + first_line(error.what())};
+  }
+}
+
 int told_as_line(const std::function<int()>& work) {
   try {
     return work();
-  } catch (const Error& error) {
-    return fail(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(ExitCode::kOutOfMemory,
-                "out of memory; try a smaller size, a smaller --batch-size or --vae-tiling");
-  } catch (const std::exception& error) {
-    return fail(ExitCode::kItemsFailed, "internal error: " + first_line(error.what()));
+  } catch (const std::exception&) {
+    const Failure failure = current_failure();
+    return fail(failure.code, failure.text);
   }
 }
 

@@ -6,6 +6,15 @@
 
 namespace brume::cli {
 
+/// What ends a run: its exit code, and a line that says what, where and what to do.
+struct Failure {
+  ExitCode code;
+  std::string text;
+};
+
+/// Of the exception that is being handled.
+Failure current_failure();
+
 /// "brume: MESSAGE" on standard error; the exit code.
 int fail(ExitCode code, const std::string& message);
 

@@ -26,7 +26,10 @@ std::string problem(const CLI::App& program, const CLI::ParseError& error) {
     if (unknown.empty()) return "no command given; name one of " + commands_of(program);
     return unknown.front() + ": unknown command; name one of " + commands_of(program);
   }
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
+  // A mistyped option is told before the one that is missing: it may be the same.
+  const bool missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  if (!unknown.empty() && (extra || (missing && unknown.front().starts_with('-')))) {
     const std::string& first = unknown.front();
     return first.starts_with('-') ? first + ": unknown option"
                                   : first + ": not expected here; quote a text that has spaces";

@@ -55,8 +55,6 @@ int work(const WorkerOptions& options) {
 
 }  // namespace
 
-int run_command(const WorkerOptions& options) {
-  return with_errors_as(options.errors_as(), [&] { return work(options); });
-}
+int run_command(const WorkerOptions& options) { return work(options); }
 
 }  // namespace brume::cli
