@@ -22,9 +22,14 @@ class Stop : public CommandLine {
         .directory = directory_,
         .screen = screen};
   }
+  /// With "note:" on standard error when the model is loaded.
+  Words noted(Words more) const {
+    more.insert(more.end(), {"-n", "rain", "--cfg-scale", "1"});
+    return generate_words(more);
+  }
   /// A single step of minutes.
   Start one_long_step() const {
-    return {.arguments = generate_words({"-W", "2048", "-H", "2048", "--steps", "1", "-o", "x.png"}),
+    return {.arguments = noted({"-W", "2048", "-H", "2048", "--steps", "1", "-o", "x.png"}),
             .directory = directory_};
   }
   /// Every picture that was announced is there and whole, and nothing else is but the latents.
@@ -86,7 +91,7 @@ TEST_F(Stop, BeforeAnythingIsDrawnASignalIsAtOnce) {
 
 TEST_F(Stop, WaitingForTheReaderOfAPipeEnds) {
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
-  Program program({.arguments = generate_words({"-o", "pipe"}), .directory = directory_});
+  Program program({.arguments = noted({"-o", "pipe"}), .directory = directory_});
   ASSERT_TRUE(program.wait_for("note:", 60));
   ASSERT_TRUE(program.runs_for(2));
   program.send(SIGTERM);

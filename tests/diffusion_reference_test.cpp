@@ -43,9 +43,10 @@ void replay(const ReferenceCase& reference, const nlohmann::json& run) {
   const at::Tensor expected = reference.tensor(name + "/prev_samples");
   int64_t step = 0;
   int64_t compared = 0;
-  const Denoiser denoise = [&](const at::Tensor&, int64_t t) {
-    EXPECT_EQ(t, timesteps[step].item<int64_t>());
-    return outputs[step % outputs.size(0)];
+  const Denoiser denoise = [&](const at::Tensor&, double t) {
+    EXPECT_EQ(t, timesteps[step].item<double>());
+    const at::Tensor output = outputs[step % outputs.size(0)];
+    return NetworkOutput{output, output};
   };
   const NoiseSource noise = [&] { return noises[step % noises.size(0)]; };
   const StepObserver observe = [&](int64_t index, const at::Tensor& latents) {

@@ -140,6 +140,7 @@ Recipe example() {
   recipe.sampling.steps = 20;
   recipe.sampling.cfg_scale = 7;
   recipe.sampling.sampler = "ddim";
+  recipe.sampling.sampler_title = "DDIM";
   recipe.seed = 1;
   recipe.engine.model = "emoji";
   recipe.engine.dtype = "fp32";
@@ -314,6 +315,7 @@ TEST(Infotext, AsA1111WritesIt) {
   recipe.prompt = "line one\nline two, with: marks";
   recipe.negative_prompt = "blur, noise";
   recipe.sampling.sampler = "ddpm";
+  recipe.sampling.sampler_title = "DDPM";
   recipe.sampling.cfg_scale = 7.5;
   recipe.sampling.cfg_rescale = 0.7;
   recipe.sampling.eta = 0.1;

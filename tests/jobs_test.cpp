@@ -156,9 +156,10 @@ TEST(KohyaTails, SeveralSeedsAreSeveralPictures) {
 }
 
 TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
-  expect_reason("a --zz 3",
-                "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
-                "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, eta, seed (d), clip_skip, vae_tiling");
+  expect_reason(
+      "a --zz 3",
+      "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
+      "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, scheduler, eta, seed (d), clip_skip, vae_tiling");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
   expect_in_reason("a --wow", "--wow: unknown");
@@ -250,7 +251,7 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
     for (std::sregex_iterator found(all.begin(), all.end(), name); found != none; ++found, ++names)
       expect_in_reason("{\"" + found->str(1) + "\": {}}", "is an object; give it");
   }
-  EXPECT_EQ(names, 17U);
+  EXPECT_EQ(names, 21U);
 }
 
 TEST(JsonLines, TypesAndRanges) {

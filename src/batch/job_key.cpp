@@ -67,6 +67,7 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
   job["height"] = recipe.height;
   job["seed"] = recipe.seed;
   job["sampler"] = recipe.sampling.sampler;
+  if (!recipe.sampling.scheduler.empty()) job["scheduler"] = recipe.sampling.scheduler;
   job["steps"] = recipe.sampling.steps;
   job["eta"] = without_sign_of_zero(recipe.sampling.eta);
   job["cfg_scale"] = without_sign_of_zero(recipe.sampling.cfg_scale);

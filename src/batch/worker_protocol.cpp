@@ -79,6 +79,8 @@ std::string work_line(const Work& work) {
                      {"height", request.height},
                      {"seed", request.seeds.front()},
                      {"sampler", sampler_name(request.sampling.sampler)},
+                     {"spacing", spacing_name(request.sampling.spacing)},
+                     {"sigmas", request.sampling.sigmas},
                      {"steps", request.sampling.steps},
                      {"eta", request.sampling.eta},
                      {"cfg_scale", request.guidance.scale},
@@ -99,8 +101,11 @@ Work read_work_line(const std::string& line) {
     request.width = fields.at("width");
     request.height = fields.at("height");
     request.seeds = {fields.at("seed").get<uint64_t>()};
-    request.sampling = {sampler_from_name(fields.at("sampler").get<std::string>()), fields.at("steps"),
-                        fields.at("eta")};
+    request.sampling = {.sampler = sampler_from_name(fields.at("sampler").get<std::string>()),
+                        .steps = fields.at("steps"),
+                        .eta = fields.at("eta"),
+                        .spacing = spacing_from_name(fields.at("spacing").get<std::string>()),
+                        .sigmas = fields.at("sigmas")};
     request.guidance = {fields.at("cfg_scale"), fields.at("cfg_rescale")};
     request.clip_skip = fields.at("clip_skip");
     request.decode = fields.at("vae_tiling").get<bool>() ? DecodeMode::kTiled : DecodeMode::kWhole;

@@ -25,8 +25,17 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
                   "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)")
       ->transform(real_number(0, 1));
   command.add_option("--sampling-method,--sampler,--sampler-name", settings.sampler,
-                     "ddim or ddpm (default: ddim, or the model's own ddpm)");
-  command.add_option("--eta", settings.eta, "ddim: fresh noise in each step, 0 to 1 (default 0)")
+                     "euler, euler_a, heun, dpm2, dpm2_a, dpm++2s_a, dpm++2m, dpm++sde, dpm++2m_sde, "
+                     "dpm++3m_sde, lms, plms, ipndm, deis, unipc, lcm, tcd, euler_cfg_pp, ddim or ddpm "
+                     "(default: the model's own)");
+  command.add_option("--scheduler,--schedule,--schedule-type,--sigmas", settings.scheduler,
+                     "model, karras, exponential, beta, sgm_uniform, simple, ddim_uniform, ays, kl_optimal, "
+                     "or falling sigmas: 14.6,4.9,1.6,0.5 (default: the model's own timesteps)");
+  command
+      .add_option(
+          "--eta", settings.eta,
+          "Fresh noise in each step, 0 to 1 (default: 0 for ddim, 0.3 for tcd, 1 for others that take "
+          "some)")
       ->transform(real_number(0, 1));
   command
       .add_option("--clip-skip", settings.clip_skip,

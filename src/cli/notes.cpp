@@ -35,7 +35,7 @@ void print_notes(const Request& request, const GenerateOptions& options, const P
   if (request.negative_prompt && !request.guidance.active())
     say("note: without guidance the negative prompt does nothing");
   const std::string& author_choice = pipeline.model().schedule().config().class_name;
-  if (!options.picture.sampler && author_choice != "DDIMScheduler" && author_choice != "DDPMScheduler") {
+  if (!options.picture.sampler && !sampler_of_class(author_choice)) {
     say("note: the model names " + author_choice + ", which brume does not have; sampling with ddim");
   }
 }

@@ -6,27 +6,6 @@
 
 namespace brume {
 
-namespace {
-
-/// The noise that a prediction means, before any limit on the clean sample.
-at::Tensor predicted_noise(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
-                           const at::Tensor& latents) {
-  const float alpha = schedule.alpha_cumprod(t);
-  const float signal = std::sqrt(alpha);
-  const float noise = std::sqrt(1 - alpha);
-  switch (schedule.config().prediction) {
-    case Prediction::kV:
-      return signal * prediction + noise * latents;
-    case Prediction::kSample:
-      return (latents - signal * prediction) / noise;
-    case Prediction::kEpsilon:
-      break;
-  }
-  return prediction;
-}
-
-}  // namespace
-
 at::Tensor ddim_step(const NoiseSchedule& schedule, const DdimStep& step, const at::Tensor& prediction,
                      const at::Tensor& latents, const at::Tensor& noise) {
   const float alpha = schedule.alpha_cumprod(step.t);

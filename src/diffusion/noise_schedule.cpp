@@ -78,7 +78,7 @@ std::vector<int64_t> NoiseSchedule::timesteps(int64_t steps) const {
   // Positions are computed and rounded (to even) in double, as NumPy does.
   for (int64_t i = 0; i < steps; ++i) {
     const auto index = static_cast<double>(i);
-    switch (config_.spacing) {
+    switch (config_.spacing.value_or(TimestepSpacing::kLeading)) {
       case TimestepSpacing::kLeading:
         result.push_back((steps - 1 - i) * (train / steps) + config_.steps_offset);
         break;
@@ -100,6 +100,20 @@ std::vector<int64_t> NoiseSchedule::timesteps(int64_t steps) const {
         ExitCode::kUsage, "--steps " + std::to_string(steps),
         "begins after this model's last timestep (steps_offset " + std::to_string(config_.steps_offset) + ")",
         "use fewer steps");
+  }
+  return result;
+}
+
+std::vector<int64_t> NoiseSchedule::distilled_timesteps(int64_t steps) const {
+  const int64_t most = std::min(config_.distilled_steps, config_.train_timesteps);
+  if (steps < 1 || steps > most) {
+    throw Error(ExitCode::kUsage, "--steps " + std::to_string(steps), "out of range",
+                "a distilled model's sampler takes 1 to " + std::to_string(most));
+  }
+  std::vector<int64_t> result;
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t index = most - 1 - i * most / steps;  // falling
+    result.push_back((index + 1) * (config_.train_timesteps / most) - 1);
   }
   return result;
 }

@@ -98,15 +98,17 @@ NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
     schedule.train_timesteps = static_cast<int64_t>(schedule.trained_betas.size());
   schedule.zero_terminal_snr = config.get_bool("rescale_betas_zero_snr", false);
   schedule.final_alpha_one = config.get_bool("set_alpha_to_one", true);
-  schedule.spacing = choose<TimestepSpacing, 3>(config, "timestep_spacing",
-                                                {{{"leading", TimestepSpacing::kLeading},
-                                                  {"trailing", TimestepSpacing::kTrailing},
-                                                  {"linspace", TimestepSpacing::kLinspace}}});
+  if (config.has("timestep_spacing"))
+    schedule.spacing = choose<TimestepSpacing, 3>(config, "timestep_spacing",
+                                                  {{{"leading", TimestepSpacing::kLeading},
+                                                    {"trailing", TimestepSpacing::kTrailing},
+                                                    {"linspace", TimestepSpacing::kLinspace}}});
   schedule.steps_offset = config.get_int("steps_offset", 0, 0, kMostTimesteps);
   schedule.prediction = choose<Prediction, 3>(config, "prediction_type",
                                               {{{"epsilon", Prediction::kEpsilon},
                                                 {"v_prediction", Prediction::kV},
                                                 {"sample", Prediction::kSample}}});
+  schedule.distilled_steps = config.get_int("original_inference_steps", 50, 1, kMostTimesteps);
   schedule.variance = read_variance(config, schedule.class_name);
   schedule.limits = read_limits(config);
   config.has("skip_prk_steps");  // PNDM's, and left over from it in many files

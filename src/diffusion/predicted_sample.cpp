@@ -54,4 +54,20 @@ at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& pre
   return sample;
 }
 
+at::Tensor predicted_noise(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
+                           const at::Tensor& latents) {
+  const float alpha = schedule.alpha_cumprod(t);
+  const float signal = std::sqrt(alpha);
+  const float noise = std::sqrt(1 - alpha);
+  switch (schedule.config().prediction) {
+    case Prediction::kV:
+      return signal * prediction + noise * latents;
+    case Prediction::kSample:
+      return (latents - signal * prediction) / noise;
+    case Prediction::kEpsilon:
+      break;
+  }
+  return prediction;
+}
+
 }  // namespace brume

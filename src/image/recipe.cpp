@@ -21,29 +21,6 @@ constexpr size_t kMaxFields = 1000;
 constexpr size_t kMaxKey = 64;
 constexpr size_t kShownHash = 10;  // digits, as in A1111
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kSamplers{{
-    {"ddpm", "DDPM"},
-    {"ddim", "DDIM"},
-    {"pndm", "PLMS"},
-    {"lms", "LMS"},
-    {"euler", "Euler"},
-    {"euler_a", "Euler a"},
-    {"heun", "Heun"},
-    {"dpm2", "DPM2"},
-    {"dpm2_a", "DPM2 a"},
-    {"dpm++2s_a", "DPM++ 2S a"},
-    {"dpm++2m", "DPM++ 2M"},
-    {"dpm++sde", "DPM++ SDE"},
-    {"dpm++2m_sde", "DPM++ 2M SDE"},
-    {"dpm++3m_sde", "DPM++ 3M SDE"},
-    {"unipc", "UniPC"},
-    {"deis", "DEIS"},
-    {"ipndm", "IPNDM"},
-    {"lcm", "LCM"},
-    {"tcd", "TCD"},
-    {"euler_cfgpp", "Euler CFG++"},
-}};
-
 /// The shortest digits that read back as the same number, whatever the locale: 7, 7.5.
 std::string number(double value) {
   std::array<char, 32> digits{};
@@ -90,7 +67,9 @@ std::string parameter_line(const Recipe& recipe) {
     if (!value.empty()) parts.push_back(key + ": " + quote(clean(value)));
   };
   add("Steps", std::to_string(recipe.sampling.steps));
-  add("Sampler", sampler_display_name(recipe.sampling.sampler));
+  const RecipeSampling& sampling = recipe.sampling;
+  add("Sampler", sampling.sampler_title.empty() ? sampling.sampler : sampling.sampler_title);
+  add("Schedule type", sampling.scheduler_title);
   add("CFG scale", number(recipe.sampling.cfg_scale));
   add("Seed", std::to_string(recipe.seed));
   add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
@@ -163,12 +142,6 @@ Fields read_parameters(std::string_view line) {
 
 }  // namespace
 
-std::string sampler_display_name(const std::string& sampler) {
-  const auto* found = std::find_if(kSamplers.begin(), kSamplers.end(),
-                                   [&](const auto& entry) { return entry.first == sampler; });
-  return found == kSamplers.end() ? sampler : std::string(found->second);
-}
-
 std::string infotext(const Recipe& recipe) {
   std::string text = clean(recipe.prompt);
   auto add_line = [&](const std::string& line) { text += (text.empty() ? "" : "\n") + line; };
@@ -189,6 +162,7 @@ std::string recipe_json(const Recipe& recipe) {
   out["cfg_scale"] = recipe.sampling.cfg_scale;
   out["cfg_rescale"] = recipe.sampling.cfg_rescale;
   out["sampler"] = recipe.sampling.sampler;
+  if (!recipe.sampling.scheduler.empty()) out["scheduler"] = recipe.sampling.scheduler;
   out["eta"] = recipe.sampling.eta;
   out["seed"] = recipe.seed;
   out["clip_skip"] = recipe.sampling.clip_skip;

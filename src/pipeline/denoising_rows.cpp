@@ -53,12 +53,13 @@ class DenoisingRows::Row {
   const PreparedWords& words() const { return prepared_; }
   /// What the prediction is wanted for. [1, C, h, w]
   const at::Tensor& latents() const { return latents_; }
-  int64_t timestep() const { return timestep_; }
+  double timestep() const { return timestep_; }
 
   /// `prediction` [1 or 2, C, h, w], the negative half first. Runs the sampler to its next call, or its end.
   void answer(const at::Tensor& prediction) {
-    prediction_ = guided() ? guide(prediction.narrow(0, 0, 1), prediction.narrow(0, 1, 1), request_.guidance)
-                           : prediction;
+    const at::Tensor first = prediction.narrow(0, 0, 1);
+    const at::Tensor all = guided() ? guide(first, prediction.narrow(0, 1, 1), request_.guidance) : first;
+    output_ = {all, first};
     resume();
   }
   DenoisedRow take_result() { return std::move(result_); }
@@ -82,11 +83,11 @@ class DenoisingRows::Row {
     finite.look_at_shared(words_.context, "text embedding");
     if (words_.pooled.defined()) finite.look_at_shared(words_.pooled, "pooled text embedding");
     const auto noise = [this] { return noise_.normal(pipeline_.model().latent_sizes(request_)); };
-    const auto denoise = [this](const at::Tensor& latents, int64_t timestep) {
+    const auto denoise = [this](const at::Tensor& latents, double timestep) {
       latents_ = latents;
       timestep_ = timestep;
       fiber_.pause();
-      return std::exchange(prediction_, {});
+      return std::exchange(output_, {});
     };
     const auto observe = [&](int64_t step, const at::Tensor& latents) {
       steps_ = step + 1;
@@ -105,8 +106,8 @@ class DenoisingRows::Row {
   PreparedWords prepared_;
   Noise noise_;
   at::Tensor latents_;
-  at::Tensor prediction_;
-  int64_t timestep_ = 0;
+  NetworkOutput output_;
+  double timestep_ = 0;
   int64_t steps_ = 0;
   DenoisedRow result_;
   std::exception_ptr failure_;

@@ -16,9 +16,48 @@ constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
 constexpr int64_t kMostCheckedSide = int64_t{1} << 24;  // so that the next product cannot overflow
 constexpr int64_t kMostPixels = 100'000'000;
 
-Sampler choose_sampler(const std::optional<std::string>& name, const NoiseSchedule& schedule) {
-  if (name) return sampler_from_name(*name);
-  return schedule.config().class_name == "DDPMScheduler" ? Sampler::kDdpm : Sampler::kDdim;
+NamedSampler choose_sampler(const std::optional<std::string>& name, const NoiseSchedule& schedule) {
+  if (name) return named_sampler(*name);
+  return {sampler_of_class(schedule.config().class_name).value_or(Sampler::kDdim), {}};
+}
+
+/// "14.6,4.9,0" is a list, "karras" a spacing.
+bool is_list(const std::string& scheduler) { return scheduler.find_first_of("0123456789") == 0; }
+
+void choose_spacing(const PictureSettings& settings, ModelFamily family, SamplingSettings& sampling) {
+  if (!settings.scheduler) return;
+  const std::string& asked = *settings.scheduler;
+  if (!takes_spacing(sampling.sampler))
+    throw Error(ExitCode::kUsage, "--scheduler " + asked,
+                std::string(sampler_name(sampling.sampler)) + " has its own", "leave it out");
+  if (is_list(asked)) {
+    sampling.sigmas = asked;
+    return;
+  }
+  sampling.spacing = spacing_from_name(asked);
+  if (sampling.spacing == SigmaSpacing::kAlignYourSteps && family == ModelFamily::kStableDiffusionXl)
+    sampling.spacing = SigmaSpacing::kAlignYourStepsXl;
+}
+
+SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirectory& directory,
+                             const NoiseSchedule& schedule) {
+  const NamedSampler named = choose_sampler(settings.sampler, schedule);
+  SamplingSettings sampling;
+  sampling.sampler = named.sampler;
+  sampling.spacing = named.spacing.value_or(SigmaSpacing::kModel);
+  choose_spacing(settings, directory.family(), sampling);
+  const auto listed = static_cast<int64_t>(
+      sampling.sigmas.empty() ? 0 : sigma_schedule_from_text(schedule, sampling.sigmas).timesteps.size());
+  sampling.steps = listed > 0 ? listed : settings.steps.value_or(directory.defaults().steps);
+  if (listed > 0 && settings.steps && *settings.steps != listed)
+    throw Error(ExitCode::kUsage, "--steps " + std::to_string(*settings.steps),
+                "the list of sigmas makes " + std::to_string(listed) + " steps", "leave --steps out");
+  const std::optional<double> usual = default_eta(sampling.sampler);
+  if (!usual && settings.eta.value_or(0) != 0)
+    throw Error(ExitCode::kUsage, "--eta", std::string(sampler_name(sampling.sampler)) + " has none",
+                "leave it out");
+  sampling.eta = usual ? settings.eta.value_or(*usual) : 0;
+  return sampling;
 }
 
 }  // namespace
@@ -54,13 +93,10 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.width = settings.width.value_or(defaults.width.value_or(trained_side));
   request.height = settings.height.value_or(defaults.height.value_or(trained_side));
   request.seeds = std::move(seeds);
-  request.sampling = {choose_sampler(settings.sampler, schedule_), settings.steps.value_or(defaults.steps),
-                      settings.eta.value_or(0)};
+  request.sampling = sampling_of(settings, directory_, schedule_);
   request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
   request.clip_skip = settings.clip_skip.value_or(1);
   request.decode = settings.vae_tiling.value_or(false) ? DecodeMode::kTiled : DecodeMode::kWhole;
-  if (request.sampling.sampler != Sampler::kDdim && request.sampling.eta != 0)
-    throw Error(ExitCode::kUsage, "--eta", "only ddim has it", "leave it out");
   return request;
 }
 
@@ -110,7 +146,7 @@ void ModelConfig::check_fit(const Request& request) const {
     throw Error(ExitCode::kUsage, "--width, --height", "more than 100 million pixels", "use a smaller size");
   check_side("--width", request.width);
   check_side("--height", request.height);
-  schedule_.timesteps(request.sampling.steps);  // throws where they do not fit
+  check_sampling(schedule_, request.sampling);
   if (!request.init_latents) return;
   const std::vector<int64_t> wanted{static_cast<int64_t>(request.seeds.size()), latent_channels(),
                                     request.height / factor(), request.width / factor()};
@@ -141,9 +177,13 @@ double ModelConfig::decode_bytes(const Request& request, at::ScalarType dtype) c
 }
 
 void ModelConfig::check_memory(const Request& request, at::ScalarType dtype) const {
+  check_memory(request, dtype, available_memory());
+}
+
+void ModelConfig::check_memory(const Request& request, at::ScalarType dtype,
+                               const std::optional<double>& free) const {
   const double step = step_bytes(request, dtype);
   const double decoding = decode_bytes(request, dtype);
-  const std::optional<double> free = available_memory();
   if (!free || std::max(step, decoding) < *free) return;
   std::ostringstream text;
   text << std::fixed << std::setprecision(1) << (step > decoding ? "a step" : "decoding") << " needs about "

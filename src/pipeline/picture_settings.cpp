@@ -14,6 +14,7 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(cfg_scale, others.cfg_scale);
   complete(cfg_rescale, others.cfg_rescale);
   complete(sampler, others.sampler);
+  complete(scheduler, others.scheduler);
   complete(eta, others.eta);
   complete(seed, others.seed);
   complete(clip_skip, others.clip_skip);

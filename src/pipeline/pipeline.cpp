@@ -154,15 +154,15 @@ at::Tensor Pipeline::first_latents(const Request& request, const std::function<a
 }
 
 Denoiser Pipeline::denoiser(const Request& request, const PreparedWords& words, Observer& observer) const {
-  return [this, &request, &words, &observer, first = true](const at::Tensor& latents, int64_t t) mutable {
+  return [this, &request, &words, &observer, first = true](const at::Tensor& latents, double t) mutable {
     const bool guided = request.guidance.active();
     const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
     const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(t), at::kFloat);
     at::Tensor prediction = predict(input, timesteps, words);
     if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
-    if (!guided) return prediction;
+    if (!guided) return NetworkOutput{prediction, prediction};
     const std::vector<at::Tensor> halves = prediction.chunk(2);
-    return guide(halves[0], halves[1], request.guidance);
+    return NetworkOutput{guide(halves[0], halves[1], request.guidance), halves[0]};
   };
 }
 

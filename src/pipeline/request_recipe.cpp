@@ -11,7 +11,14 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
   recipe.width = static_cast<int>(request.width);
   recipe.height = static_cast<int>(request.height);
   recipe.seed = seed;
-  recipe.sampling = {.sampler = std::string(sampler_name(request.sampling.sampler)),
+  const SamplingSettings& sampling = request.sampling;
+  const bool own = sampling.spacing == SigmaSpacing::kModel;
+  const std::string spacing(own ? "" : spacing_name(sampling.spacing));
+  const std::string spacing_shown(own ? "" : spacing_title(sampling.spacing));
+  recipe.sampling = {.sampler = std::string(sampler_name(sampling.sampler)),
+                     .sampler_title = std::string(sampler_title(sampling.sampler)),
+                     .scheduler = sampling.sigmas.empty() ? spacing : sampling.sigmas,
+                     .scheduler_title = sampling.sigmas.empty() ? spacing_shown : sampling.sigmas,
                      .steps = static_cast<int>(request.sampling.steps),
                      .eta = request.sampling.eta,
                      .cfg_scale = request.guidance.scale,

@@ -13,12 +13,13 @@ import torch
 
 from noise_cases import make_noise_cases
 from pipeline_cases import make_pipeline_cases
+from sampler_cases import make_sampler_cases
 from scheduler_cases import make_scheduler_cases
 from tiny_models import FAMILIES, make_model
 from variant_cases import make_variants
 
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
-WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "noise")
+WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise")
 
 
 def main() -> None:
@@ -32,6 +33,7 @@ def main() -> None:
     make_pipeline_cases(output, output / "cases")
     make_variants(output / "variants")
     make_scheduler_cases(output / "schedulers")
+    make_sampler_cases(output / "samplers")
     make_noise_cases(output / "noise")
 
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,10 @@ struct NoiseScheduleConfig {
   std::vector<double> trained_betas;  // instead of the four above, where not empty
   bool zero_terminal_snr =
       false;  // "Common Diffusion Noise Schedules and Sample Steps are Flawed", Lin et al. 2023
-  bool final_alpha_one = true;  // set_alpha_to_one
-  TimestepSpacing spacing = TimestepSpacing::kLeading;
+  bool final_alpha_one = true;             // set_alpha_to_one
+  std::optional<TimestepSpacing> spacing;  // where the model says; each sampler has its own default
   int64_t steps_offset = 0;
+  int64_t distilled_steps = 50;  // original_inference_steps
   Prediction prediction = Prediction::kEpsilon;
   Variance variance = Variance::kFixedSmall;  // of DDPM
   SampleLimits limits;
@@ -57,6 +59,8 @@ class NoiseSchedule {
   float alpha_cumprod_or_final(int64_t t) const;
   /// `steps` timesteps, falling. Throws kUsage where the schedule has no so many.
   std::vector<int64_t> timesteps(int64_t steps) const;
+  /// As a distilled model takes them: some of the timesteps that it was distilled with.
+  std::vector<int64_t> distilled_timesteps(int64_t steps) const;
 
  private:
   NoiseScheduleConfig config_;

@@ -3,35 +3,87 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "brume/diffusion/noise_schedule.h"
+#include "brume/diffusion/sigma_schedule.h"
 
 namespace brume {
 
-enum class Sampler { kDdim, kDdpm };
+enum class Sampler {
+  kDdim,
+  kDdpm,
+  kEuler,
+  kEulerAncestral,
+  kEulerCfgPp,
+  kHeun,
+  kDpm2,
+  kDpm2Ancestral,
+  kDpmpp2sAncestral,
+  kDpmpp2m,
+  kDpmppSde,
+  kDpmpp2mSde,
+  kDpmpp3mSde,
+  kLms,
+  kPlms,
+  kIpndm,
+  kDeis,
+  kUniPc,
+  kLcm,
+  kTcd,
+};
 
-/// By any of the names people type: "ddim", "DDIM", "DDIMScheduler". Throws kUsage with the list of names.
+/// A sampler, and the spacing that its name says with it: "DPM++ 2M Karras".
+struct NamedSampler {
+  Sampler sampler;
+  std::optional<SigmaSpacing> spacing;
+};
+/// By any of the names people type: "euler_a", "Euler a", "EulerAncestralDiscreteScheduler". Throws kUsage
+/// with the list of names.
+NamedSampler named_sampler(std::string_view name);
 Sampler sampler_from_name(std::string_view name);
+/// A1111's name.
+std::string_view sampler_title(Sampler sampler);
+/// What a diffusers class samples by; nothing for a class that brume does not have.
+std::optional<Sampler> sampler_of_class(std::string_view class_name);
 std::string_view sampler_name(Sampler sampler);
+/// Our names, with commas.
+std::string sampler_names();
+/// How much fresh noise a sampler takes where nobody says; nothing for one that takes none.
+std::optional<double> default_eta(Sampler sampler);
+/// Whether it walks along sigmas, so that they may be spaced another way.
+bool takes_spacing(Sampler sampler);
 
-/// A guided prediction for latents [N, C, H, W] at a timestep; the same shape.
-using Denoiser = std::function<at::Tensor(const at::Tensor& latents, int64_t timestep)>;
+/// What a network answers, as guided, and as the negative prompt alone has it (the same without guidance).
+struct NetworkOutput {
+  at::Tensor guided;
+  at::Tensor negative;
+};
+/// For latents [N, C, H, W] of unit variance at a timestep, which may lie between two; the same shape.
+using Denoiser = std::function<NetworkOutput(const at::Tensor& latents, double timestep)>;
 /// Fresh standard normal noise of the latents' shape.
 using NoiseSource = std::function<at::Tensor()>;
-/// Called with the latents after each step (0, 1, ...); returns false to stop there.
+/// Called with the latents after each step (0, 1, ...), scaled as diffusers' scheduler of that name has them;
+/// returns false to stop there.
 using StepObserver = std::function<bool(int64_t step, const at::Tensor& latents)>;
 
 struct SamplingSettings {
   Sampler sampler = Sampler::kDdim;
   int64_t steps = 20;
-  double eta = 0;  // DDIM only: 0 is deterministic, 1 adds DDPM's noise
+  double eta = 0;  // fresh noise, for those that take some: 0 is deterministic
+  SigmaSpacing spacing = SigmaSpacing::kModel;
+  std::string sigmas = {};  // a list instead of a spacing (sigma_schedule_from_text); `steps` of it
 };
 
 /// The clean sample that a prediction at timestep t means, kept in the schedule's limits. [N, C, H, W]
 at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                             const at::Tensor& latents);
+/// The noise that it means, before any limit.
+at::Tensor predicted_noise(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
+                           const at::Tensor& latents);
 
 /// One step of "Denoising Diffusion Implicit Models" (Song et al. 2020), equation 12, from timestep t to
 /// `previous` (negative: the finished picture). `noise` is used where eta > 0 only. Mirrors diffusers'
@@ -53,6 +105,23 @@ struct DdpmStep {
 };
 at::Tensor ddpm_step(const NoiseSchedule& schedule, const DdpmStep& step, const at::Tensor& prediction,
                      const at::Tensor& latents, const at::Tensor& noise);
+
+/// One step of a distilled model, "Latent Consistency Models" (Luo et al. 2023) or "Trajectory Consistency
+/// Distillation" (Zheng et al. 2024), from timestep t to `previous`, 0 in the last step. `noise` is used in
+/// the others, by TCD where eta (the paper's gamma) > 0. Mirror LCMScheduler.step and TCDScheduler.step.
+struct ConsistencyStep {
+  int64_t t;
+  int64_t previous;
+  bool last;
+  double eta;
+};
+at::Tensor lcm_step(const NoiseSchedule& schedule, const ConsistencyStep& step, const at::Tensor& prediction,
+                    const at::Tensor& latents, const at::Tensor& noise);
+at::Tensor tcd_step(const NoiseSchedule& schedule, const ConsistencyStep& step, const at::Tensor& prediction,
+                    const at::Tensor& latents, const at::Tensor& noise);
+
+/// Throws kUsage where the model's schedule has not so many steps for this sampler.
+void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& settings);
 
 /// Runs the whole loop from pure noise [N, C, H, W] fp32 to clean latents. Noise is drawn only in steps that
 /// use it.

@@ -11,7 +11,10 @@ namespace brume {
 
 /// How the latents were denoised.
 struct RecipeSampling {
-  std::string sampler;  // our name: "ddim"
+  std::string sampler;               // our name: "ddim"
+  std::string sampler_title = {};    // A1111's: "DDIM"; empty: as ours
+  std::string scheduler = {};        // our name, or a list of sigmas; empty: the model's own
+  std::string scheduler_title = {};  // A1111's
   int steps = 0;
   double eta = 0;
   double cfg_scale = 1;
@@ -57,8 +60,5 @@ std::string recipe_key(const std::vector<PngText>& texts);
 /// stays in the prompt. As in A1111, the first line that starts with "Negative prompt:" ends the prompt, so a
 /// prompt with such a line inside comes back exactly only from the JSON.
 std::vector<std::pair<std::string, std::string>> parse_infotext(const std::string& text);
-
-/// A1111's name of one of our samplers ("ddim" -> "DDIM"); a name it does not know comes back as it is.
-std::string sampler_display_name(const std::string& sampler);
 
 }  // namespace brume

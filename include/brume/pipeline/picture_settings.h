@@ -20,7 +20,8 @@ struct PictureSettings {
   std::optional<int64_t> steps;
   std::optional<double> cfg_scale;
   std::optional<double> cfg_rescale;
-  std::optional<std::string> sampler;  // any name that sampler_from_name knows
+  std::optional<std::string> sampler;    // any name that named_sampler knows
+  std::optional<std::string> scheduler;  // any name that spacing_from_name knows, or a list of sigmas
   std::optional<double> eta;
   std::optional<int64_t> seed;  // -1: any
   std::optional<int64_t> clip_skip;

@@ -18,7 +18,7 @@ constexpr int64_t kMostName = 256;
 
 using S = PictureSettings;
 
-constexpr std::array<Field, 12> kFields = {{
+constexpr std::array<Field, 13> kFields = {{
     {.name = "prompt", .member = &S::prompt, .most = kMostText},
     {.name = "negative_prompt",
      .member = &S::negative_prompt,
@@ -43,6 +43,10 @@ constexpr std::array<Field, 12> kFields = {{
      .member = &S::sampler,
      .most = kMostName,
      .aliases = {"sampling_method", "sampler_name"}},
+    {.name = "scheduler",
+     .member = &S::scheduler,
+     .most = kMostText,
+     .aliases = {"schedule", "schedule_type", "sigmas"}},
     {.name = "eta", .member = &S::eta, .most = 1},
     {.name = "seed",
      .member = &S::seed,

@@ -24,7 +24,7 @@ struct Field {
   int64_t least = 0;  // of a number
   int64_t most = 0;   // of a number; the bytes of a text
   char letter = 0;    // kohya's, or 0
-  std::array<std::string_view, 2> aliases = {};
+  std::array<std::string_view, 3> aliases = {};
   bool lists_in_text = false;  // an option may say 1,2,3
 };
 

@@ -1,0 +1,65 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "brume/diffusion/noise_schedule.h"
+
+namespace brume {
+
+/// How a sampler's noise levels are spread over those that the model was trained with.
+enum class SigmaSpacing {
+  kModel,           // the model's own timesteps, as diffusers' schedulers take them
+  kKarras,          // "Elucidating the Design Space of Diffusion-Based Generative Models", equation 5
+  kExponential,     // evenly in the logarithm
+  kBeta,            // "Beta Sampling is All You Need" (Lee et al. 2024)
+  kSgmUniform,      // evenly in time, without the last timestep (Stability's generative-models)
+  kSimple,          // every n-th training level
+  kDdimUniform,     // every n-th training level from the second on
+  kAlignYourSteps,  // "Align Your Steps" (Sabour et al. 2024): tables for SD1.5
+  kAlignYourStepsXl,
+  kKlOptimal,  // the same paper's closed form
+};
+
+/// By any of the names people type: "karras", "Karras", "sgm_uniform", "SGM Uniform". Throws kUsage.
+SigmaSpacing spacing_from_name(std::string_view name);
+std::string_view spacing_name(SigmaSpacing spacing);
+/// A1111's name.
+std::string_view spacing_title(SigmaSpacing spacing);
+
+/// What a sampler in terms of sigma walks along: sigma^2 is the variance of the noise on a picture of unit
+/// signal, sqrt((1 - alpha_cumprod) / alpha_cumprod).
+struct SigmaSchedule {
+  std::vector<double> sigmas;     // steps + 1, falling
+  std::vector<double> timesteps;  // steps: what the network is told at each
+};
+
+/// Which of the timesteps belong to a schedule of n steps: n from the first to the last one, as diffusers'
+/// Euler and its like take them, or n + 1 of which the last is left out, as its solvers of the DPM family do.
+enum class TimestepGrid { kWithLast, kWithoutLast };
+/// Where a schedule ends: at a clean picture, or at the least level of training.
+enum class LastSigma { kZero, kLeast };
+
+struct SigmaRequest {
+  int64_t steps;
+  SigmaSpacing spacing = SigmaSpacing::kModel;
+  TimestepGrid grid = TimestepGrid::kWithLast;
+  LastSigma last = LastSigma::kZero;
+  bool whole_karras = false;                            // timesteps of Karras' sigmas are rounded
+  TimestepSpacing unsaid = TimestepSpacing::kLinspace;  // of a model that does not say
+};
+
+/// Throws kUsage where the schedule has no so many steps.
+SigmaSchedule sigma_schedule(const NoiseSchedule& schedule, const SigmaRequest& request);
+/// A list that somebody wrote: falling, positive, and perhaps a zero at the end, which is added where it is
+/// missing. Throws kUsage, naming `text`.
+SigmaSchedule sigma_schedule_from_text(const NoiseSchedule& schedule, const std::string& text);
+
+/// The level of a training timestep, between neighbours by linear interpolation.
+double sigma_at(const NoiseSchedule& schedule, double timestep);
+/// The timestep of a level, by linear interpolation of the logarithm; that of the nearest level beyond the
+/// ends.
+double timestep_at(const NoiseSchedule& schedule, double sigma);
+
+}  // namespace brume
