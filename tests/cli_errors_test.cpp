@@ -39,6 +39,7 @@ TEST_F(CommandLine, WrongUsage) {
        {"--scheduler magic", "karras, exp"}},
       {generate_words({"--sampler", "ddim", "--scheduler", "karras"}),
        {"--scheduler karras", "ddim has its own"}},
+      {generate_words({"--sampler", "DDIM Karras"}), {"--scheduler", "ddim has its own"}},
       {generate_words({"--sampler", "euler", "--sigmas", "3,5"}), {"--scheduler 3,5", "do not fall", "14.6"}},
       {generate_words({"--sampler", "euler", "--sigmas", "3,1", "--steps", "7"}), {"--steps 7", "2 steps"}},
       {generate_words({"--sampler", "lcm", "--steps", "51"}), {"--steps 51", "1 to 50"}},

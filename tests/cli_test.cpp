@@ -85,6 +85,33 @@ TEST_F(CommandLine, TheReportHasEveryField) {
   EXPECT_EQ(report["sampler"], "plms");  // the model's own, PNDMScheduler
 }
 
+TEST_F(CommandLine, EverySamplerDrawsAndSaysHowInThePicture) {
+  struct Row {
+    const char* sampler;
+    const char* scheduler;
+    const char* shown;
+  };
+  for (const Row& row :
+       {Row{"DPM++ 2M Karras", "", "Sampler: DPM++ 2M, Schedule type: Karras, CFG"},
+        Row{"euler_a", "exponential", "Sampler: Euler a, Schedule type: Exponential, CFG"},
+        Row{"unipc", "", "Sampler: UniPC, Schedule type: Uniform, CFG"},
+        Row{"heun", "9, 3,1.50", "Sampler: Heun, Schedule type: \"9,3,1.5,0\", CFG"},
+        Row{"euler_cfg_pp", "ays", "Sampler: Euler CFG++, Schedule type: Align Your Steps, CFG"},
+        Row{"dpm++3m_sde", "kl_optimal", "Sampler: DPM++ 3M SDE, Schedule type: KL Optimal, CFG"},
+        Row{"lcm", "", "Sampler: LCM, CFG"}}) {
+    Words words{"-o", "x.png", "--sampler", row.sampler, "--steps", "3"};
+    if (*row.scheduler != 0) words.insert(words.end(), {"--scheduler", row.scheduler});
+    const Outcome outcome = generate(words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const std::string png = bytes_of("x.png");
+    EXPECT_NE(png.find(row.shown), std::string::npos) << row.sampler;
+    EXPECT_EQ(decode(png).width, 64);
+  }
+  const Outcome told = generate({"-o", "y.png", "--sampler", "euler_a", "--eta", "0", "--json"});
+  EXPECT_EQ(nlohmann::json::parse(told.out)["eta"], 0);
+  EXPECT_NE(bytes_of("y.png").find("Eta: 0"), std::string::npos);
+}
+
 TEST_F(CommandLine, SameCommandSameBytes) {
   for (const char* name : {"sd1", "sdxl"}) {
     const std::string model = this->model(name).string();

@@ -316,6 +316,7 @@ TEST(Infotext, AsA1111WritesIt) {
   recipe.negative_prompt = "blur, noise";
   recipe.sampling.sampler = "ddpm";
   recipe.sampling.sampler_title = "DDPM";
+  recipe.sampling.usual_eta = 1;
   recipe.sampling.cfg_scale = 7.5;
   recipe.sampling.cfg_rescale = 0.7;
   recipe.sampling.eta = 0.1;

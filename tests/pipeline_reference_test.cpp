@@ -106,12 +106,16 @@ std::vector<Request> mixed_requests() {
   for (const auto& [prompt, steps, sampler, scale, seed] :
        {std::tuple{"a red fox", 3, Sampler::kDdim, 5.0, 7}, std::tuple{"a house", 5, Sampler::kDdpm, 1.0, 8},
         std::tuple{"", 2, Sampler::kDdim, 2.5, 9}, std::tuple{"two owls", 4, Sampler::kDdpm, 7.0, 10},
-        std::tuple{"a red fox", 1, Sampler::kDdim, 1.0, 11}}) {
+        std::tuple{"a red fox", 1, Sampler::kDdim, 1.0, 11}, std::tuple{"a hen", 4, Sampler::kHeun, 6.0, 12},
+        std::tuple{"a mole", 3, Sampler::kEulerCfgPp, 1.5, 13},
+        std::tuple{"an owl", 4, Sampler::kDpmppSde, 4.0, 14},
+        std::tuple{"a cat", 3, Sampler::kUniPc, 3.0, 15}}) {
     Request request;
     request.prompt = prompt;
     request.width = request.height = 72;
     request.seeds = {static_cast<uint64_t>(seed)};
-    request.sampling = {sampler, steps, sampler == Sampler::kDdim && seed == 9 ? 0.5 : 0.0};
+    request.sampling = {sampler, steps, seed == 9 ? 0.5 : seed == 14 ? 1.0 : 0.0};
+    if (seed == 15) request.sampling.spacing = SigmaSpacing::kKarras;
     request.guidance = {scale, seed == 10 ? 0.7 : 0.0};
     if (seed == 7) request.negative_prompt = "a dog";
     requests.push_back(request);

@@ -190,6 +190,9 @@ TEST(SigmaSchedules, HaveThePublishedValues) {
   EXPECT_NEAR(made("exponential", 3)[1], std::sqrt(karras[0] * karras[2]), 1e-9);
   EXPECT_NEAR(made("simple", 4)[1], sigma_at(schedule, 749), 1e-9);
   EXPECT_NEAR(made("ddim_uniform", 4)[0], sigma_at(schedule, 751), 1e-9);
+  EXPECT_NEAR(made("ddim_uniform", 20)[0], sigma_at(schedule, 951), 1e-9);
+  // Half-way between two timesteps it is the geometric mean.
+  EXPECT_NEAR(made("sgm_uniform", 2)[1], std::sqrt(sigma_at(schedule, 499) * sigma_at(schedule, 500)), 1e-9);
   EXPECT_NEAR(std::atan(made("kl_optimal", 3)[1]), (std::atan(karras[0]) + std::atan(karras[2])) / 2, 1e-9);
 }
 
@@ -213,6 +216,45 @@ TEST(SigmaSchedules, TimestepsAndSigmasAreInverse) {
   EXPECT_EQ(timestep_at(schedule, 1e9), 999);
 }
 
+/// A file that does not say whether to clip: ddim and ddpm do, lcm and tcd do not.
+TEST(Clipping, IsEachSamplersOwnWhereTheModelDoesNotSay) {
+  const NoiseSchedule schedule = stable_diffusion();
+  const at::Tensor latents = at::full({1}, 30.0F);
+  const at::Tensor prediction = at::zeros({1});
+  const ConsistencyStep last{999, 0, true, 0};
+  EXPECT_GT(lcm_step(schedule, last, prediction, latents, {}).item<float>(), 100);
+  EXPECT_GT(tcd_step(schedule, last, prediction, latents, {}).item<float>(), 100);
+  EXPECT_LE(ddim_step(schedule, {999, -1, 0}, prediction, latents, {}).item<float>(), 1.01);
+  NoiseScheduleConfig clipped = schedule.config();
+  clipped.limits.clip = true;
+  EXPECT_LE(lcm_step(NoiseSchedule(clipped), last, prediction, latents, {}).item<float>(), 1.01);
+}
+
+TEST(NetworkCalls, AreTwoAStepWhereTheSamplerLooksTwice) {
+  const NoiseSchedule schedule = stable_diffusion();
+  for (const char* name : {"ddim", "euler", "heun", "dpm2", "dpm2_a", "dpm++2s_a", "dpm++sde", "dpm++2m",
+                           "plms", "unipc", "lcm", "dpm++3m_sde"}) {
+    for (const int64_t steps : {1, 2, 7}) {
+      SamplingSettings settings;
+      settings.sampler = sampler_from_name(name);
+      settings.steps = steps;
+      settings.eta = default_eta(settings.sampler).value_or(0);
+      int64_t calls = 0;
+      sample(
+          schedule, settings, at::ones({1, 1, 2, 2}),
+          [&](const at::Tensor& latents, double) {
+            ++calls;
+            return NetworkOutput{latents, latents};
+          },
+          [] {
+            return at::zeros({1, 1, 2, 2});
+          },
+          [](int64_t, const at::Tensor&) { return true; });
+      EXPECT_EQ(calls, network_calls(settings)) << name << " " << steps;
+    }
+  }
+}
+
 TEST(SamplerNames, AreThoseOfAllPrograms) {
   for (const auto& [name, sampler] : {std::pair<const char*, Sampler>{"euler_a", Sampler::kEulerAncestral},
                                       {"Euler a", Sampler::kEulerAncestral},
@@ -222,12 +264,28 @@ TEST(SamplerNames, AreThoseOfAllPrograms) {
                                       {"DPM++ 2M", Sampler::kDpmpp2m},
                                       {"dpmpp_2m", Sampler::kDpmpp2m},
                                       {"pndm", Sampler::kPlms},
-                                      {"PNDMScheduler", Sampler::kPlms}})
+                                      {"PNDMScheduler", Sampler::kPlms},
+                                      {"Euler A", Sampler::kEulerAncestral},
+                                      {"k_euler_a", Sampler::kEulerAncestral},
+                                      {"DPM++ 2m sde", Sampler::kDpmpp2mSde},
+                                      {"dpmpp_2s_ancestral", Sampler::kDpmpp2sAncestral},
+                                      {"Euler CFG++", Sampler::kEulerCfgPp},
+                                      {"uni_pc_bh2", Sampler::kUniPc},
+                                      {"IPNDMScheduler", Sampler::kIpndm}})
     EXPECT_EQ(sampler_from_name(name), sampler) << name;
   const NamedSampler with_spacing = named_sampler("DPM++ 2M SDE Karras");
   EXPECT_EQ(with_spacing.sampler, Sampler::kDpmpp2mSde);
   EXPECT_EQ(with_spacing.spacing, SigmaSpacing::kKarras);
   EXPECT_EQ(named_sampler("DPM++ 2M").spacing, std::nullopt);
+  EXPECT_EQ(named_sampler("dpm++ 2m sgm uniform").spacing, SigmaSpacing::kSgmUniform);
+  for (const auto& [name, spacing] :
+       {std::pair<const char*, SigmaSpacing>{"Align Your Steps", SigmaSpacing::kAlignYourSteps},
+        {"SGMUniform", SigmaSpacing::kSgmUniform},
+        {"normal", SigmaSpacing::kModel},
+        {"discrete", SigmaSpacing::kModel},
+        {"KARRAS", SigmaSpacing::kKarras}})
+    EXPECT_EQ(spacing_from_name(name), spacing) << name;
+  EXPECT_EQ(find_spacing("automatic"), std::nullopt);  // A1111's, and another one for each sampler
   for (const char* wrong : {"", "Karras", " Karras", "magic", "magic Karras"})
     EXPECT_THROW(named_sampler(wrong), Error) << wrong;
 }

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -77,7 +79,7 @@ class TensorMemory final : public c10::Allocator {
       const std::lock_guard lock(mutex_);
       const uint64_t whole = up_to(page_bytes(), bytes);
       if (const std::optional<uint64_t> offset = heap_.take(whole)) {
-        used_end_ = std::max(used_end_, *offset + whole);
+        take_from_clean(*offset, *offset + whole);
         return {range_.at(*offset), range_.at(*offset), free_place, c10::Device(c10::DeviceType::CPU)};
       }
     }
@@ -92,29 +94,39 @@ class TensorMemory final : public c10::Allocator {
 
   void give_back() {
     const std::lock_guard lock(mutex_);
-    uint64_t last_end = 0;
+    clean_.clear();
     for (const RangeHeap::Part& part : heap_.free_parts()) {
       ::madvise(range_.at(part.first), part.size, MADV_DONTNEED);
-      if (part.first + part.size == range_.size()) last_end = part.first;
+      clean_.emplace(part.first, part.first + part.size);
     }
-    used_end_ = last_end;
   }
 
   int64_t kept() {
     const std::lock_guard lock(mutex_);
     uint64_t bytes = 0;
-    for (const RangeHeap::Part& part : heap_.free_parts())
-      bytes += std::min(part.first + part.size, std::max(used_end_, part.first)) - part.first;
+    for (const RangeHeap::Part& part : heap_.free_parts()) bytes += part.size;
+    for (const auto& [first, end] : clean_) bytes -= end - first;
     return static_cast<int64_t>(bytes);
   }
 
  private:
   static void free_place(void* place);
 
+  void take_from_clean(uint64_t first, uint64_t end) {
+    auto part = clean_.upper_bound(first);
+    if (part != clean_.begin() && std::prev(part)->second > first) --part;
+    while (part != clean_.end() && part->first < end) {
+      const auto [part_first, part_end] = *part;
+      part = clean_.erase(part);
+      if (part_first < first) clean_.emplace(part_first, first);
+      if (part_end > end) clean_.emplace(end, part_end);
+    }
+  }
+
   const Range range_;
   std::mutex mutex_;
   RangeHeap heap_{range_.size()};
-  uint64_t used_end_ = 0;  // nothing behind it has been touched since it was given back
+  std::map<uint64_t, uint64_t> clean_{{0, range_.size()}};  // first -> end of what the system has; all free
 };
 
 TensorMemory& tensor_memory() {

@@ -58,8 +58,6 @@ class Tally {
   KeyTable all_;
 };
 
-}  // namespace
-
 /// What the lists of failed jobs hold: also those that no journal has, because the model cannot draw them.
 void remark_failure_lists(const fs::path& directory, BatchStatus& status) {
   std::error_code failed;
@@ -73,6 +71,8 @@ void remark_failure_lists(const fs::path& directory, BatchStatus& status) {
                                (lines == 1 ? " job" : " jobs") + " to look at");
   }
 }
+
+}  // namespace
 
 BatchStatus read_journals(std::span<const fs::path> directories, size_t most_failures) {
   BatchStatus status;

@@ -195,7 +195,7 @@ class Runner::Run {
       stop_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.grace);
       waiting_.clear();
       ready_.abandon();
-      rows_.leave_if([this](int64_t steps_left) { return steps_left * step_time_ > settings_.grace; });
+      rows_.leave_if([this](int64_t calls_left) { return calls_left * step_time_ > settings_.grace; });
     }
     return rows_.size() == 0 || Clock::now() + step_time_ > *stop_at_;
   }

@@ -29,7 +29,9 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   Work words;
   for (const ClipTextConfig& text : text_configs(model.directory())) words += text_work(text, tokens);
   rounds.text.flop = halves * words.flop();
-  rounds.step.flop = rows * unet_work(model.unet(), latents, tokens).flop();
+  const double calls =
+      static_cast<double>(network_calls(request.sampling)) / static_cast<double>(request.sampling.steps);
+  rounds.step.flop = rows * calls * unet_work(model.unet(), latents, tokens).flop();
   // Tiles overlap, and how much is done twice is the decoder's own affair.
   if (request.decode == DecodeMode::kWhole) rounds.decode.flop = decode_work(model.vae(), latents).flop();
 }

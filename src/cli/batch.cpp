@@ -134,7 +134,8 @@ class Batch {
     const std::optional<double> free = available_memory();
     if (!free) return {};
     const auto engines = static_cast<double>(std::max<int64_t>(options_.workers(), 1));
-    return *free / engines - bench::weight_bytes(model_, scalar_type_of(options_.engine));
+    const double weights = bench::weight_bytes(model_, scalar_type_of(options_.engine));
+    return std::max(*free / engines - weights, 0.0);
   }
 
   void draw_from(batch::ReadyJob first) {

@@ -72,7 +72,7 @@ void BatchPlan::add(const batch::ReadyJob& job) {
   ++pictures_;
   prompts_ += halves;
   steps_ += request.sampling.steps;
-  step_flop_ += halves * static_cast<double>(request.sampling.steps) *
+  step_flop_ += halves * static_cast<double>(network_calls(request.sampling)) *
                 bench::unet_work(model_.unet(), latents, prompt_.tokens).flop();
   decode_flop_ += decode_flop(model_, request, latents);
   pixels_ += static_cast<double>(request.width) * static_cast<double>(request.height);

@@ -23,6 +23,9 @@ void print_report(const Request& request, const Tally& tally, double load_second
       {"steps", request.sampling.steps},
       {"cfg_scale", request.guidance.scale},
       {"sampler", sampler_name(request.sampling.sampler)},
+      {"scheduler", request.sampling.sigmas.empty() ? std::string(spacing_name(request.sampling.spacing))
+                                                    : request.sampling.sigmas},
+      {"eta", request.sampling.eta},
       {"device", "cpu"},
       {"dtype", dtype_name(pipeline.dtype())},
       {"version", version_name()},

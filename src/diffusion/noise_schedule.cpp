@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "timesteps.h"
 
 namespace brume {
 
@@ -77,15 +78,12 @@ std::vector<int64_t> NoiseSchedule::timesteps(int64_t steps) const {
   }
   // Positions are computed and rounded (to even) in double, as NumPy does.
   for (int64_t i = 0; i < steps; ++i) {
-    const auto index = static_cast<double>(i);
     switch (config_.spacing.value_or(TimestepSpacing::kLeading)) {
       case TimestepSpacing::kLeading:
         result.push_back((steps - 1 - i) * (train / steps) + config_.steps_offset);
         break;
       case TimestepSpacing::kTrailing: {
-        const double ratio = static_cast<double>(train) / static_cast<double>(steps);
-        result.push_back(static_cast<int64_t>(std::nearbyint(static_cast<double>(train) - index * ratio)) -
-                         1);
+        result.push_back(static_cast<int64_t>(std::nearbyint(trailing_timestep(train, steps, i))) - 1);
         break;
       }
       case TimestepSpacing::kLinspace: {

@@ -60,12 +60,22 @@ Variance read_variance(const ConfigFile& config, const std::string& class_name) 
 
 SampleLimits read_limits(const ConfigFile& config) {
   SampleLimits limits;
-  limits.clip = config.get_bool("clip_sample", true);
+  if (config.has("clip_sample")) limits.clip = config.get_bool("clip_sample", true);
   limits.clip_range = config.get_number("clip_sample_range", 1, kLeastRange, kMostRange);
   limits.dynamic_threshold = config.get_bool("thresholding", false);
   limits.threshold_quantile = config.get_number("dynamic_thresholding_ratio", 0.995, 0, 1);
   limits.threshold_most = config.get_number("sample_max_value", 1, kLeastRange, kMostRange);
   return limits;
+}
+
+SigmaSpacing read_sigma_spacing(const ConfigFile& config) {
+  SigmaSpacing spacing = SigmaSpacing::kModel;
+  for (const auto& [key, meant] : {std::pair{"use_karras_sigmas", SigmaSpacing::kKarras},
+                                   {"use_exponential_sigmas", SigmaSpacing::kExponential},
+                                   {"use_beta_sigmas", SigmaSpacing::kBeta}}) {
+    if (config.get_bool(key, false)) spacing = meant;
+  }
+  return spacing;
 }
 
 void read_betas(const ConfigFile& config, NoiseScheduleConfig& schedule) {
@@ -97,7 +107,7 @@ NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
   if (!schedule.trained_betas.empty())
     schedule.train_timesteps = static_cast<int64_t>(schedule.trained_betas.size());
   schedule.zero_terminal_snr = config.get_bool("rescale_betas_zero_snr", false);
-  schedule.final_alpha_one = config.get_bool("set_alpha_to_one", true);
+  schedule.final_alpha_one = config.get_bool("set_alpha_to_one", schedule.class_name != "PNDMScheduler");
   if (config.has("timestep_spacing"))
     schedule.spacing = choose<TimestepSpacing, 3>(config, "timestep_spacing",
                                                   {{{"leading", TimestepSpacing::kLeading},
@@ -108,13 +118,15 @@ NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
                                               {{{"epsilon", Prediction::kEpsilon},
                                                 {"v_prediction", Prediction::kV},
                                                 {"sample", Prediction::kSample}}});
+  schedule.sigma_spacing = read_sigma_spacing(config);
+  schedule.stochastic = config.get_string("algorithm_type", "") == "sde-dpmsolver++";
   schedule.distilled_steps = config.get_int("original_inference_steps", 50, 1, kMostTimesteps);
   schedule.variance = read_variance(config, schedule.class_name);
   schedule.limits = read_limits(config);
   config.has("skip_prk_steps");  // PNDM's, and left over from it in many files
   config.note_unread(ignored);
-  const bool ours = schedule.class_name == "DDIMScheduler" || schedule.class_name == "DDPMScheduler";
-  if (!ours && schedule.limits.clip && !config.has("clip_sample"))
+  const bool clips = schedule.class_name == "DDIMScheduler" || schedule.class_name == "DDPMScheduler";
+  if (!clips && !schedule.limits.clip)
     ignored.push_back(config.name() + ": clip_sample is missing; ddim and ddpm clip then, as diffusers' do");
   return schedule;
 }

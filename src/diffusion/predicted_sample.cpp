@@ -27,8 +27,10 @@ at::Tensor threshold(const at::Tensor& sample, const SampleLimits& limits) {
   return (at::maximum(at::minimum(flat, bound), -bound) / bound).view(sample.sizes());
 }
 
-at::Tensor unlimited(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
-                     const at::Tensor& latents) {
+}  // namespace
+
+at::Tensor unlimited_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
+                            const at::Tensor& latents) {
   const float alpha = schedule.alpha_cumprod(t);
   const float signal = std::sqrt(alpha);
   const float noise = std::sqrt(1 - alpha);
@@ -43,14 +45,12 @@ at::Tensor unlimited(const NoiseSchedule& schedule, const at::Tensor& prediction
   return prediction;
 }
 
-}  // namespace
-
 at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
-                            const at::Tensor& latents) {
+                            const at::Tensor& latents, bool usual_clip) {
   const SampleLimits& limits = schedule.config().limits;
-  at::Tensor sample = unlimited(schedule, prediction, t, latents);
+  at::Tensor sample = unlimited_sample(schedule, prediction, t, latents);
   if (limits.dynamic_threshold) return threshold(sample, limits);
-  if (limits.clip) return sample.clamp(-limits.clip_range, limits.clip_range);
+  if (limits.clip.value_or(usual_clip)) return sample.clamp(-limits.clip_range, limits.clip_range);
   return sample;
 }
 

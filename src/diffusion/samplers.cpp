@@ -9,6 +9,7 @@
 
 #include "brume/base/error.h"
 #include "brume/diffusion/sigma_samplers.h"
+#include "folded_name.h"
 
 namespace brume {
 
@@ -23,72 +24,141 @@ enum class Scale { kExploding, kPreserving };
 struct SamplerTraits {
   Sampler sampler;
   std::string_view ours;
-  std::string_view display;     // A1111's
-  std::string_view reference;   // diffusers' class; empty: it has none
-  std::string_view alias;       // stable-diffusion.cpp's, where it is another
-  std::optional<double> eta;    // the default of those that take fresh noise
-  WalkFunction walk = nullptr;  // of those in terms of sigma
+  std::string_view title;                        // A1111's
+  std::string_view reference = {};               // diffusers' class; empty: it has none
+  std::array<std::string_view, 2> aliases = {};  // where folding (folded_name.h) does not give them
+  std::optional<double> eta = {};                // the default of those that take fresh noise
+  WalkFunction walk = nullptr;                   // of those in terms of sigma
+  bool two_calls = false;                        // of the network in each step but the last
   TimestepGrid grid = TimestepGrid::kWithLast;
   LastSigma last = LastSigma::kZero;
   Scale scale = Scale::kExploding;
+  bool whole_karras = false;  // SigmaRequest
+  TimestepSpacing unsaid = TimestepSpacing::kLinspace;
 };
 
 constexpr TimestepGrid kOpen = TimestepGrid::kWithoutLast;
 constexpr Scale kUnit = Scale::kPreserving;
 
 constexpr std::array<SamplerTraits, 20> kSamplers = {{
-    {Sampler::kDdim, "ddim", "DDIM", "DDIMScheduler", "", 0.0},
-    {Sampler::kDdpm, "ddpm", "DDPM", "DDPMScheduler", "", {}},
-    {Sampler::kEuler, "euler", "Euler", "EulerDiscreteScheduler", "", {}, euler},
-    {Sampler::kEulerAncestral, "euler_a", "Euler a", "EulerAncestralDiscreteScheduler", "euler_ancestral",
-     1.0, euler_ancestral},
-    {Sampler::kEulerCfgPp, "euler_cfg_pp", "Euler CFG++", "", "euler_cfg++", {}, euler_cfg_pp},
-    {Sampler::kHeun, "heun", "Heun", "HeunDiscreteScheduler", "", {}, heun},
-    {Sampler::kDpm2, "dpm2", "DPM2", "KDPM2DiscreteScheduler", "dpm_2", {}, dpm_2},
-    {Sampler::kDpm2Ancestral, "dpm2_a", "DPM2 a", "KDPM2AncestralDiscreteScheduler", "dpm_2_ancestral", 1.0,
-     dpm_2_ancestral},
-    {Sampler::kDpmpp2sAncestral, "dpm++2s_a", "DPM++ 2S a", "", "dpmpp_2s_ancestral", 1.0,
-     dpmpp_2s_ancestral},
-    {Sampler::kDpmpp2m,
-     "dpm++2m",
-     "DPM++ 2M",
-     "DPMSolverMultistepScheduler",
-     "dpmpp_2m",
-     {},
-     dpmpp_2m,
-     kOpen,
-     LastSigma::kZero,
-     kUnit},
-    {Sampler::kDpmppSde, "dpm++sde", "DPM++ SDE", "DPMSolverSDEScheduler", "dpmpp_sde", 1.0, dpmpp_sde},
-    {Sampler::kDpmpp2mSde, "dpm++2m_sde", "DPM++ 2M SDE", "", "dpmpp_2m_sde", 1.0, dpmpp_2m_sde, kOpen,
-     LastSigma::kZero, kUnit},
-    {Sampler::kDpmpp3mSde, "dpm++3m_sde", "DPM++ 3M SDE", "", "dpmpp_3m_sde", 1.0, dpmpp_3m_sde, kOpen,
-     LastSigma::kZero, kUnit},
-    {Sampler::kLms, "lms", "LMS", "LMSDiscreteScheduler", "", {}, lms},
-    {Sampler::kPlms,
-     "plms",
-     "PLMS",
-     "PNDMScheduler",
-     "pndm",
-     {},
-     plms,
-     TimestepGrid::kWithLast,
-     LastSigma::kLeast,
-     kUnit},
-    {Sampler::kIpndm, "ipndm", "IPNDM", "", "", {}, ipndm},
-    {Sampler::kDeis, "deis", "DEIS", "DEISMultistepScheduler", "", {}, deis, kOpen, LastSigma::kLeast, kUnit},
-    {Sampler::kUniPc,
-     "unipc",
-     "UniPC",
-     "UniPCMultistepScheduler",
-     "uni_pc",
-     {},
-     unipc,
-     kOpen,
-     LastSigma::kZero,
-     kUnit},
-    {Sampler::kLcm, "lcm", "LCM", "LCMScheduler", "", {}},
-    {Sampler::kTcd, "tcd", "TCD", "TCDScheduler", "", 0.3},
+    {.sampler = Sampler::kDdim,
+     .ours = "ddim",
+     .title = "DDIM",
+     .reference = "DDIMScheduler",
+     .aliases = {"DDIMParallelScheduler"},
+     .eta = 0.0},
+    {.sampler = Sampler::kDdpm, .ours = "ddpm", .title = "DDPM", .reference = "DDPMScheduler"},
+    {.sampler = Sampler::kEuler,
+     .ours = "euler",
+     .title = "Euler",
+     .reference = "EulerDiscreteScheduler",
+     .walk = euler},
+    {.sampler = Sampler::kEulerAncestral,
+     .ours = "euler_a",
+     .title = "Euler a",
+     .reference = "EulerAncestralDiscreteScheduler",
+     .aliases = {"euler_ancestral"},
+     .eta = 1.0,
+     .walk = euler_ancestral},
+    {.sampler = Sampler::kEulerCfgPp, .ours = "euler_cfg_pp", .title = "Euler CFG++", .walk = euler_cfg_pp},
+    {.sampler = Sampler::kHeun,
+     .ours = "heun",
+     .title = "Heun",
+     .reference = "HeunDiscreteScheduler",
+     .walk = heun,
+     .two_calls = true},
+    {.sampler = Sampler::kDpm2,
+     .ours = "dpm2",
+     .title = "DPM2",
+     .reference = "KDPM2DiscreteScheduler",
+     .walk = dpm_2,
+     .two_calls = true,
+     .whole_karras = true},
+    {.sampler = Sampler::kDpm2Ancestral,
+     .ours = "dpm2_a",
+     .title = "DPM2 a",
+     .reference = "KDPM2AncestralDiscreteScheduler",
+     .aliases = {"dpm_2_ancestral"},
+     .eta = 1.0,
+     .walk = dpm_2_ancestral,
+     .two_calls = true,
+     .whole_karras = true},
+    {.sampler = Sampler::kDpmpp2sAncestral,
+     .ours = "dpm++2s_a",
+     .title = "DPM++ 2S a",
+     .aliases = {"dpmpp_2s_ancestral"},
+     .eta = 1.0,
+     .walk = dpmpp_2s_ancestral,
+     .two_calls = true},
+    {.sampler = Sampler::kDpmpp2m,
+     .ours = "dpm++2m",
+     .title = "DPM++ 2M",
+     .reference = "DPMSolverMultistepScheduler",
+     .walk = dpmpp_2m,
+     .grid = kOpen,
+     .scale = kUnit,
+     .whole_karras = true},
+    {.sampler = Sampler::kDpmppSde,
+     .ours = "dpm++sde",
+     .title = "DPM++ SDE",
+     .reference = "DPMSolverSDEScheduler",
+     .eta = 1.0,
+     .walk = dpmpp_sde,
+     .two_calls = true},
+    {.sampler = Sampler::kDpmpp2mSde,
+     .ours = "dpm++2m_sde",
+     .title = "DPM++ 2M SDE",
+     .eta = 1.0,
+     .walk = dpmpp_2m_sde,
+     .grid = kOpen,
+     .scale = kUnit,
+     .whole_karras = true},
+    {.sampler = Sampler::kDpmpp3mSde,
+     .ours = "dpm++3m_sde",
+     .title = "DPM++ 3M SDE",
+     .eta = 1.0,
+     .walk = dpmpp_3m_sde,
+     .grid = kOpen,
+     .scale = kUnit,
+     .whole_karras = true},
+    {.sampler = Sampler::kLms,
+     .ours = "lms",
+     .title = "LMS",
+     .reference = "LMSDiscreteScheduler",
+     .walk = lms},
+    {.sampler = Sampler::kPlms,
+     .ours = "plms",
+     .title = "PLMS",
+     .reference = "PNDMScheduler",
+     .aliases = {"pndm"},
+     .walk = plms,
+     .scale = kUnit,
+     .unsaid = TimestepSpacing::kLeading},
+    {.sampler = Sampler::kIpndm,
+     .ours = "ipndm",
+     .title = "IPNDM",
+     .aliases = {"IPNDMScheduler"},
+     .walk = ipndm},
+    {.sampler = Sampler::kDeis,
+     .ours = "deis",
+     .title = "DEIS",
+     .reference = "DEISMultistepScheduler",
+     .walk = deis,
+     .grid = kOpen,
+     .last = LastSigma::kLeast,
+     .scale = kUnit,
+     .whole_karras = true},
+    {.sampler = Sampler::kUniPc,
+     .ours = "unipc",
+     .title = "UniPC",
+     .reference = "UniPCMultistepScheduler",
+     .aliases = {"uni_pc_bh2"},
+     .walk = unipc,
+     .grid = kOpen,
+     .scale = kUnit,
+     .whole_karras = true},
+    {.sampler = Sampler::kLcm, .ours = "lcm", .title = "LCM", .reference = "LCMScheduler"},
+    {.sampler = Sampler::kTcd, .ours = "tcd", .title = "TCD", .reference = "TCDScheduler", .eta = 0.3},
 }};
 
 const SamplerTraits& traits_of(Sampler sampler) {
@@ -97,10 +167,13 @@ const SamplerTraits& traits_of(Sampler sampler) {
 }
 
 std::optional<Sampler> find_sampler(std::string_view name) {
+  std::string wanted = folded(name);
+  if (name.starts_with("k_")) wanted.erase(0, 1);  // as A1111's programs call them among themselves
   for (const SamplerTraits& one : kSamplers) {
-    if (!name.empty() &&
-        (name == one.ours || name == one.display || name == one.reference || name == one.alias))
-      return one.sampler;
+    for (const std::string_view known :
+         {one.ours, one.title, one.reference, one.aliases[0], one.aliases[1]}) {
+      if (!known.empty() && folded(known) == wanted) return one.sampler;
+    }
   }
   return std::nullopt;
 }
@@ -108,14 +181,14 @@ std::optional<Sampler> find_sampler(std::string_view name) {
 SigmaSchedule schedule_of(const NoiseSchedule& schedule, const SamplingSettings& settings) {
   if (!settings.sigmas.empty()) return sigma_schedule_from_text(schedule, settings.sigmas);
   const SamplerTraits& traits = traits_of(settings.sampler);
-  SigmaRequest request{settings.steps, settings.spacing, traits.grid, traits.last};
-  request.whole_karras = traits.grid == TimestepGrid::kWithoutLast || settings.sampler == Sampler::kDpm2 ||
-                         settings.sampler == Sampler::kDpm2Ancestral;
-  if (settings.sampler == Sampler::kPlms) {  // it ends and is spaced as ddim
-    request.unsaid = TimestepSpacing::kLeading;
-    if (schedule.config().final_alpha_one) request.last = LastSigma::kZero;
-  }
-  return sigma_schedule(schedule, request);
+  // PLMS ends where ddim does.
+  const bool to_least = settings.sampler == Sampler::kPlms && !schedule.config().final_alpha_one;
+  return sigma_schedule(schedule, {.steps = settings.steps,
+                                   .spacing = settings.spacing,
+                                   .grid = traits.grid,
+                                   .last = to_least ? LastSigma::kLeast : traits.last,
+                                   .whole_karras = traits.whole_karras,
+                                   .unsaid = traits.unsaid});
 }
 
 /// The clean sample, for x = picture + sigma noise.
@@ -209,11 +282,11 @@ std::optional<Sampler> sampler_of_class(std::string_view class_name) {
 
 NamedSampler named_sampler(std::string_view name) {
   if (const std::optional<Sampler> known = find_sampler(name)) return {*known, {}};
-  for (const SigmaSpacing spacing : {SigmaSpacing::kKarras, SigmaSpacing::kExponential}) {
-    const std::string ending = " " + std::string(spacing_title(spacing));
-    if (!name.ends_with(ending)) continue;
-    if (const auto known = find_sampler(name.substr(0, name.size() - ending.size())))
-      return {*known, spacing};
+  // "DPM++ 2M Karras", "dpm++ 2m sgm uniform"
+  for (size_t space = name.find(' '); space != std::string_view::npos; space = name.find(' ', space + 1)) {
+    const std::optional<Sampler> known = find_sampler(name.substr(0, space));
+    const std::optional<SigmaSpacing> spacing = find_spacing(name.substr(space + 1));
+    if (known && spacing) return {*known, spacing};
   }
   throw Error(ExitCode::kUsage, "--sampling-method " + std::string(name), "unknown sampler",
               "choose one of " + sampler_names());
@@ -221,7 +294,7 @@ NamedSampler named_sampler(std::string_view name) {
 
 Sampler sampler_from_name(std::string_view name) { return named_sampler(name).sampler; }
 std::string_view sampler_name(Sampler sampler) { return traits_of(sampler).ours; }
-std::string_view sampler_title(Sampler sampler) { return traits_of(sampler).display; }
+std::string_view sampler_title(Sampler sampler) { return traits_of(sampler).title; }
 
 std::string sampler_names() {
   std::string names;
@@ -230,6 +303,11 @@ std::string sampler_names() {
 }
 
 std::optional<double> default_eta(Sampler sampler) { return traits_of(sampler).eta; }
+int64_t network_calls(const SamplingSettings& settings) {
+  if (traits_of(settings.sampler).two_calls) return 2 * settings.steps - 1;
+  const bool begins_twice = settings.sampler == Sampler::kPlms && settings.steps > 1;
+  return settings.steps + (begins_twice ? 1 : 0);
+}
 bool takes_spacing(Sampler sampler) { return traits_of(sampler).walk != nullptr; }
 
 void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& settings) {

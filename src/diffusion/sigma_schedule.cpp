@@ -9,6 +9,8 @@
 #include <span>
 
 #include "brume/base/error.h"
+#include "folded_name.h"
+#include "timesteps.h"
 
 namespace brume {
 
@@ -17,11 +19,12 @@ namespace {
 struct SpacingNames {
   SigmaSpacing spacing;
   std::string_view ours;
-  std::string_view display;  // A1111's
+  std::string_view title;                        // A1111's, or ComfyUI's
+  std::array<std::string_view, 3> aliases = {};  // where folding (folded_name.h) does not give them
 };
 
 constexpr std::array<SpacingNames, 10> kSpacings = {{
-    {SigmaSpacing::kModel, "model", "Automatic"},
+    {SigmaSpacing::kModel, "model", "Uniform", {"normal", "discrete", "default"}},
     {SigmaSpacing::kKarras, "karras", "Karras"},
     {SigmaSpacing::kExponential, "exponential", "Exponential"},
     {SigmaSpacing::kBeta, "beta", "Beta"},
@@ -29,7 +32,7 @@ constexpr std::array<SpacingNames, 10> kSpacings = {{
     {SigmaSpacing::kSimple, "simple", "Simple"},
     {SigmaSpacing::kDdimUniform, "ddim_uniform", "DDIM"},
     {SigmaSpacing::kAlignYourSteps, "ays", "Align Your Steps"},
-    {SigmaSpacing::kAlignYourStepsXl, "ays_xl", "Align Your Steps XL"},
+    {SigmaSpacing::kAlignYourStepsXl, "ays_xl", "Align Your Steps", {"align_your_steps_xl"}},
     {SigmaSpacing::kKlOptimal, "kl_optimal", "KL Optimal"},
 }};
 
@@ -57,42 +60,42 @@ std::vector<double> linspace(double first, double last, int64_t count) {
 int64_t last_timestep(const NoiseSchedule& schedule) { return schedule.config().train_timesteps - 1; }
 
 double sigma_of(const NoiseSchedule& schedule, int64_t t) {
-  // A schedule with zero terminal SNR has no signal at its end: diffusers takes the least half there too.
-  const double alpha = std::max(static_cast<double>(schedule.alpha_cumprod(t)), std::ldexp(1.0, -24));
+  double alpha = schedule.alpha_cumprod(t);
+  // A schedule of zero terminal SNR has no signal at its end: diffusers takes the least half number there.
+  if (alpha == 0 || (schedule.config().zero_terminal_snr && t == last_timestep(schedule)))
+    alpha = std::ldexp(1.0, -24);
   return std::sqrt((1 - alpha) / alpha);
 }
 
 double least_sigma(const NoiseSchedule& schedule) { return sigma_of(schedule, 0); }
 double most_sigma(const NoiseSchedule& schedule) { return sigma_of(schedule, last_timestep(schedule)); }
 
-/// Falling, as diffusers' schedulers take them from a model's scheduler_config.json.
+/// Falling, as diffusers' schedulers take them from a model's scheduler_config.json; in numpy's order of
+/// operations, which decides to which side a half is rounded.
 std::vector<double> model_timesteps(const NoiseSchedule& schedule, const SigmaRequest& request) {
   const NoiseScheduleConfig& config = schedule.config();
   const int64_t steps = request.steps;
-  const auto train = static_cast<double>(config.train_timesteps);
   const bool without_last = request.grid == TimestepGrid::kWithoutLast;
   const int64_t points = without_last ? steps + 1 : steps;
+  const TimestepSpacing spacing = config.spacing.value_or(request.unsaid);
   std::vector<double> timesteps;
-  switch (config.spacing.value_or(request.unsaid)) {
-    case TimestepSpacing::kLinspace:
-      timesteps = linspace(train - 1, 0, points);
-      if (without_last) {
-        for (double& t : timesteps) t = std::nearbyint(t);
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t from_last = points - 1 - i;
+    switch (spacing) {
+      case TimestepSpacing::kLinspace: {
+        const double t = linspace_timestep(config.train_timesteps, points, from_last);
+        timesteps.push_back(without_last ? std::nearbyint(t) : t);
+        break;
       }
-      break;
-    case TimestepSpacing::kLeading: {
-      const auto ratio = static_cast<double>(config.train_timesteps / points);
-      for (int64_t i = points - 1; i >= 0; --i)
-        timesteps.push_back(static_cast<double>(i) * ratio + static_cast<double>(config.steps_offset));
-      break;
-    }
-    case TimestepSpacing::kTrailing:
-      for (int64_t i = 0; i < points; ++i)
+      case TimestepSpacing::kLeading:
         timesteps.push_back(
-            std::nearbyint(train - static_cast<double>(i) * train / static_cast<double>(steps)) - 1);
-      break;
+            static_cast<double>(from_last * (config.train_timesteps / points) + config.steps_offset));
+        break;
+      case TimestepSpacing::kTrailing:
+        timesteps.push_back(std::nearbyint(trailing_timestep(config.train_timesteps, steps, i)) - 1);
+        break;
+    }
   }
-  timesteps.resize(static_cast<size_t>(steps));
   return timesteps;
 }
 
@@ -135,10 +138,18 @@ std::vector<double> from_table(std::span<const double> table, int64_t steps) {
   return sigmas;
 }
 
+/// As sigma_at, but by the logarithm: as k-diffusion has it.
+double sigma_between(const NoiseSchedule& schedule, double timestep) {
+  const auto below = std::min(static_cast<int64_t>(timestep), last_timestep(schedule) - 1);
+  const double share = timestep - static_cast<double>(below);
+  return std::exp((1 - share) * std::log(sigma_of(schedule, below)) +
+                  share * std::log(sigma_of(schedule, below + 1)));
+}
+
 std::vector<double> sgm_uniform(const NoiseSchedule& schedule, int64_t steps) {
   std::vector<double> sigmas;
   for (const double t : linspace(static_cast<double>(last_timestep(schedule)), 0, steps + 1))
-    sigmas.push_back(sigma_at(schedule, t));
+    sigmas.push_back(sigma_between(schedule, t));
   sigmas.pop_back();
   return sigmas;
 }
@@ -191,6 +202,12 @@ std::vector<double> spaced(const NoiseSchedule& schedule, const SigmaRequest& re
   return {};
 }
 
+std::string_view trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(' ');
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
 /// Some of diffusers' schedulers tell the network whole timesteps with Karras' sigmas.
 double told(double timestep, const SigmaRequest& request) {
   const bool whole = request.whole_karras && request.spacing == SigmaSpacing::kKarras;
@@ -199,18 +216,27 @@ double told(double timestep, const SigmaRequest& request) {
 
 }  // namespace
 
-SigmaSpacing spacing_from_name(std::string_view name) {
-  std::string known;
+std::optional<SigmaSpacing> find_spacing(std::string_view name) {
+  const std::string wanted = folded(name);
   for (const SpacingNames& one : kSpacings) {
-    if (name == one.ours || name == one.display) return one.spacing;
-    known += (known.empty() ? "" : ", ") + std::string(one.ours);
+    for (const std::string_view known :
+         {one.ours, one.title, one.aliases[0], one.aliases[1], one.aliases[2]}) {
+      if (!known.empty() && folded(known) == wanted) return one.spacing;
+    }
   }
+  return std::nullopt;
+}
+
+SigmaSpacing spacing_from_name(std::string_view name) {
+  if (const std::optional<SigmaSpacing> known = find_spacing(name)) return *known;
+  std::string known;
+  for (const SpacingNames& one : kSpacings) known += (known.empty() ? "" : ", ") + std::string(one.ours);
   throw Error(ExitCode::kUsage, "--scheduler " + std::string(name), "unknown schedule",
               "choose one of " + known + ", or a list of sigmas with commas");
 }
 
 std::string_view spacing_name(SigmaSpacing spacing) { return names_of(spacing).ours; }
-std::string_view spacing_title(SigmaSpacing spacing) { return names_of(spacing).display; }
+std::string_view spacing_title(SigmaSpacing spacing) { return names_of(spacing).title; }
 
 double sigma_at(const NoiseSchedule& schedule, double timestep) {
   const auto last = static_cast<double>(last_timestep(schedule));
@@ -242,13 +268,19 @@ SigmaSchedule sigma_schedule(const NoiseSchedule& schedule, const SigmaRequest& 
   }
   SigmaSchedule result;
   const std::vector<double> own = model_timesteps(schedule, request);
+  if (own.front() > static_cast<double>(last_timestep(schedule))) {
+    throw Error(ExitCode::kUsage, "--steps " + std::to_string(request.steps),
+                "begins after this model's last timestep (steps_offset " +
+                    std::to_string(schedule.config().steps_offset) + ")",
+                "use fewer steps");
+  }
   if (request.spacing == SigmaSpacing::kModel) {
     result.timesteps = own;
     for (const double t : own) result.sigmas.push_back(sigma_at(schedule, t));
   } else {
-    const bool whole = request.grid == TimestepGrid::kWithoutLast || own.size() == 1;
-    result.sigmas = spaced(schedule, request, whole ? most_sigma(schedule) : sigma_at(schedule, own.front()),
-                           whole ? least_sigma(schedule) : sigma_at(schedule, own.back()));
+    const bool all = request.grid == TimestepGrid::kWithoutLast || own.size() == 1;
+    result.sigmas = spaced(schedule, request, all ? most_sigma(schedule) : sigma_at(schedule, own.front()),
+                           all ? least_sigma(schedule) : sigma_at(schedule, own.back()));
     for (const double sigma : result.sigmas)
       result.timesteps.push_back(told(timestep_at(schedule, sigma), request));
   }
@@ -264,10 +296,11 @@ SigmaSchedule sigma_schedule_from_text(const NoiseSchedule& schedule, const std:
   SigmaSchedule result;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view item = trimmed(std::string_view(text).substr(begin, end - begin));
     double sigma = -1;
-    const auto [stop, failed] = std::from_chars(text.data() + begin, text.data() + end, sigma);
-    if (failed != std::errc() || stop != text.data() + end || !std::isfinite(sigma) || sigma < 0)
-      refuse('"' + text.substr(begin, end - begin) + "\" is no sigma");
+    const auto [stop, failed] = std::from_chars(item.data(), item.data() + item.size(), sigma);
+    if (failed != std::errc() || stop != item.data() + item.size() || !std::isfinite(sigma) || sigma < 0)
+      refuse('"' + std::string(item) + "\" is no sigma");
     if (!result.sigmas.empty() && sigma >= result.sigmas.back()) refuse("they do not fall");
     result.sigmas.push_back(sigma);
     begin = end + 1;

@@ -76,7 +76,7 @@ std::string parameter_line(const Recipe& recipe) {
   add("Model hash", recipe.engine.model_hash.substr(0, kShownHash));
   add("Model", recipe.engine.model);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
-  if (recipe.sampling.eta != 0) add("Eta", number(recipe.sampling.eta));
+  if (sampling.eta != sampling.usual_eta) add("Eta", number(recipe.sampling.eta));
   if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
   add("Notes", joined(recipe.notes, "; "));
   add("Version", recipe.engine.version);

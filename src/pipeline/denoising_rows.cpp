@@ -48,7 +48,8 @@ class DenoisingRows::Row {
   }
 
   bool ended() const { return fiber_.ended(); }
-  int64_t steps_left() const { return request_.sampling.steps - steps_; }
+  int64_t steps() const { return steps_; }
+  int64_t calls_left() const { return network_calls(request_.sampling) - calls_; }
   bool guided() const { return request_.guidance.active(); }
   const PreparedWords& words() const { return prepared_; }
   /// What the prediction is wanted for. [1, C, h, w]
@@ -60,6 +61,7 @@ class DenoisingRows::Row {
     const at::Tensor first = prediction.narrow(0, 0, 1);
     const at::Tensor all = guided() ? guide(first, prediction.narrow(0, 1, 1), request_.guidance) : first;
     output_ = {all, first};
+    ++calls_;
     resume();
   }
   DenoisedRow take_result() { return std::move(result_); }
@@ -109,6 +111,7 @@ class DenoisingRows::Row {
   NetworkOutput output_;
   double timestep_ = 0;
   int64_t steps_ = 0;
+  int64_t calls_ = 0;  // of the network
   DenoisedRow result_;
   std::exception_ptr failure_;
   Fiber fiber_;  // the last: it is unwound while the others still stand
@@ -127,6 +130,7 @@ std::vector<DenoisedRow> DenoisingRows::advance() {
   const c10::InferenceMode guard;
   std::vector<Row*> all;
   for (const std::unique_ptr<Row>& row : rows_) all.push_back(row.get());
+  for (const Row* row : all) steps_done_ -= row->steps();
   if (calls_ == RowCalls::kTogether && all.size() > 1) {
     if (!together_) {
       std::vector<const PreparedWords*> words;
@@ -137,7 +141,7 @@ std::vector<DenoisedRow> DenoisingRows::advance() {
   } else {
     for (Row* row : all) predict({row}, row->words());
   }
-  steps_done_ += static_cast<int64_t>(all.size());
+  for (const Row* row : all) steps_done_ += row->steps();
   std::vector<DenoisedRow> ended;
   for (const std::unique_ptr<Row>& row : rows_) {
     if (row->ended()) ended.push_back(row->take_result());
@@ -146,8 +150,8 @@ std::vector<DenoisedRow> DenoisingRows::advance() {
   return ended;
 }
 
-void DenoisingRows::leave_if(const std::function<bool(int64_t steps_left)>& hopeless) {
-  erase_if([&](const Row& row) { return hopeless(row.steps_left()); });
+void DenoisingRows::leave_if(const std::function<bool(int64_t calls_left)>& hopeless) {
+  erase_if([&](const Row& row) { return hopeless(row.calls_left()); });
 }
 
 void DenoisingRows::erase_if(const std::function<bool(const Row&)>& gone) {

@@ -1,6 +1,8 @@
 #include "brume/pipeline/model_config.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <iomanip>
 #include <sstream>
 #include <utility>
@@ -18,40 +20,56 @@ constexpr int64_t kMostPixels = 100'000'000;
 
 NamedSampler choose_sampler(const std::optional<std::string>& name, const NoiseSchedule& schedule) {
   if (name) return named_sampler(*name);
-  return {sampler_of_class(schedule.config().class_name).value_or(Sampler::kDdim), {}};
+  const NoiseScheduleConfig& config = schedule.config();
+  const Sampler own = sampler_of_class(config.class_name).value_or(Sampler::kDdim);
+  return {own == Sampler::kDpmpp2m && config.stochastic ? Sampler::kDpmpp2mSde : own, {}};
 }
 
 /// "14.6,4.9,0" is a list, "karras" a spacing.
-bool is_list(const std::string& scheduler) { return scheduler.find_first_of("0123456789") == 0; }
+bool is_list(const std::string& scheduler) { return scheduler.find_first_of("0123456789.") == 0; }
 
-void choose_spacing(const PictureSettings& settings, ModelFamily family, SamplingSettings& sampling) {
-  if (!settings.scheduler) return;
-  const std::string& asked = *settings.scheduler;
-  if (!takes_spacing(sampling.sampler))
-    throw Error(ExitCode::kUsage, "--scheduler " + asked,
-                std::string(sampler_name(sampling.sampler)) + " has its own", "leave it out");
-  if (is_list(asked)) {
-    sampling.sigmas = asked;
-    return;
+SigmaSpacing choose_spacing(const NamedSampler& named, const std::optional<std::string>& scheduler,
+                            ModelFamily family, const NoiseSchedule& schedule) {
+  const SigmaSpacing own =
+      takes_spacing(named.sampler) ? schedule.config().sigma_spacing : SigmaSpacing::kModel;
+  const SigmaSpacing spacing = scheduler ? spacing_from_name(*scheduler) : named.spacing.value_or(own);
+  const bool xl = family == ModelFamily::kStableDiffusionXl;
+  return xl && spacing == SigmaSpacing::kAlignYourSteps ? SigmaSpacing::kAlignYourStepsXl : spacing;
+}
+
+/// As short as they read back the same: one list, one text.
+std::string sigmas_text(const std::vector<double>& sigmas) {
+  std::string text;
+  for (const double sigma : sigmas) {
+    std::array<char, 32> digits{};
+    const char* const first = digits.data();
+    const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), sigma).ptr;
+    text += (text.empty() ? "" : ",") + std::string(first, end);
   }
-  sampling.spacing = spacing_from_name(asked);
-  if (sampling.spacing == SigmaSpacing::kAlignYourSteps && family == ModelFamily::kStableDiffusionXl)
-    sampling.spacing = SigmaSpacing::kAlignYourStepsXl;
+  return text;
 }
 
 SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirectory& directory,
                              const NoiseSchedule& schedule) {
   const NamedSampler named = choose_sampler(settings.sampler, schedule);
+  if ((settings.scheduler || named.spacing) && !takes_spacing(named.sampler))
+    throw Error(ExitCode::kUsage, "--scheduler " + settings.scheduler.value_or("in the sampler's name"),
+                std::string(sampler_name(named.sampler)) + " has its own",
+                "leave it out, or name another sampler: --sampler dpm++2m");
   SamplingSettings sampling;
   sampling.sampler = named.sampler;
-  sampling.spacing = named.spacing.value_or(SigmaSpacing::kModel);
-  choose_spacing(settings, directory.family(), sampling);
-  const auto listed = static_cast<int64_t>(
-      sampling.sigmas.empty() ? 0 : sigma_schedule_from_text(schedule, sampling.sigmas).timesteps.size());
-  sampling.steps = listed > 0 ? listed : settings.steps.value_or(directory.defaults().steps);
-  if (listed > 0 && settings.steps && *settings.steps != listed)
-    throw Error(ExitCode::kUsage, "--steps " + std::to_string(*settings.steps),
-                "the list of sigmas makes " + std::to_string(listed) + " steps", "leave --steps out");
+  sampling.steps = settings.steps.value_or(directory.defaults().steps);
+  if (settings.scheduler && is_list(*settings.scheduler)) {
+    const SigmaSchedule listed = sigma_schedule_from_text(schedule, *settings.scheduler);
+    sampling.sigmas = sigmas_text(listed.sigmas);
+    sampling.steps = static_cast<int64_t>(listed.timesteps.size());
+    if (settings.steps.value_or(sampling.steps) != sampling.steps)
+      throw Error(ExitCode::kUsage, "--steps " + std::to_string(*settings.steps),
+                  "the list of sigmas makes " + std::to_string(sampling.steps) + " steps",
+                  "leave --steps out");
+  } else {
+    sampling.spacing = choose_spacing(named, settings.scheduler, directory.family(), schedule);
+  }
   const std::optional<double> usual = default_eta(sampling.sampler);
   if (!usual && settings.eta.value_or(0) != 0)
     throw Error(ExitCode::kUsage, "--eta", std::string(sampler_name(sampling.sampler)) + " has none",

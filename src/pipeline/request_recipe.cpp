@@ -12,15 +12,18 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
   recipe.height = static_cast<int>(request.height);
   recipe.seed = seed;
   const SamplingSettings& sampling = request.sampling;
+  const bool listed = !sampling.sigmas.empty();
   const bool own = sampling.spacing == SigmaSpacing::kModel;
   const std::string spacing(own ? "" : spacing_name(sampling.spacing));
-  const std::string spacing_shown(own ? "" : spacing_title(sampling.spacing));
+  // A1111 gives a sampler that says nothing a spacing of its own choice.
+  const std::string title(takes_spacing(sampling.sampler) ? spacing_title(sampling.spacing) : "");
   recipe.sampling = {.sampler = std::string(sampler_name(sampling.sampler)),
                      .sampler_title = std::string(sampler_title(sampling.sampler)),
-                     .scheduler = sampling.sigmas.empty() ? spacing : sampling.sigmas,
-                     .scheduler_title = sampling.sigmas.empty() ? spacing_shown : sampling.sigmas,
+                     .scheduler = listed ? sampling.sigmas : spacing,
+                     .scheduler_title = listed ? sampling.sigmas : title,
                      .steps = static_cast<int>(request.sampling.steps),
-                     .eta = request.sampling.eta,
+                     .eta = sampling.eta,
+                     .usual_eta = default_eta(sampling.sampler).value_or(0),
                      .cfg_scale = request.guidance.scale,
                      .cfg_rescale = request.guidance.rescale,
                      .clip_skip = static_cast<int>(request.clip_skip)};

@@ -66,6 +66,8 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.height = 8; });
   add([](Recipe& r) { r.seed = 0; });
   add([](Recipe& r) { r.sampling.sampler = "ddpm"; });
+  add([](Recipe& r) { r.sampling.scheduler = "karras"; });
+  add([](Recipe& r) { r.sampling.scheduler = "3,1,0"; });
   add([](Recipe& r) { r.sampling.steps = 21; });
   add([](Recipe& r) { r.sampling.eta = 1; });
   add([](Recipe& r) { r.sampling.cfg_scale = 7.500000001; });
@@ -74,7 +76,7 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.engine.dtype = "bf16"; });
   add([](Recipe& r) { r.engine.device = "cuda"; });
   add([](Recipe& r) { r.notes = {"vae_tiling"}; });
-  EXPECT_EQ(keys.size(), 19U);
+  EXPECT_EQ(keys.size(), 21U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

@@ -159,7 +159,7 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   request.width = 123;
   request.height = 456;
   request.seeds = {UINT64_MAX - 3};
-  request.sampling = {Sampler::kDdpm, 37, 0.1};
+  request.sampling = {Sampler::kDpmpp2mSde, 37, 0.1, SigmaSpacing::kKarras, "3,1.5,0"};
   request.guidance = {7.3, 0.7000000000000001};
   request.clip_skip = 2;
   request.decode = DecodeMode::kTiled;
@@ -169,6 +169,10 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   EXPECT_EQ(back.request.negative_prompt, request.negative_prompt);
   EXPECT_EQ(back.request.seeds, request.seeds);
   EXPECT_EQ(back.request.guidance.rescale, request.guidance.rescale);
+  EXPECT_EQ(back.request.sampling.sampler, request.sampling.sampler);
+  EXPECT_EQ(back.request.sampling.eta, request.sampling.eta);
+  EXPECT_EQ(back.request.sampling.spacing, request.sampling.spacing);
+  EXPECT_EQ(back.request.sampling.sigmas, request.sampling.sigmas);
   EXPECT_EQ(work_line(back), work_line(work));
   request.negative_prompt.reset();
   EXPECT_EQ(read_work_line(work_line(work)).request.negative_prompt, std::nullopt);

@@ -14,9 +14,23 @@ enum class TimestepSpacing { kLeading, kTrailing, kLinspace };
 enum class Prediction { kEpsilon, kV, kSample };
 enum class Variance { kFixedSmall, kFixedSmallLog, kFixedLarge };
 
+/// How a sampler's noise levels are spread over those that the model was trained with.
+enum class SigmaSpacing {
+  kModel,           // the model's own timesteps, as diffusers' schedulers take them
+  kKarras,          // "Elucidating the Design Space of Diffusion-Based Generative Models", equation 5
+  kExponential,     // evenly in the logarithm
+  kBeta,            // "Beta Sampling is All You Need" (Lee et al. 2024)
+  kSgmUniform,      // evenly in time, without the last timestep (Stability's generative-models)
+  kSimple,          // every n-th training level
+  kDdimUniform,     // every n-th training level from the second on
+  kAlignYourSteps,  // "Align Your Steps" (Sabour et al. 2024): tables for SD1.5
+  kAlignYourStepsXl,
+  kKlOptimal,  // the same paper's closed form
+};
+
 /// How the prediction of the clean sample is kept in range.
 struct SampleLimits {
-  bool clip = true;
+  std::optional<bool> clip;  // where the model says; samplers differ in what they do else
   double clip_range = 1;
   bool dynamic_threshold = false;  // "Imagen", Saharia et al. 2022, section 2.3
   double threshold_quantile = 0.995;
@@ -35,7 +49,9 @@ struct NoiseScheduleConfig {
   bool final_alpha_one = true;             // set_alpha_to_one
   std::optional<TimestepSpacing> spacing;  // where the model says; each sampler has its own default
   int64_t steps_offset = 0;
-  int64_t distilled_steps = 50;  // original_inference_steps
+  SigmaSpacing sigma_spacing = SigmaSpacing::kModel;  // use_karras_sigmas and its like
+  bool stochastic = false;                            // algorithm_type: an SDE instead of a flow
+  int64_t distilled_steps = 50;                       // original_inference_steps
   Prediction prediction = Prediction::kEpsilon;
   Variance variance = Variance::kFixedSmall;  // of DDPM
   SampleLimits limits;

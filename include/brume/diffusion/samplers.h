@@ -13,6 +13,8 @@
 
 namespace brume {
 
+struct SamplingSettings;
+
 enum class Sampler {
   kDdim,
   kDdpm,
@@ -41,8 +43,8 @@ struct NamedSampler {
   Sampler sampler;
   std::optional<SigmaSpacing> spacing;
 };
-/// By any of the names people type: "euler_a", "Euler a", "EulerAncestralDiscreteScheduler". Throws kUsage
-/// with the list of names.
+/// By any of the names people type, in large or small letters: "euler_a", "Euler a", "dpmpp_2m", "k_lms",
+/// "EulerAncestralDiscreteScheduler". Throws kUsage with the list of names.
 NamedSampler named_sampler(std::string_view name);
 Sampler sampler_from_name(std::string_view name);
 /// A1111's name.
@@ -54,6 +56,8 @@ std::string_view sampler_name(Sampler sampler);
 std::string sampler_names();
 /// How much fresh noise a sampler takes where nobody says; nothing for one that takes none.
 std::optional<double> default_eta(Sampler sampler);
+/// How often a whole walk calls the network.
+int64_t network_calls(const SamplingSettings& settings);
 /// Whether it walks along sigmas, so that they may be spaced another way.
 bool takes_spacing(Sampler sampler);
 
@@ -78,9 +82,12 @@ struct SamplingSettings {
   std::string sigmas = {};  // a list instead of a spacing (sigma_schedule_from_text); `steps` of it
 };
 
-/// The clean sample that a prediction at timestep t means, kept in the schedule's limits. [N, C, H, W]
-at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
+/// The clean sample that a prediction at timestep t means. [N, C, H, W]
+at::Tensor unlimited_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                             const at::Tensor& latents);
+/// The same, kept in the schedule's limits; `usual_clip`: whether it is clipped where the model does not say.
+at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
+                            const at::Tensor& latents, bool usual_clip = true);
 /// The noise that it means, before any limit.
 at::Tensor predicted_noise(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                            const at::Tensor& latents);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,21 +9,9 @@
 
 namespace brume {
 
-/// How a sampler's noise levels are spread over those that the model was trained with.
-enum class SigmaSpacing {
-  kModel,           // the model's own timesteps, as diffusers' schedulers take them
-  kKarras,          // "Elucidating the Design Space of Diffusion-Based Generative Models", equation 5
-  kExponential,     // evenly in the logarithm
-  kBeta,            // "Beta Sampling is All You Need" (Lee et al. 2024)
-  kSgmUniform,      // evenly in time, without the last timestep (Stability's generative-models)
-  kSimple,          // every n-th training level
-  kDdimUniform,     // every n-th training level from the second on
-  kAlignYourSteps,  // "Align Your Steps" (Sabour et al. 2024): tables for SD1.5
-  kAlignYourStepsXl,
-  kKlOptimal,  // the same paper's closed form
-};
-
-/// By any of the names people type: "karras", "Karras", "sgm_uniform", "SGM Uniform". Throws kUsage.
+/// By any of the names people type: "karras", "Karras", "sgm_uniform", "SGM Uniform", "normal".
+std::optional<SigmaSpacing> find_spacing(std::string_view name);
+/// As find_spacing; throws kUsage for what it does not know.
 SigmaSpacing spacing_from_name(std::string_view name);
 std::string_view spacing_name(SigmaSpacing spacing);
 /// A1111's name.

@@ -17,6 +17,7 @@ struct RecipeSampling {
   std::string scheduler_title = {};  // A1111's
   int steps = 0;
   double eta = 0;
+  double usual_eta = 0;  // of that sampler: only another one is worth a word to people
   double cfg_scale = 1;
   double cfg_rescale = 0;
   int clip_skip = 1;

@@ -42,8 +42,8 @@ class DenoisingRows {
   std::vector<DenoisedRow> advance();
   /// Of all rows since the beginning.
   int64_t steps_done() const { return steps_done_; }
-  /// Gives up the rows whose steps still to go satisfy `hopeless`.
-  void leave_if(const std::function<bool(int64_t steps_left)>& hopeless);
+  /// Gives up the rows whose predictions still to come satisfy `hopeless`.
+  void leave_if(const std::function<bool(int64_t calls_left)>& hopeless);
 
  private:
   class Row;

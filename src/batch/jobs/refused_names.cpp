@@ -17,7 +17,7 @@ constexpr std::string_view kForTheRun = "it holds for the whole run: give it on 
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
 constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
-constexpr std::array<Refused, 50> kRefused = {{
+constexpr std::array<Refused, 49> kRefused = {{
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
@@ -29,7 +29,6 @@ constexpr std::array<Refused, 50> kRefused = {{
     {"seed_resize_from_h", kTakeOut},
     {"seed_resize_from_w", kTakeOut},
     {"sampler_index", "name the sampler: --sampler_name DDIM"},
-    {"scheduler", kTakeOut},
     {"batch_size", kForTheRun},
     {"n_iter", kListSeeds},
     {"denoising_strength", kTakeOut},

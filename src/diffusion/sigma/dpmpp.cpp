@@ -2,14 +2,12 @@
 
 #include "ancestral.h"
 #include "brume/diffusion/sigma_samplers.h"
-#include "derivative.h"
+#include "lambda.h"
 
 // All in lambda = -log(sigma), in which these solvers integrate the linear part exactly.
 namespace brume {
 
 namespace {
-
-double lambda_of(double sigma) { return -std::log(sigma); }
 
 /// From sigma to `to` with a denoised picture that stays the same on the way.
 at::Tensor exponential_step(const at::Tensor& x, const at::Tensor& denoised, double sigma, double to) {

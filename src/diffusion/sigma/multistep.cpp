@@ -79,7 +79,7 @@ at::Tensor plms(at::Tensor x, const SigmaWalk& walk) {
     const at::Tensor d = derivative(x, walk.at(x, i).guided, sigma);
     past.add(d);
     at::Tensor along = adams_bashforth(past);
-    if (i == 0 && next > 0) {
+    if (i == 0 && walk.steps() > 1) {
       const at::Tensor there = x + d * (next - sigma);
       along = (d + derivative(there, walk.at(there, i + 1).guided, next)) / 2;
     }

@@ -2,12 +2,11 @@
 #include <cmath>
 
 #include "brume/diffusion/sigma_samplers.h"
+#include "lambda.h"
 
 namespace brume {
 
 namespace {
-
-double lambda_of(double sigma) { return -std::log(sigma); }
 
 /// The exponentials of a step of -h in lambda: phi_1 = e^-h - 1 and what bh2 divides by it.
 struct Phi {
