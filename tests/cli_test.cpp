@@ -112,6 +112,17 @@ TEST_F(CommandLine, EverySamplerDrawsAndSaysHowInThePicture) {
   EXPECT_NE(bytes_of("y.png").find("Eta: 0"), std::string::npos);
 }
 
+/// As a script writes it whose variable is empty: the next word is not the value.
+TEST_F(CommandLine, AnEmptyValueIsEmpty) {
+  const Outcome outcome = generate({"--negative_prompt=", "--json", "-o", "x.png"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(nlohmann::json::accept(outcome.out)) << outcome.out;
+  EXPECT_NE(bytes_of("x.png").find("\"negative_prompt\":\"\""), std::string::npos);
+  const Outcome refused = generate({"--eta=", "-o", "y.png"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("--eta: \"\" is not a number"), std::string::npos) << refused.err;
+}
+
 TEST_F(CommandLine, SameCommandSameBytes) {
   for (const char* name : {"sd1", "sdxl"}) {
     const std::string model = this->model(name).string();

@@ -28,6 +28,7 @@ TEST(RangeHeap, JoinsNeighboursThatAreFree) {
   for (const std::vector<size_t>& order : {std::vector<size_t>{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {2, 1, 0}}) {
     RangeHeap heap(30);
     std::vector<uint64_t> parts;
+    parts.reserve(3);
     for (int i = 0; i < 3; ++i) parts.push_back(heap.take(10).value());
     EXPECT_EQ(heap.take(1), std::nullopt);
     for (const size_t i : order) heap.give_back(parts[i]);

@@ -3,6 +3,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <type_traits>
 #include <variant>
 
@@ -24,8 +25,16 @@ int without_torch_errors(const Command& command) {
     return run_command(command);
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
-    if (text.find("allocate memory") != std::string::npos) throw std::bad_alloc();
+    // oneDNN says no more of it than that.
+    for (const char* said :
+         {"allocate memory", "could not create a primitive", "could not execute a primitive"}) {
+      if (text.find(said) != std::string::npos) throw std::bad_alloc();
+    }
     throw std::runtime_error(text);
+  } catch (const std::system_error& error) {
+    // No room for a thread's stack.
+    if (error.code() == std::errc::resource_unavailable_try_again) throw std::bad_alloc();
+    throw;
   }
 }
 

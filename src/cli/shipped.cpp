@@ -13,7 +13,7 @@ namespace {
 /// The program's own directory.
 fs::path program_directory() {
   std::error_code failed;
-  const fs::path directory = fs::read_symlink("/proc/self/exe", failed).parent_path();
+  fs::path directory = fs::read_symlink("/proc/self/exe", failed).parent_path();
   // What belongs to brume must not be looked for where the user happens to be.
   if (directory.empty())
     throw Error(ExitCode::kModelInvalid, "/proc/self/exe", "does not say where brume is", "mount /proc");

@@ -87,10 +87,11 @@ std::vector<double> model_timesteps(const NoiseSchedule& schedule, const SigmaRe
         timesteps.push_back(without_last ? std::nearbyint(t) : t);
         break;
       }
-      case TimestepSpacing::kLeading:
-        timesteps.push_back(
-            static_cast<double>(from_last * (config.train_timesteps / points) + config.steps_offset));
+      case TimestepSpacing::kLeading: {
+        const int64_t stride = config.train_timesteps / points;
+        timesteps.push_back(static_cast<double>(from_last * stride + config.steps_offset));
         break;
+      }
       case TimestepSpacing::kTrailing:
         timesteps.push_back(std::nearbyint(trailing_timestep(config.train_timesteps, steps, i)) - 1);
         break;

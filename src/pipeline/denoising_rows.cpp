@@ -20,6 +20,7 @@ constexpr size_t kStackBytes = size_t{512} << 10;  // a sampler's step, with wha
 PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
   const auto all = [&](const auto& part) {
     std::vector<at::Tensor> parts;
+    parts.reserve(rows.size());
     for (const PreparedWords* row : rows) parts.push_back(part(*row));
     return at::cat(parts);
   };
@@ -134,6 +135,7 @@ std::vector<DenoisedRow> DenoisingRows::advance() {
   if (calls_ == RowCalls::kTogether && all.size() > 1) {
     if (!together_) {
       std::vector<const PreparedWords*> words;
+      words.reserve(all.size());
       for (const Row* row : all) words.push_back(&row->words());
       together_ = joined(words);
     }

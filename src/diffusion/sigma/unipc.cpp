@@ -1,3 +1,5 @@
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -33,7 +35,7 @@ struct Known {
 at::Tensor predict(const at::Tensor& x, const Known& from, const Known& before, double to) {
   if (to == 0) return from.denoised;
   const Phi phi(lambda_of(to) - lambda_of(from.sigma));
-  const at::Tensor linear = to / from.sigma * x - phi.one * from.denoised;
+  at::Tensor linear = to / from.sigma * x - phi.one * from.denoised;
   if (!before.denoised.defined()) return linear;
   const double r = (lambda_of(before.sigma) - lambda_of(from.sigma)) / phi.h;
   return linear - phi.one * 0.5 * (before.denoised - from.denoised) / r;
