@@ -76,23 +76,10 @@ std::vector<int64_t> NoiseSchedule::timesteps(int64_t steps) const {
     throw Error(ExitCode::kUsage, "--steps " + std::to_string(steps), "out of range",
                 "this model takes 1 to " + std::to_string(train));
   }
-  // Positions are computed and rounded (to even) in double, as NumPy does.
-  for (int64_t i = 0; i < steps; ++i) {
-    switch (config_.spacing.value_or(TimestepSpacing::kLeading)) {
-      case TimestepSpacing::kLeading:
-        result.push_back((steps - 1 - i) * (train / steps) + config_.steps_offset);
-        break;
-      case TimestepSpacing::kTrailing: {
-        result.push_back(static_cast<int64_t>(std::nearbyint(trailing_timestep(train, steps, i))) - 1);
-        break;
-      }
-      case TimestepSpacing::kLinspace: {
-        const double step = steps == 1 ? 0 : static_cast<double>(train - 1) / static_cast<double>(steps - 1);
-        result.push_back(static_cast<int64_t>(std::nearbyint(static_cast<double>(steps - 1 - i) * step)));
-        break;
-      }
-    }
-  }
+  const TimestepSpacing spacing = config_.spacing.value_or(TimestepSpacing::kLeading);
+  for (int64_t i = 0; i < steps; ++i)
+    result.push_back(
+        static_cast<int64_t>(std::nearbyint(spaced_timestep(config_, spacing, {steps, steps, i}))));
   if (result.front() >= train) {
     throw Error(
         ExitCode::kUsage, "--steps " + std::to_string(steps),

@@ -70,32 +70,19 @@ double sigma_of(const NoiseSchedule& schedule, int64_t t) {
 double least_sigma(const NoiseSchedule& schedule) { return sigma_of(schedule, 0); }
 double most_sigma(const NoiseSchedule& schedule) { return sigma_of(schedule, last_timestep(schedule)); }
 
-/// Falling, as diffusers' schedulers take them from a model's scheduler_config.json; in numpy's order of
-/// operations, which decides to which side a half is rounded.
+/// Falling, as diffusers' schedulers take them from a model's scheduler_config.json.
 std::vector<double> model_timesteps(const NoiseSchedule& schedule, const SigmaRequest& request) {
   const NoiseScheduleConfig& config = schedule.config();
-  const int64_t steps = request.steps;
-  const bool without_last = request.grid == TimestepGrid::kWithoutLast;
-  const int64_t points = without_last ? steps + 1 : steps;
   const TimestepSpacing spacing = config.spacing.value_or(request.unsaid);
+  const bool without_last = request.grid == TimestepGrid::kWithoutLast;
+  const int64_t points = request.steps + (without_last ? 1 : 0);
+  // numpy's only one would be 0: a picture without its noise.
+  if (points == 1 && spacing == TimestepSpacing::kLinspace)
+    return {static_cast<double>(last_timestep(schedule))};
   std::vector<double> timesteps;
-  for (int64_t i = 0; i < steps; ++i) {
-    const int64_t from_last = points - 1 - i;
-    switch (spacing) {
-      case TimestepSpacing::kLinspace: {
-        const double t = linspace_timestep(config.train_timesteps, points, from_last);
-        timesteps.push_back(without_last ? std::nearbyint(t) : t);
-        break;
-      }
-      case TimestepSpacing::kLeading: {
-        const int64_t stride = config.train_timesteps / points;
-        timesteps.push_back(static_cast<double>(from_last * stride + config.steps_offset));
-        break;
-      }
-      case TimestepSpacing::kTrailing:
-        timesteps.push_back(std::nearbyint(trailing_timestep(config.train_timesteps, steps, i)) - 1);
-        break;
-    }
+  for (int64_t i = 0; i < request.steps; ++i) {
+    const double t = spaced_timestep(config, spacing, {request.steps, points, i});
+    timesteps.push_back(without_last ? std::nearbyint(t) : t);
   }
   return timesteps;
 }
