@@ -4,7 +4,9 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <array>
+#include <cstring>
 #include <string_view>
+#include <vector>
 
 namespace brume::kernels::onednn {
 
@@ -30,14 +32,29 @@ bool can_pack(const at::Tensor& weight) {
   return supported.call();
 }
 
-at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry) {
+at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry, at::IntArrayRef size) {
   using Signature = at::Tensor(const at::Tensor&, c10::SymIntArrayRef, c10::SymIntArrayRef,
                                c10::SymIntArrayRef, c10::SymInt, at::OptionalSymIntArrayRef);
   static const auto pack = find<Signature>("mkldnn::_reorder_convolution_weight");
   const std::array<c10::SymInt, 2> padding{geometry.padding, geometry.padding};
   const std::array<c10::SymInt, 2> stride{geometry.stride, geometry.stride};
   const std::array<c10::SymInt, 2> dilation{1, 1};
-  return pack.call(weight.contiguous(), padding, stride, dilation, 1, std::nullopt);
+  const std::vector<c10::SymInt> map(size.begin(), size.end());
+  return pack.call(weight.contiguous(), padding, stride, dilation, 1, c10::SymIntArrayRef(map));
+}
+
+std::span<const std::byte> packed_bytes(const at::Tensor& packed) {
+  static const auto address = find<int64_t(const at::Tensor&)>("mkldnn::data_ptr");
+  static const auto bytes = find<int64_t(const at::Tensor&)>("mkldnn::_nbytes");
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): libtorch tells the address as a number
+  const auto* const first = reinterpret_cast<const std::byte*>(address.call(packed));
+  return {first, static_cast<size_t>(bytes.call(packed))};
+}
+
+bool equal_layout(const at::Tensor& one, const at::Tensor& other) {
+  const std::span<const std::byte> a = packed_bytes(one);
+  const std::span<const std::byte> b = packed_bytes(other);
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, Bias bias, const Geometry& geometry) {

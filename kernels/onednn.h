@@ -1,7 +1,10 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 
 // oneDNN as libtorch carries it: its fused operations are reached through libtorch's dispatcher.
 namespace brume::kernels::onednn {
@@ -14,8 +17,13 @@ struct Geometry {
   int64_t padding;
 };
 
-/// weight [out, in, k, k] -> the same in oneDNN's own layout.
-at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry);
+/// weight [out, in, k, k] -> the same in the layout that oneDNN wants for maps of `size` [N, in, H, W],
+/// channels last, with as many threads as now.
+at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry, at::IntArrayRef size);
+/// The memory of packed weights.
+std::span<const std::byte> packed_bytes(const at::Tensor& packed);
+/// Whether two packed forms of the same weights are laid out alike.
+bool equal_layout(const at::Tensor& one, const at::Tensor& other);
 /// x [N, in, H, W] channels last -> [N, out, H', W'] channels last.
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
                        const Geometry& geometry);

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "kernels/convolution_layouts.h"
 #include "kernels/onednn.h"
 
 namespace brume::kernels {
@@ -20,26 +21,30 @@ std::vector<c10::IValue> recorded(const at::Tensor& x, const at::Tensor& weight)
 }  // namespace
 
 PackedConvolution::PackedConvolution(const at::Tensor& weight, std::optional<at::Tensor> bias, Shape shape)
-    : weight_(onednn::can_pack(weight) ? onednn::pack_convolution(weight, {shape.stride, shape.padding})
-                                       : weight),
+    : layouts_(onednn::can_pack(weight) ? std::make_shared<ConvolutionLayouts>(
+                                              weight, onednn::Geometry{shape.stride, shape.padding})
+                                        : nullptr),
+      weight_(layouts_ ? at::Tensor() : weight),
       bias_(std::move(bias)),
       shape_(shape) {}
 
 at::Tensor PackedConvolution::operator()(const at::Tensor& x) const {
-  RECORD_FUNCTION("brume::convolution", recorded(x, weight_, shape_.stride));
   const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
-  if (weight_.is_mkldnn()) return onednn::convolution(map, weight_, bias_, {shape_.stride, shape_.padding});
-  return at::conv2d(map, weight_, bias_, {shape_.stride, shape_.stride}, {shape_.padding, shape_.padding});
+  const at::Tensor weight = layouts_ ? layouts_->for_map(map) : weight_;
+  RECORD_FUNCTION("brume::convolution", recorded(map, weight, shape_.stride));
+  if (layouts_) return onednn::convolution(map, weight, bias_, {shape_.stride, shape_.padding});
+  return at::conv2d(map, weight, bias_, {shape_.stride, shape_.stride}, {shape_.padding, shape_.padding});
 }
 
 void PackedConvolution::add_to(at::Tensor& sum, const at::Tensor& x) const {
-  RECORD_FUNCTION("brume::convolution", recorded(x, weight_, shape_.stride));
-  if (weight_.is_mkldnn()) {
-    const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
-    onednn::add_convolution(sum, map, weight_, bias_, {shape_.stride, shape_.padding});
-  } else {
+  if (!layouts_) {
     sum += (*this)(x);
+    return;
   }
+  const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor weight = layouts_->for_map(map);
+  RECORD_FUNCTION("brume::convolution", recorded(map, weight, shape_.stride));
+  onednn::add_convolution(sum, map, weight, bias_, {shape_.stride, shape_.padding});
 }
 
 PackedLinear::PackedLinear(const at::Tensor& weight, std::optional<at::Tensor> bias)

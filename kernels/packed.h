@@ -1,13 +1,16 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <optional>
 
 namespace brume::kernels {
 
-/// A convolution's weights, laid out once for the library that computes with them (oneDNN where it computes
-/// in their dtype on this CPU, else as they are). In oneDNN bias and sum are part of the product, and the
-/// result is rounded once.
+class ConvolutionLayouts;
+
+/// A convolution's weights, laid out for the library that computes with them (oneDNN where it computes in
+/// their dtype on this CPU, else as they are) when the first map comes. In oneDNN bias and sum are part of
+/// the product, and the result is rounded once.
 class PackedConvolution {
  public:
   struct Shape {
@@ -23,7 +26,8 @@ class PackedConvolution {
   void add_to(at::Tensor& sum, const at::Tensor& x) const;
 
  private:
-  at::Tensor weight_;  // packed, or [out, in, k, k]
+  std::shared_ptr<ConvolutionLayouts> layouts_;  // or, where oneDNN does not compute,
+  at::Tensor weight_;                            // [out, in, k, k]
   std::optional<at::Tensor> bias_;
   Shape shape_;
 };

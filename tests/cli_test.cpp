@@ -136,6 +136,29 @@ TEST_F(CommandLine, SameCommandSameBytes) {
   }
 }
 
+size_t count_in(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+/// Weights in a layout that oneDNN does not want are laid out anew in each call, and from one blocked layout
+/// to another by its slowest loop ("simple"). oneDNN itself tells what it runs.
+TEST_F(CommandLine, NoWeightsAreLaidOutAnewInACall) {
+  std::ofstream(directory_ / "jobs") << "a fox --s 1\nan owl --s 2\na cat --s 3\na dog --s 3\n";
+  std::filesystem::create_directory(directory_ / "out");
+  const std::vector<Words> commands = {
+      {"generate", "-p", "a red apple", "--steps", "3", "-b", "3", "--batch-size", "3"},
+      {"batch", "jobs", "-o", "out", "--batch-size", "4"}};
+  for (const Words& words : commands) {
+    const Outcome outcome =
+        run({.arguments = words, .directory = directory_, .environment = {{"ONEDNN_VERBOSE", "1"}}});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    ASSERT_GT(count_in(outcome.out, "exec,cpu,convolution"), 100U) << "oneDNN tells nothing";
+    EXPECT_EQ(count_in(outcome.out, "exec,cpu,reorder,simple"), 0U);
+  }
+}
+
 TEST_F(CommandLine, LatentsGoOutAndIn) {
   EXPECT_EQ(generate({"-b", "2", "-o", "x.png", "--save-latents", "l.safetensors"}).code, 0);
   const Words again{"-b", "2", "--init-latents", "l.safetensors", "-o"};

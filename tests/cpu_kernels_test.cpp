@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "kernels/attention_cpu.h"
+#include "kernels/convolution_layouts.h"
 #include "kernels/group_norm_cpu.h"
 #include "kernels/layer_norm_cpu.h"
 #include "kernels/packed.h"
@@ -198,6 +200,36 @@ TEST_P(Packed, ConvolutionAloneAndAdded) {
     const at::Tensor before = wide(sum).clone();
     convolution.add_to(sum, x);
     expect_near(sum, before + wanted);
+  }
+}
+
+/// Whatever sizes come by turns, and however many threads there are.
+TEST_P(Packed, ConvolutionOfMapsOfManySizes) {
+  const at::Tensor weight = randn({48, 40, 3, 3});
+  const PackedConvolution convolution(weight, std::nullopt, {1, 1});
+  const int threads = at::get_num_threads();
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& [batch, side] : {std::pair(1, 4), {16, 8}, {2, 33}, {5, 16}, {1, 64}, {3, 1}}) {
+      at::set_num_threads(1 + (round + batch) % 2);
+      const at::Tensor x = randn({batch, 40, side, side});
+      expect_near(convolution(x), at::conv2d(wide(x), wide(weight), {}, {1, 1}, {1, 1}));
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(ConvolutionLayouts, AreAsFewAsTheWeightsAreLarge) {
+  for (const auto& [channels, most] : {std::pair<int64_t, size_t>(48, 2), {352, 1}}) {
+    const at::Tensor weight = at::randn({channels, channels, 3, 3});
+    ConvolutionLayouts layouts(weight, {.stride = 1, .padding = 1});
+    EXPECT_EQ(layouts.held(), 0U);
+    for (const int64_t side : {1, 2, 4, 8, 16, 32, 64, 4, 1}) {
+      for (const int64_t batch : {1, 2, 3, 16}) {
+        const at::Tensor packed = layouts.for_map(at::empty({batch, channels, side, side}));
+        EXPECT_TRUE(at::equal(packed.to_dense(), weight)) << batch << " of " << side;
+        EXPECT_LE(layouts.held(), most);
+      }
+    }
   }
 }
 
