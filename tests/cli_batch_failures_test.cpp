@@ -80,10 +80,23 @@ TEST_F(BatchFailures, ClosedStreamsLeaveTheJournalClean) {
   const Outcome status = brume({"batch", "--status", "--json", "out"});
   const auto remarks = nlohmann::json::parse(status.out)["remarks"];
   ASSERT_EQ(remarks.size(), 1U) << status.out;  // nothing of damaged lines
+  EXPECT_EQ(nlohmann::json::parse(status.out)["listed"], 1);
+  EXPECT_EQ(status.code, 1);
   EXPECT_NE(remarks[0].get<std::string>().find("out/failed.jsonl lists 1 job"), std::string::npos);
   // Jobs that cannot be read are not no jobs.
   line.replace(line.find("jobs.txt"), 8, "-");
   EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- >paths 2>errors").c_str())), 4) << bytes_of("errors");
+}
+
+TEST_F(BatchFailures, TheSummaryTellsEarlierFailuresApart) {
+  write_jobs("a cat --w 60\na fox\n");
+  EXPECT_NE(batch().err.find("1 failed; what failed is in"), std::string::npos);
+  std::ofstream(directory_ / "other.txt") << "an owl\n";
+  Words other = words({});
+  other[1] = "other.txt";
+  const Outcome outcome = brume(other);
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_NE(outcome.err.find("what failed before is in"), std::string::npos) << outcome.err;
 }
 
 TEST_F(BatchFailures, FailFastStopsAtTheFirst) {

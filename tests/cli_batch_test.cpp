@@ -70,10 +70,44 @@ TEST_F(BatchCommand, TheSameLineTwiceIsTwoPicturesAndTheSameSeedTwiceIsOne) {
   const nlohmann::json first = summary();
   EXPECT_EQ(first["drawn"], 3);
   EXPECT_EQ(first["skipped"], 1);
+  fs::create_directory(directory_ / "fresh");
+  const Outcome plan = brume(words({"--plan", "--json"}, "fresh"));
+  EXPECT_EQ(nlohmann::json::parse(plan.out)["pictures"], 3);
+}
+
+/// What the command line says is for jobs that do not say otherwise; it changes neither their seeds nor what
+/// they ask for themselves.
+TEST_F(BatchCommand, TheCommandLineDoesNotSpeakAgainstAJob) {
+  write_jobs(
+      "a fox\n--prompt \"a cat\" --sampler ddpm\n--prompt \"an owl\" --sampler \"DPM++ 2M Karras\"\n"
+      "{\"prompt\": \"a dog\", \"scheduler\": \"9,3,1\"}\n");
+  EXPECT_EQ(summary()["drawn"], 4);
+  fs::create_directory(directory_ / "more");
+  const Outcome outcome = batch({"--sampler", "euler", "--scheduler", "exponential"}, "more");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const Pictures plain = pictures();
+  const Pictures more = pictures("more");
+  ASSERT_EQ(more.size(), 4U);
+  for (const auto& [name, bytes] : plain) EXPECT_TRUE(more.contains(name)) << name << " has another seed";
+  EXPECT_EQ(summary({"--sampler", "euler_a", "--eta", "0.5"})["drawn"], 2);  // of the first and the last one
+}
+
+TEST_F(BatchCommand, WhatSuitsNoJobIsToldAtOnce) {
+  write_jobs("a fox\n");
+  expect_error(batch({"--sampler", "nothing"}), 2, {"nothing"});
+  expect_error(batch({"--scheduler", "nothing"}), 2, {"nothing"});
+  expect_error(batch({"--scheduler", "3,4"}), 2, {"3,4"});
+  expect_error(batch({"--sampler", "ddim", "--scheduler", "karras"}), 2, {"--scheduler karras"});
+  expect_error(batch({"--sampler", "dpm++2m", "--eta", "1"}), 2, {"--eta"});
+  expect_error(brume({"batch", "jobs.txt", "-o", "out", "-m", model("sd1").string(), "-W", "63"}), 2,
+               {"--width 63"});
+  EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
 }
 
 TEST_F(BatchCommand, WrongUseIsOneLine) {
   write_jobs("a fox\n");
+  expect_error(brume({"batch"}), 2, {"job file is missing"});
+  expect_error(brume({"batch", "--status"}), 2, {"--status", "names no directory"});
   expect_error(brume({"batch", "jobs.txt"}), 2, {"-o"});
   expect_error(batch({}, "nowhere"), 5, {"nowhere"});
   expect_error(batch({"--resume", "--force"}), 2, {"--force"});

@@ -121,10 +121,11 @@ TEST_F(StartUp, TheEngineOfAnotherVersionIsOneLine) {
 }
 
 TEST_F(StartUp, NoRoomForItIsOutOfMemory) {
-  const auto start = [&](const Words& words) {
-    return run({.arguments = words, .directory = directory_, .memory_limit = uint64_t{200} << 20});
+  const auto start = [&](const Words& words, uint64_t mebibytes = 200) {
+    return run({.arguments = words, .directory = directory_, .memory_limit = mebibytes << 20});
   };
-  expect_error(start(generate_words({})), 6, {"out of memory"});
+  for (const uint64_t mebibytes : {200, 400, 600, 800, 921})
+    expect_error(start(generate_words({}), mebibytes), 6, {"ulimit -v", "at least 944128"});
   std::ofstream(directory_ / "jobs") << "a fox\n";
   fs::create_directory(directory_ / "out");
   const Outcome told =

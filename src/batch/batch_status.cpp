@@ -66,6 +66,7 @@ void remark_failure_lists(const fs::path& directory, BatchStatus& status) {
     if (!name.starts_with("failed.") || !name.ends_with("jsonl") || !entry.is_regular_file(failed)) continue;
     std::ifstream file(entry.path());
     const auto lines = std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+    status.listed += lines;
     if (lines > 0)
       status.remarks.push_back(entry.path().string() + " lists " + std::to_string(lines) +
                                (lines == 1 ? " job" : " jobs") + " to look at");

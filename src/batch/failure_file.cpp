@@ -18,6 +18,7 @@
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/batch/job_defaults.h"
 #include "brume/batch/job_line.h"
 #include "jobs/line_kinds.h"
 
@@ -111,7 +112,7 @@ std::vector<uint64_t> FailureFile::identities(const std::string& line) const {
     const auto request = read_line(line);
     for (int64_t i = 0; request && i < request->pictures(); ++i) {
       Job job = request->picture(i);
-      job.settings.complete_with(place_.defaults);
+      complete_job(job.settings, place_.defaults);
       found.push_back(identity(job));
     }
   } catch (const Error&) {

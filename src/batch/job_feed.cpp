@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "brume/base/error.h"
+#include "brume/batch/job_defaults.h"
 #include "brume/batch/job_key.h"
 #include "brume/batch/job_line.h"
 #include "brume/pipeline/request_recipe.h"
@@ -44,7 +45,7 @@ std::optional<ReadyJob> JobFeed::next() {
 /// Gives each picture of a job its seed and its index.
 void JobFeed::take(const Job& job) {
   Job complete = job;
-  complete.settings.complete_with(settings_.defaults);
+  complete_job(complete.settings, settings_.defaults);
   const bool chosen = complete.settings.seed.value_or(-1) >= 0;
   const int64_t more = settings_.pictures_each - 1;
   if (chosen && *complete.settings.seed > std::numeric_limits<int64_t>::max() - more) {
@@ -58,9 +59,9 @@ void JobFeed::take(const Job& job) {
     if (chosen) {
       picture.settings.seed = *complete.settings.seed + i;
     } else {
-      picture.settings.seed.reset();
-      Job anonymous;  // neither its place nor its name
-      anonymous.settings = picture.settings;
+      Job anonymous;  // neither its place nor its name, nor what the command line says
+      anonymous.settings = job.settings;
+      anonymous.settings.seed.reset();
       const Occurrences::Seen seen = occurrences_.count(to_json_line(anonymous));
       picture.settings.seed = static_cast<int64_t>((seen.hash + seen.before) & kMostSeed);
     }

@@ -16,6 +16,8 @@
 #include "brume/base/file.h"
 #include "brume/batch/batch_run.h"
 #include "brume/batch/failure_list.h"
+#include "brume/batch/job_defaults.h"
+#include "brume/batch/key_table.h"
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/memory.h"
@@ -49,7 +51,7 @@ class Batch {
         store_(journal_, {batch::PictureNames(options.names),
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
                           options.grid ? sheet_file(journal_).filename().string() : ""}),
-        model_(options.engine.model_path()),
+        model_(open_model(options)),
         files_(model_files(model_.directory())),
         rows_(rows_of(options.use, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
@@ -68,7 +70,12 @@ class Batch {
     BatchPlan plan(model_, {.dtype = scalar_type_of(options_.engine),
                             .runner = runner_settings(options_.use, options_.engine, model_),
                             .workers = options_.workers()});
-    while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) plan.add(*job);
+    batch::KeyTable planned;  // a job asked for twice is drawn once
+    while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) {
+      if (planned.find(job->label.key)) continue;
+      planned.set(job->label.key, 1);
+      plan.add(*job);
+    }
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
     for (const std::string& line : plan_lines(estimate)) {
       if (!options_.json) progress_.say(line);
@@ -101,6 +108,12 @@ class Batch {
   }
 
  private:
+  static ModelConfig open_model(const BatchOptions& options) {
+    ModelConfig model(options.engine.model_path());
+    batch::check_defaults(options.picture, model);
+    return model;
+  }
+
   /// Of a file that can be read twice; what is wrong with its lines is told the second time. Of a shard about
   /// how many: whose a picture is, only its key says.
   std::optional<int64_t> count_pictures() const {

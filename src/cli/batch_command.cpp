@@ -32,6 +32,7 @@ int print_status(const BatchOptions& options) {
     print_json({{"journals", status.journals},
                 {"done", status.done},
                 {"failed", status.failed},
+                {"listed", status.listed},
                 {"failures", failures},
                 {"running", status.running},
                 {"remarks", status.remarks}});
@@ -42,7 +43,7 @@ int print_status(const BatchOptions& options) {
       say("line " + std::to_string(one.line) + " failed: " + one.reason);
     print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n");
   }
-  return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+  return static_cast<int>(status.failed + status.listed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 
 /// What can be told before the engine is loaded.

@@ -131,10 +131,8 @@ std::vector<std::string> BatchOptions::worker_command() const {
 }
 
 void add_batch_options(CLI::App& command, BatchOptions& options) {
-  command
-      .add_option("jobs", options.places,
-                  "Job file, a job a line, or - for standard input; with --status directories")
-      ->required();
+  command.add_option("jobs", options.places,
+                     "Job file, a job a line, or - for standard input; with --status directories");
   command.add_option("-o,--output", options.directory, "Directory for the pictures and the journal")
       ->check(not_empty());
   add_picture_options(command, options.picture);
@@ -146,8 +144,14 @@ void add_batch_options(CLI::App& command, BatchOptions& options) {
 void settle_options(BatchOptions& options) {
   if (options.status) {
     if (!options.directory.empty()) refuse("-o", "--status draws nothing", "name the directories alone");
+    if (options.places.empty())
+      refuse("--status", "names no directory",
+             "name those that were given with -o: brume batch --status out");
     return;
   }
+  if (options.places.empty())
+    refuse("batch", "the job file is missing",
+           "name it, or - for standard input: brume batch jobs.txt -o out");
   if (options.places.size() != 1)
     refuse(options.places[1], "only one job file at a time", "join them: cat A B | brume batch - -o DIR");
   if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");

@@ -29,7 +29,9 @@ std::string summary_line(const BatchSummary& summary) {
   if (tally.skipped > 0) line += ", " + std::to_string(tally.skipped) + " there already";
   if (tally.failed > 0) line += ", " + std::to_string(tally.failed) + " failed";
   if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
-  if (summary.failures) line += "; what failed is in " + summary.failures->string();
+  if (summary.failures)
+    line += (tally.failed > 0 ? "; what failed is in " : "; what failed before is in ") +
+            summary.failures->string();
   if (summary.stopped_by != 0) line = "stopped by signal " + std::to_string(summary.stopped_by) + "; " + line;
   return line;
 }

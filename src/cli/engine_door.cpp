@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <sys/resource.h>
 
-#include <new>
 #include <string>
 
 #include "brume/base/error.h"
@@ -14,25 +13,30 @@ namespace brume::cli {
 
 namespace {
 
-/// By ulimit -v; the loader does not say why it failed to map a library.
-bool is_memory_limited() {
+/// libtorch, oneDNN and the OpenMP runtime do not survive it everywhere when they can map nothing more: where
+/// little more than themselves has room, they crash. (Loading them takes 0.5 GiB, a small picture 0.2 more.)
+void check_address_space() {
+  constexpr rlim_t kLeast = rlim_t{922} << 20;  // 0.9 GiB
   rlimit space{};
-  return ::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
+  if (::getrlimit(RLIMIT_AS, &space) != 0 || space.rlim_cur == RLIM_INFINITY || space.rlim_cur >= kLeast)
+    return;
+  throw Error(ExitCode::kOutOfMemory, "ulimit -v " + std::to_string(space.rlim_cur >> 10),
+              "is too little address space to draw in, out of memory",
+              "allow at least " + std::to_string(kLeast >> 10));
 }
 
 /// Bound lazily: most of what libtorch holds is never called.
 void* open_library(const std::string& file) {
   void* const library = ::dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL);
   if (library != nullptr) return library;
-  const std::string why = ::dlerror();
-  if (is_memory_limited() && why.find("failed to map") != std::string::npos) throw std::bad_alloc();
-  throw Error(ExitCode::kModelInvalid, file, "cannot be loaded: " + why,
+  throw Error(ExitCode::kModelInvalid, file, "cannot be loaded: " + std::string(::dlerror()),
               "install all of brume, and libtorch where it was when brume was built");
 }
 
 }  // namespace
 
 int work_in_engine(const EngineWork& work) {
+  check_address_space();
   const std::string file = engine_library().string();
   void* const library = open_library(file);
   const auto* stamp = static_cast<const EngineStamp*>(::dlsym(library, kEngineStamp));

@@ -276,6 +276,8 @@ SigmaSchedule sigma_schedule(const NoiseSchedule& schedule, const SigmaRequest& 
   return result;
 }
 
+bool is_sigma_list(std::string_view scheduler) { return scheduler.find_first_of("0123456789.") == 0; }
+
 SigmaSchedule sigma_schedule_from_text(const NoiseSchedule& schedule, const std::string& text) {
   const auto refuse = [&](const std::string& problem) {
     throw Error(ExitCode::kUsage, "--scheduler " + text, problem,

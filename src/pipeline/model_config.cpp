@@ -25,9 +25,6 @@ NamedSampler choose_sampler(const std::optional<std::string>& name, const NoiseS
   return {own == Sampler::kDpmpp2m && config.stochastic ? Sampler::kDpmpp2mSde : own, {}};
 }
 
-/// "14.6,4.9,0" is a list, "karras" a spacing.
-bool is_list(const std::string& scheduler) { return scheduler.find_first_of("0123456789.") == 0; }
-
 SigmaSpacing choose_spacing(const NamedSampler& named, const std::optional<std::string>& scheduler,
                             ModelFamily family, const NoiseSchedule& schedule) {
   const SigmaSpacing own =
@@ -59,7 +56,7 @@ SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirecto
   SamplingSettings sampling;
   sampling.sampler = named.sampler;
   sampling.steps = settings.steps.value_or(directory.defaults().steps);
-  if (settings.scheduler && is_list(*settings.scheduler)) {
+  if (settings.scheduler && is_sigma_list(*settings.scheduler)) {
     const SigmaSchedule listed = sigma_schedule_from_text(schedule, *settings.scheduler);
     sampling.sigmas = sigmas_text(listed.sigmas);
     sampling.steps = static_cast<int64_t>(listed.timesteps.size());

@@ -41,6 +41,8 @@ struct SigmaRequest {
 
 /// Throws kUsage where the schedule has no so many steps.
 SigmaSchedule sigma_schedule(const NoiseSchedule& schedule, const SigmaRequest& request);
+/// "14.6,4.9,0" is a list, "karras" a spacing.
+bool is_sigma_list(std::string_view scheduler);
 /// A list that somebody wrote: falling, positive, and perhaps a zero at the end, which is added where it is
 /// missing. Throws kUsage, naming `text`.
 SigmaSchedule sigma_schedule_from_text(const NoiseSchedule& schedule, const std::string& text);

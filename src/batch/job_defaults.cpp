@@ -1,0 +1,42 @@
+#include "brume/batch/job_defaults.h"
+
+#include "brume/base/error.h"
+#include "brume/diffusion/samplers.h"
+#include "brume/diffusion/sigma_schedule.h"
+
+namespace brume::batch {
+
+namespace {
+
+/// Leaves out what the job's own sampler has no use for. A name that nobody knows is told with the job.
+void leave_to_sampler(const std::string& name, PictureSettings& defaults) {
+  try {
+    const NamedSampler own = named_sampler(name);
+    if (own.spacing || !takes_spacing(own.sampler)) defaults.scheduler.reset();
+    if (!default_eta(own.sampler)) defaults.eta.reset();
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kUsage) throw;
+  }
+}
+
+}  // namespace
+
+void complete_job(PictureSettings& job, const PictureSettings& defaults) {
+  PictureSettings usable = defaults;
+  if (job.sampler) leave_to_sampler(*job.sampler, usable);
+  if (job.scheduler && is_sigma_list(*job.scheduler)) usable.steps.reset();
+  if (job.steps && usable.scheduler && is_sigma_list(*usable.scheduler)) usable.scheduler.reset();
+  job.complete_with(usable);
+}
+
+void check_defaults(const PictureSettings& defaults, const ModelConfig& model) {
+  PictureSettings settings = defaults;
+  if (!defaults.sampler) {
+    // The jobs' own samplers may take what the model's has not.
+    settings.eta.reset();
+    if (defaults.scheduler) settings.sampler = sampler_name(Sampler::kEuler);
+  }
+  model.check_fit(model.resolve(settings, {0}));
+}
+
+}  // namespace brume::batch
