@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes PROFILE.txt from PROFILE.in: every version and hash that pip would install, for each CPython we support.
 
-    tools/requirements/pin.py cpu cuda cuda-tools    the list as it is, for x86_64 and aarch64
-    tools/requirements/pin.py reference              with all that the list pulls in, for the machine this runs on
+    tools/requirements/pin.py cpu cuda cuda-tools vocabulary    the list as it is, for x86_64 and aarch64
+    tools/requirements/pin.py reference                         with all that the list pulls in, for the machine this runs on
 
 pip is only asked what it would install: no wheel is downloaded. Needs python3.10 to python3.13 on the PATH, since pip
 judges "only before Python 3.12" by the interpreter it runs in. The reference starts at 3.11, as diffusers does.
@@ -16,7 +16,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 PYTHONS = {"cpu": ["3.10", "3.11", "3.12", "3.13"], "cuda": ["3.10", "3.11", "3.12", "3.13"],
-           "cuda-tools": ["3.11"],  # wheels that no Python matters to
+           "cuda-tools": ["3.11"], "vocabulary": ["3.11"],  # wheels that no Python matters to
            "reference": ["3.11", "3.12", "3.13"]}
 
 
