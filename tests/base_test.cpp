@@ -38,6 +38,17 @@ TEST(ConfigFile, NamesFileKeyAndValue) {
   EXPECT_EQ(config.get_int("a", 0, 0, 10), 3);
   EXPECT_EQ(config.get_int("b", 7, 0, 10), 7);
   EXPECT_EQ(config.get_ints("deep", 1, 2), (std::vector<int64_t>{1, 2}));
+  using Lists = std::vector<std::vector<int64_t>>;
+  const ConfigFile nested(R"({"lists": [0, [2, 3]], "one": 4, "flat": [5, 6], "wrong": [[1], -1]})", "x");
+  EXPECT_EQ(nested.get_int_lists("lists", 1, {1, 2}), (Lists{{0}, {2, 3}}));
+  EXPECT_EQ(nested.get_int_lists("one", 1, {1, 2}), (Lists{{4}, {4, 4}}));
+  EXPECT_EQ(nested.get_int_lists("flat", 1, {1, 2}), (Lists{{5}, {6, 6}}));
+  EXPECT_EQ(nested.get_int_lists("absent", 1, {1, 2}), (Lists{{1}, {1, 1}}));
+  EXPECT_TRUE(nested.is_nested("lists"));
+  EXPECT_FALSE(nested.is_nested("flat"));
+  message_of([&] { nested.get_int_lists("lists", 1, {1, 1}); }, ExitCode::kModelInvalid);
+  message_of([&] { nested.get_int_lists("lists", 1, {1}); }, ExitCode::kModelInvalid);
+  message_of([&] { nested.get_int_lists("wrong", 1, {1, 1}); }, ExitCode::kModelInvalid);
   EXPECT_EQ(message_of(
                 [&] {
                   config.expect("act_fn", {"silu", "swish"});

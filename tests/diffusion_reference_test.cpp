@@ -12,13 +12,8 @@ namespace {
 /// A scheduler_config.json with these options.
 NoiseScheduleConfig config_from(nlohmann::json options, const std::string& class_name) {
   options["_class_name"] = class_name;
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("brume-scheduler-" + std::to_string(::getpid()) + ".json");
-  std::ofstream(file) << options;
   std::vector<std::string> ignored;
-  NoiseScheduleConfig config = NoiseScheduleConfig::read(file, ignored);
-  std::filesystem::remove(file);
-  return config;
+  return NoiseScheduleConfig::read(ConfigFile(options.dump(), "scheduler_config.json"), ignored);
 }
 
 /// Replays one recorded run: fixed predictions and noises, compared after every kept step.

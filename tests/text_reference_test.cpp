@@ -9,7 +9,7 @@ namespace {
 
 ClipTextEncoder open_encoder(const std::filesystem::path& directory) {
   std::vector<std::string> ignored;
-  const ClipTextConfig config = ClipTextConfig::read(directory / "config.json", ignored);
+  const ClipTextConfig config = ClipTextConfig::read(ConfigFile(directory / "config.json"), ignored);
   const Weights weights = Weights::open(directory, "model");
   ClipTextEncoder encoder(weights.view(at::kFloat), config);
   EXPECT_TRUE(weights.unused().empty()) << weights.unused().front();

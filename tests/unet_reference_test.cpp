@@ -8,7 +8,7 @@ namespace {
 
 UNet open_unet(const std::filesystem::path& directory) {
   std::vector<std::string> ignored;
-  const UNetConfig config = UNetConfig::read(directory / "config.json", ignored);
+  const UNetConfig config = UNetConfig::read(ConfigFile(directory / "config.json"), ignored);
   const Weights weights = Weights::open(directory, "diffusion_pytorch_model");
   UNet unet(weights.view(at::kFloat), config);
   EXPECT_TRUE(weights.unused().empty()) << weights.unused().front();
@@ -46,14 +46,14 @@ TEST_P(UNetVariant, AgreesWithDiffusers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Variants, UNetVariant,
-                         ::testing::Values("unet_16_channels", "unet_8_channels", "unet_9_channels",
-                                           "unet_all_cross", "unet_cross_dim_list", "unet_depth_list",
-                                           "unet_downsample_padding", "unet_flip_and_shift",
-                                           "unet_layers_list", "unet_mid_scale", "unet_norm_eps",
-                                           "unet_only_cross_attention", "unet_single_block",
-                                           "unet_single_plain_block"),
-                         [](const auto& name) { return name.param; });
+INSTANTIATE_TEST_SUITE_P(
+    Variants, UNetVariant,
+    ::testing::Values("unet_16_channels", "unet_8_channels", "unet_9_channels", "unet_all_cross",
+                      "unet_asymmetrical", "unet_asymmetrical_middle", "unet_cross_dim_list",
+                      "unet_depth_list", "unet_downsample_padding", "unet_flip_and_shift", "unet_layers_list",
+                      "unet_mid_scale", "unet_no_middle", "unet_norm_eps", "unet_one_middle_block",
+                      "unet_only_cross_attention", "unet_single_block", "unet_single_plain_block"),
+    [](const auto& name) { return name.param; });
 
 }  // namespace
 }  // namespace brume::testing

@@ -9,7 +9,7 @@ namespace {
 
 AutoencoderKL open_vae(const std::filesystem::path& directory) {
   std::vector<std::string> ignored;
-  const VaeConfig config = VaeConfig::read(directory / "config.json", ignored);
+  const VaeConfig config = VaeConfig::read(ConfigFile(directory / "config.json"), ignored);
   const Weights weights = Weights::open(directory, "diffusion_pytorch_model");
   AutoencoderKL vae(weights.view(at::kFloat), config);
   EXPECT_TRUE(weights.unused().empty()) << weights.unused().front();

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <fstream>
+#include <memory>
 
 #include "brume/base/error.h"
 #include "brume/weights/safetensors.h"
@@ -61,6 +62,43 @@ TEST_F(WeightsTest, ViewsNameTheirParts) {
 TEST_F(WeightsTest, PositionIdsAreNotListedAsUnused) {
   write("m.safetensors", {"text_model.embeddings.position_ids", "logit_scale"});
   EXPECT_EQ(Weights::open(directory_, "m").unused(), std::vector<std::string>{"logit_scale"});
+}
+
+TEST_F(WeightsTest, TheAutoencodersOldNamesAreUnderstood) {
+  const std::string place = "decoder.mid_block.attentions.0.";
+  write("m.safetensors", {place + "query.weight", place + "key.bias", place + "value.weight",
+                          place + "proj_attn.weight", place + "group_norm.weight", "query.weight"});
+  EXPECT_EQ(
+      Weights::open(directory_, "m").unused(),
+      (std::vector<std::string>{place + "group_norm.weight", place + "to_k.bias", place + "to_out.0.weight",
+                                place + "to_q.weight", place + "to_v.weight", "query.weight"}));
+}
+
+TEST_F(WeightsTest, PartsOfATensorAreReadInTheirShape) {
+  std::vector<float> values(12);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  write_safetensors(directory_ / "m.safetensors",
+                    {{"fused", StoredType::kF32, {6, 2}, std::as_bytes(std::span(values))}}, {});
+  const auto file = std::make_shared<SafetensorsFile>(directory_ / "m.safetensors");
+  const StoredTensor* stored = &file->header().tensors.front();
+  const ComponentTensors parts{{"second", {stored, {2, 2}, 4, Axes::kAsStored}},
+                               {"flat", {stored, {12}, 0, Axes::kAsStored}},
+                               {"swapped", {stored, {2, 6}, 0, Axes::kSwapped}},
+                               {"past", {stored, {2, 2}, 9, Axes::kAsStored}}};
+  const Weights weights = Weights::part_of(file, parts, "a part");
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const WeightsView view = weights.view(dtype);
+    const at::Tensor all = at::arange(12).to(dtype);
+    EXPECT_TRUE(view.tensor("second", {2, 2}).equal(all.narrow(0, 4, 4).view({2, 2})));
+    EXPECT_TRUE(view.tensor("flat", {12}).equal(all));
+    const at::Tensor swapped = view.tensor("swapped", {2, 6});
+    EXPECT_TRUE(swapped.is_contiguous());
+    EXPECT_TRUE(swapped.equal(all.view({6, 2}).t()));
+    EXPECT_NE(message_of([&] {
+                view.tensor("past", {2, 2});
+              }).find("\"fused\" ends before its part does"),
+              std::string::npos);
+  }
 }
 
 TEST_F(WeightsTest, AMissingTensorIsNamedInFullWithItsFile) {

@@ -111,6 +111,38 @@ std::vector<int64_t> ConfigFile::get_ints(std::string_view key, int64_t fallback
   return list;
 }
 
+std::vector<std::vector<int64_t>> ConfigFile::get_int_lists(std::string_view key, int64_t fallback,
+                                                            const std::vector<size_t>& lengths) const {
+  const auto number = [&](const json& value) {
+    if (!value.is_number_integer() || value < 0 || value > INT32_MAX)
+      reject(key, "it must be whole numbers, or lists of them");
+    return value.get<int64_t>();
+  };
+  const json* value = impl_->find(key);
+  const bool list = value != nullptr && value->is_array();
+  if (list && value->size() != lengths.size())
+    reject(key, "it must have " + std::to_string(lengths.size()) + " entries, one a block");
+  std::vector<std::vector<int64_t>> lists;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const json* entry = list ? &(*value)[i] : value;
+    if (entry == nullptr || !entry->is_array()) {
+      lists.emplace_back(lengths[i], entry == nullptr ? fallback : number(*entry));
+      continue;
+    }
+    if (entry->size() != lengths[i])
+      reject(key, "its lists must have an entry for each layer of their block");
+    lists.emplace_back();
+    for (const json& one : *entry) lists.back().push_back(number(one));
+  }
+  return lists;
+}
+
+bool ConfigFile::is_nested(std::string_view key) const {
+  const json* value = impl_->find(key);
+  return value != nullptr && value->is_array() &&
+         std::any_of(value->begin(), value->end(), [](const json& entry) { return entry.is_array(); });
+}
+
 std::vector<bool> ConfigFile::get_bools(std::string_view key, bool fallback, size_t count) const {
   const json* value = impl_->find(key);
   if (value == nullptr) return std::vector<bool>(count, fallback);

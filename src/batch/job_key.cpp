@@ -73,6 +73,8 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
   job["cfg_scale"] = without_sign_of_zero(recipe.sampling.cfg_scale);
   job["cfg_rescale"] = without_sign_of_zero(recipe.sampling.cfg_rescale);
   job["clip_skip"] = recipe.sampling.clip_skip;
+  // Another autoencoder is a part of the digest.
+  if (!recipe.engine.prediction.empty()) job["prediction"] = recipe.engine.prediction;
   job["dtype"] = recipe.engine.dtype;
   job["device"] = device_kind(recipe.engine.device);
   job["asked_for"] = ordered_json::array();

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <vector>
-
-#include "brume/base/digest.h"
-
 namespace brume::batch {
 
-std::string model_digest(std::span<const std::filesystem::path> files, const std::filesystem::path& root) {
+std::string model_digest(std::span<const NamedFile> files) {
   std::vector<std::string> lines;
-  for (const std::filesystem::path& file : files) {
+  for (const NamedFile& file : files) {
     // A zero byte ends the name: no other name and digest give the same bytes.
-    lines.push_back(file.lexically_relative(root).generic_string() + '\0' +
-                    hex_digits(sha256_of_file(file, ExitCode::kModelInvalid)) + '\n');
+    lines.push_back(file.name + '\0' + hex_digits(sha256_of_file(file.path, ExitCode::kModelInvalid)) + '\n');
   }
   std::sort(lines.begin(), lines.end());
   std::string all;

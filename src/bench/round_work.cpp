@@ -7,11 +7,9 @@ namespace brume::bench {
 
 namespace {
 
-std::vector<ClipTextConfig> text_configs(const ModelDirectory& model) {
+std::vector<ClipTextConfig> text_configs(const ModelSource& model) {
   std::vector<std::string> ignored;
-  const auto read = [&](const char* name) {
-    return ClipTextConfig::read(model.component(name) / "config.json", ignored);
-  };
+  const auto read = [&](const char* name) { return ClipTextConfig::read(model.config(name), ignored); };
   std::vector<ClipTextConfig> configs{read("text_encoder")};
   if (model.family() == ModelFamily::kStableDiffusionXl) configs.push_back(read("text_encoder_2"));
   return configs;
@@ -27,7 +25,7 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   Observer unseen;
   const int64_t tokens = pipeline.words(request, unseen).context.size(1);
   Work words;
-  for (const ClipTextConfig& text : text_configs(model.directory())) words += text_work(text, tokens);
+  for (const ClipTextConfig& text : text_configs(model.source())) words += text_work(text, tokens);
   rounds.text.flop = halves * words.flop();
   const double calls =
       static_cast<double>(network_calls(request.sampling)) / static_cast<double>(request.sampling.steps);
@@ -37,7 +35,7 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
 }
 
 PromptWork prompt_work(const ModelConfig& model) {
-  const std::vector<ClipTextConfig> texts = text_configs(model.directory());
+  const std::vector<ClipTextConfig> texts = text_configs(model.source());
   PromptWork prompt{texts.front().max_tokens, {}};
   for (const ClipTextConfig& text : texts) prompt.work += text_work(text, prompt.tokens);
   return prompt;
@@ -46,7 +44,7 @@ PromptWork prompt_work(const ModelConfig& model) {
 double weight_bytes(const ModelConfig& model, at::ScalarType dtype) {
   const MapSize any{1, 1};
   Work rest = unet_work(model.unet(), any, 1);
-  for (const ClipTextConfig& text : text_configs(model.directory())) rest += text_work(text, 1);
+  for (const ClipTextConfig& text : text_configs(model.source())) rest += text_work(text, 1);
   const Work vae = decode_work(model.vae(), any) + encode_work(model.vae(), any);
   return rest.parameters * static_cast<double>(c10::elementSize(dtype)) +
          vae.parameters * static_cast<double>(c10::elementSize(model.vae_dtype(dtype)));

@@ -28,7 +28,7 @@ class Counter {
       work += linear_work(static_cast<double>(unet_.added->input_width), time_width(), 1) +
               linear_work(time_width(), time_width(), 1);
     for (size_t i = 0; i < unet_.levels.size(); ++i) work += down(i) + up(i);
-    if (unet_.mid_block) work += mid();
+    if (unet_.middle != UNetMiddle::kNone) work += mid();
     return work + norm_work(first) +
            convolution_work(first, static_cast<double>(unet_.out_channels), 3, areas_.front());
   }
@@ -46,7 +46,8 @@ class Counter {
     Work work;
     for (int64_t layer = 0; layer < level.layers; ++layer) {
       work += resnet(layer == 0 ? from : channels(i), channels(i), i);
-      if (level.down_attention) work += transformer(i, level.first_attention);
+      if (level.down_attention)
+        work += transformer(i, level.down_depths[static_cast<size_t>(layer)], level.first_attention);
     }
     if (i + 1 < unet_.levels.size()) work += convolution_work(channels(i), channels(i), 3, areas_[i + 1]);
     return work;
@@ -55,7 +56,8 @@ class Counter {
   Work mid() const {
     const size_t last = unet_.levels.size() - 1;
     const Work block = resnet(channels(last), channels(last), last);
-    return block + transformer(last, nn::FirstAttention::kSelf) + block;
+    if (unet_.middle == UNetMiddle::kResidual) return block;
+    return block + transformer(last, unet_.mid_depth, nn::FirstAttention::kSelf) + block;
   }
 
   Work up(size_t i) const {
@@ -67,7 +69,8 @@ class Counter {
       const double in = layer == 0 ? coarser : channels(i);
       const double skip = layer == level.layers ? finer : channels(i);
       work += resnet(in + skip, channels(i), i);
-      if (level.up_attention) work += transformer(i, level.first_attention);
+      if (level.up_attention)
+        work += transformer(i, level.up_depths[static_cast<size_t>(layer)], level.first_attention);
     }
     if (i > 0) work += convolution_work(channels(i), channels(i), 3, areas_[i - 1]);
     return work;
@@ -79,12 +82,12 @@ class Counter {
            linear_work(width, width, area);
   }
 
-  Work transformer(size_t i, nn::FirstAttention first) const {
+  Work transformer(size_t i, int64_t depth, nn::FirstAttention first) const {
     const double width = channels(i);
     const double area = areas_[i];
     const auto context = static_cast<double>(unet_.levels[i].context_width);
     Work work = norm_work(width) + linear_work(width, width, area) + linear_work(width, width, area);
-    for (int64_t block = 0; block < unet_.levels[i].depth; ++block) {
+    for (int64_t block = 0; block < depth; ++block) {
       if (first == nn::FirstAttention::kSelf) {
         for (int projection = 0; projection < 3; ++projection) work += linear_work(width, width, area, false);
         work += attention_work(width, area, area) + linear_work(width, width, area);

@@ -11,7 +11,7 @@
 #include "batch_plan.h"
 #include "batch_progress.h"
 #include "batch_summary.h"
-#include "brume/base/dtype.h"
+#include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_run.h"
@@ -21,7 +21,6 @@
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/memory.h"
-#include "brume/pipeline/model_files.h"
 #include "commands.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
@@ -51,8 +50,8 @@ class Batch {
         store_(journal_, {batch::PictureNames(options.names),
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
                           options.grid ? sheet_file(journal_).filename().string() : ""}),
-        model_(open_model(options)),
-        files_(model_files(model_.directory())),
+        model_(open_checked(options)),
+        files_(model_.source().files()),
         rows_(rows_of(options.use, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
@@ -108,8 +107,8 @@ class Batch {
   }
 
  private:
-  static ModelConfig open_model(const BatchOptions& options) {
-    ModelConfig model(options.engine.model_path());
+  static ModelConfig open_checked(const BatchOptions& options) {
+    ModelConfig model = open_model(options.engine);
     batch::check_defaults(options.picture, model);
     return model;
   }
@@ -128,16 +127,13 @@ class Batch {
   }
 
   batch::FeedSettings feed_settings() const {
-    const std::string digest = batch::model_digest(files_, model_.directory().path());
+    RecipeEngine engine = recipe_engine(options_.engine, model_);
+    engine.model_hash = batch::model_digest(files_);
     return {.defaults = options_.picture,
             .pictures_each = options_.pictures_each,
             .shard = journal_.shard(),
             .dtype = scalar_type_of(options_.engine),
-            .engine = {.model = model_.directory().name(),
-                       .model_hash = digest,
-                       .dtype = std::string(dtype_name(scalar_type_of(options_.engine))),
-                       .device = "cpu",
-                       .version = version_name()},
+            .engine = std::move(engine),
             .keep_too_large = options_.plan,
             .memory = room_of_an_engine()};
   }
@@ -160,7 +156,7 @@ class Batch {
       return;
     }
     const auto start = Clock::now();
-    if (options_.engine.verbose) progress_.say("loading " + model_.directory().path().string());
+    if (options_.engine.verbose) progress_.say("loading " + model_.source().path().string());
     const Pipeline pipeline = open_pipeline(model_, scalar_type_of(options_.engine));
     load_seconds_ = Seconds(Clock::now() - start).count();
     for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) progress_.say(line);
@@ -242,7 +238,7 @@ class Batch {
   batch::Journal journal_;  // first: a directory that cannot be written to, or is another's, is told at once
   batch::PictureStore store_;
   ModelConfig model_;
-  std::vector<std::filesystem::path> files_;
+  std::vector<NamedFile> files_;
   int64_t rows_;
   std::unique_ptr<batch::FailureFile> failure_file_;  // where something is drawn; before the jobs are read
   BatchProgress progress_;

@@ -125,6 +125,8 @@ std::vector<std::string> BatchOptions::worker_command() const {
                                  std::to_string(use.batch_size),
                                  "--grace",
                                  std::to_string(use.grace)};
+  if (!engine.prediction.empty()) words.insert(words.end(), {"--prediction", engine.prediction});
+  if (!engine.vae.empty()) words.insert(words.end(), {"--vae", engine.vae});
   if (use.deterministic) words.emplace_back("--deterministic");
   if (progress_kind() == ProgressKind::kEvents) words.emplace_back("--events");
   return words;

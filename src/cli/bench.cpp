@@ -34,10 +34,10 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-ModelConfig open_model(const BenchOptions& options) {
+ModelConfig model_of(const BenchOptions& options) {
   if (options.arch)
-    return ModelConfig(shipped_model("architectures/" + *options.arch), WeightsOrigin::kRandom);
-  return ModelConfig(options.engine.model_path());
+    return ModelConfig(shipped_model("architectures/" + *options.arch), {.origin = WeightsOrigin::kRandom});
+  return open_model(options.engine);
 }
 
 Request request_of(const BenchOptions& options, const ModelConfig& model) {
@@ -49,7 +49,7 @@ Request request_of(const BenchOptions& options, const ModelConfig& model) {
 }
 
 bench::Workload workload_of(const BenchOptions& options, const ModelConfig& model, const Request& request) {
-  return {.arch = options.arch.value_or(model.directory().name()),
+  return {.arch = options.arch.value_or(model.source().name()),
           .weights = options.arch ? "random" : "model",
           .width = request.width,
           .height = request.height,
@@ -85,7 +85,7 @@ class Bench {
   explicit Bench(const BenchOptions& options)
       : options_(options),
         dtype_(scalar_type_of(options.engine)),
-        model_(open_model(options)),
+        model_(model_of(options)),
         request_(request_of(options, model_)) {
     model_.check(request_, dtype_);
     report_.result.workload = workload_of(options, model_, request_);
@@ -123,7 +123,7 @@ class Bench {
                       .device_name = bench::processor_name(),
                       .threads = at::get_num_threads(),
                       .instruction_set = at::get_cpu_capability()};
-    note(options_.arch ? "drawing random weights" : "loading " + model_.directory().path().string());
+    note(options_.arch ? "drawing random weights" : "loading " + model_.source().path().string());
     const Clock::time_point start = Clock::now();
     const Pipeline pipeline = open_pipeline(model_, dtype_);
     result.load_seconds = seconds_since(start);

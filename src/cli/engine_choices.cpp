@@ -4,11 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "brume/base/dtype.h"
+#include "commands.h"
 #include "say.h"
+#include "shipped.h"
 
 namespace brume::cli {
 
@@ -22,6 +26,24 @@ double usual_work(const ModelConfig& model) {
 }
 
 }  // namespace
+
+ModelConfig open_model(const EngineOptions& engine) {
+  ModelChoices choices;
+  choices.prediction = prediction_from_name(engine.prediction);
+  choices.vocabulary = clip_vocabulary();
+  if (!engine.vae.empty()) choices.vae = engine.vae;
+  return ModelConfig(engine.model_path(), choices);
+}
+
+RecipeEngine recipe_engine(const EngineOptions& engine, const ModelConfig& model) {
+  const std::optional<Prediction> prediction = prediction_from_name(engine.prediction);
+  return {.model = model.source().name(),
+          .dtype = std::string(dtype_name(scalar_type_of(engine))),
+          .device = "cpu",
+          .version = version_name(),
+          .prediction = prediction ? std::string(prediction_name(*prediction)) : "",
+          .vae = engine.vae.empty() ? "" : std::filesystem::path(engine.vae).filename().string()};
+}
 
 at::ScalarType scalar_type_of(const EngineOptions& engine) {
   return engine.dtype == "auto" ? at::kFloat : dtype_from_name(engine.dtype);

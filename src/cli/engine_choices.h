@@ -4,10 +4,16 @@
 #include <cstdint>
 
 #include "brume/batch/runner.h"
+#include "brume/image/recipe.h"
 #include "brume/pipeline/model_config.h"
 #include "engine_options.h"
 
 namespace brume::cli {
+
+/// The model that the options name, with what they say of it.
+ModelConfig open_model(const EngineOptions& engine);
+/// What denoises, for the recipe.
+RecipeEngine recipe_engine(const EngineOptions& engine, const ModelConfig& model);
 
 /// What the options come to, for a model and on this machine.
 at::ScalarType scalar_type_of(const EngineOptions& engine);

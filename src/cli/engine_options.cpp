@@ -46,9 +46,17 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
 
 void add_engine_options(CLI::App& command, EngineOptions& options) {
   command
-      .add_option("-m,--model", options.model,
-                  "Model directory in diffusers layout (default: the embedded model)")
+      .add_option(
+          "-m,--model", options.model,
+          "Model directory in diffusers layout, or a .safetensors checkpoint of Stable Diffusion 1, 2 or "
+          "XL (default: the embedded model)")
       ->check(not_empty());
+  command.add_option("--vae", options.vae, "Take the autoencoder from this file or directory")
+      ->check(not_empty());
+  command
+      .add_option("--prediction,--prediction-type", options.prediction,
+                  "What the UNet predicts: epsilon, v or sample (default: as the model says)")
+      ->check(one_of({"epsilon", "v", "sample", "v_prediction"}));
   command
       .add_option_function<std::string>(
           "--rng", [](const std::string&) {}, "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")

@@ -11,6 +11,8 @@ namespace brume::cli {
 /// What draws.
 struct EngineOptions {
   std::string model;
+  std::string prediction;  // empty: as the model says
+  std::string vae;         // empty: the model's own
   std::string device = "auto";
   std::string dtype = "auto";
   int64_t threads = 0;

@@ -40,7 +40,7 @@ int run_command(const GenerateWork& asked) {
   const auto start = std::chrono::steady_clock::now();
   const std::filesystem::path model = options.engine.model_path();
   if (options.engine.verbose) say("loading " + model.string());
-  ModelConfig config(model);
+  ModelConfig config = open_model(options.engine);
   Request request = config.resolve(options.picture, seeds_of(options));
   const Pipeline pipeline = open_pipeline(std::move(config), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -51,7 +51,8 @@ int run_command(const GenerateWork& asked) {
   at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.run.batch_size)));
   print_notes(request, options, pipeline);
   const PoliteStop polite;
-  GenerateRun run(pipeline, request, options.run, asked.files);
+  GenerateRun run(pipeline, request, options.run, asked.files,
+                  recipe_engine(options.engine, pipeline.model()));
   std::exception_ptr failure;
   try {
     run.draw_all();

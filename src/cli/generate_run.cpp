@@ -8,12 +8,10 @@
 #include <span>
 #include <utility>
 
-#include "brume/base/dtype.h"
 #include "brume/base/file.h"
 #include "brume/image/png.h"
 #include "brume/image/recipe.h"
 #include "brume/pipeline/request_recipe.h"
-#include "commands.h"
 #include "latents_file.h"
 #include "say.h"
 #include "signals.h"
@@ -24,13 +22,6 @@ namespace brume::cli {
 namespace {
 
 using nlohmann::json;
-
-RecipeEngine engine_of(const Pipeline& pipeline) {
-  return {.model = pipeline.model().directory().name(),
-          .dtype = std::string(dtype_name(pipeline.dtype())),
-          .device = "cpu",
-          .version = version_name()};
-}
 
 void add_times(PhaseTimes& sum, const PhaseTimes& more) {
   sum.text_seconds += more.text_seconds;
@@ -69,11 +60,12 @@ void RunObserver::begin_batch(int64_t pictures) {
 }
 
 GenerateRun::GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options,
-                         PictureFiles files)
+                         PictureFiles files, RecipeEngine engine)
     : pipeline_(pipeline),
       all_(all),
       options_(options),
       files_(std::move(files)),
+      engine_(std::move(engine)),
       observer_(options.batch_count, all.sampling.steps, options.dump_stages.has_value()) {}
 
 void GenerateRun::draw_all() {
@@ -107,7 +99,7 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
         result.failed_stage + "); it is not saved");
     return;
   }
-  Recipe recipe = recipe_of(batch, result.seed, engine_of(pipeline_));
+  Recipe recipe = recipe_of(batch, result.seed, engine_);
   recipe.notes.insert(recipe.notes.begin(), result.notes.begin(), result.notes.end());
   const std::optional<std::filesystem::path> path =
       files_.write(index, encode_png(*result.picture, recipe_texts(recipe)));

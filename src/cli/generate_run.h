@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/image/recipe.h"
 #include "brume/pipeline/pipeline.h"
 #include "brume/pipeline/request.h"
 #include "generate_options.h"
@@ -42,7 +43,8 @@ class RunObserver : public Observer {
 class GenerateRun {
  public:
   /// `all` is the request for all pictures. What is passed by reference must outlive the run.
-  GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options, PictureFiles files);
+  GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options, PictureFiles files,
+              RecipeEngine engine);
 
   /// Returns early where a signal asks for it.
   void draw_all();
@@ -57,6 +59,7 @@ class GenerateRun {
   const Request& all_;
   const RunOptions& options_;
   PictureFiles files_;
+  RecipeEngine engine_;
   RunObserver observer_;
   Tally tally_;
   std::vector<at::Tensor> latents_;

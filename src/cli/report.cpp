@@ -16,7 +16,7 @@ void print_report(const Request& request, const Tally& tally, double load_second
   const json report = {
       {"pictures", tally.pictures},
       {"complete", tally.pictures.size() == request.seeds.size()},
-      {"model", pipeline.model().directory().name()},
+      {"model", pipeline.model().source().name()},
       {"prompt", request.prompt},
       {"width", request.width},
       {"height", request.height},

@@ -34,6 +34,12 @@ std::string shipped_model(const std::string& name) {
 
 std::string embedded_model() { return shipped_model("default"); }
 
+fs::path clip_vocabulary() {
+  std::error_code failed;
+  fs::path installed = program_directory().parent_path() / "share/brume/clip";
+  return fs::is_directory(installed, failed) ? installed : fs::path(BRUME_SOURCE_CLIP);
+}
+
 fs::path engine_library() {
   constexpr const char* kName = "libbrume_engine.so";
   const fs::path directory = program_directory();

@@ -9,6 +9,9 @@ std::string shipped_model(const std::string& name);
 /// The embedded model's directory.
 std::string embedded_model();
 
+/// CLIP's vocabulary as a tokenizer directory, where tools/setup and the installation put it; not looked at.
+std::filesystem::path clip_vocabulary();
+
 /// The library that draws: beside the program where it was built, in ../lib/brume where it is installed.
 std::filesystem::path engine_library();
 

@@ -28,8 +28,7 @@ int work(const WorkerOptions& options) {
   // Of a batch that was killed nobody takes the pictures; the next run needs the cores and the memory.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto start = Clock::now();
-  const Pipeline pipeline =
-      open_pipeline(ModelConfig(options.engine.model_path()), scalar_type_of(options.engine));
+  const Pipeline pipeline = open_pipeline(open_model(options.engine), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
   const auto source = []() -> std::optional<batch::Work> {

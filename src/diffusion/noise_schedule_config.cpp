@@ -36,6 +36,9 @@ constexpr std::array<std::string_view, 17> kDiscrete = {
     "DDIMParallelScheduler",
 };
 
+constexpr std::array<std::pair<std::string_view, Prediction>, 3> kPredictions{
+    {{"epsilon", Prediction::kEpsilon}, {"v_prediction", Prediction::kV}, {"sample", Prediction::kSample}}};
+
 /// The value of a key as one of an enum's names; the first is the default.
 template <class Enum, size_t N>
 Enum choose(const ConfigFile& config, std::string_view key,
@@ -94,9 +97,22 @@ void read_betas(const ConfigFile& config, NoiseScheduleConfig& schedule) {
 
 }  // namespace
 
-NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
-                                              std::vector<std::string>& ignored) {
-  const ConfigFile config(file);
+std::string_view prediction_name(Prediction prediction) {
+  return std::find_if(kPredictions.begin(), kPredictions.end(),
+                      [&](const auto& row) { return row.second == prediction; })
+      ->first;
+}
+
+std::optional<Prediction> prediction_from_name(std::string_view name) {
+  if (name == "eps") return Prediction::kEpsilon;
+  if (name == "v") return Prediction::kV;
+  for (const auto& [known, prediction] : kPredictions) {
+    if (name == known) return prediction;
+  }
+  return std::nullopt;
+}
+
+NoiseScheduleConfig NoiseScheduleConfig::read(const ConfigFile& config, std::vector<std::string>& ignored) {
   NoiseScheduleConfig schedule;
   schedule.class_name = config.require_string("_class_name");
   if (std::find(kDiscrete.begin(), kDiscrete.end(), schedule.class_name) == kDiscrete.end()) {
@@ -114,10 +130,7 @@ NoiseScheduleConfig NoiseScheduleConfig::read(const std::filesystem::path& file,
                                                     {"trailing", TimestepSpacing::kTrailing},
                                                     {"linspace", TimestepSpacing::kLinspace}}});
   schedule.steps_offset = config.get_int("steps_offset", 0, 0, kMostTimesteps);
-  schedule.prediction = choose<Prediction, 3>(config, "prediction_type",
-                                              {{{"epsilon", Prediction::kEpsilon},
-                                                {"v_prediction", Prediction::kV},
-                                                {"sample", Prediction::kSample}}});
+  schedule.prediction = choose(config, "prediction_type", kPredictions);
   schedule.sigma_spacing = read_sigma_spacing(config);
   schedule.stochastic = config.get_string("algorithm_type", "") == "sde-dpmsolver++";
   schedule.distilled_steps = config.get_int("original_inference_steps", 50, 1, kMostTimesteps);

@@ -75,6 +75,8 @@ std::string parameter_line(const Recipe& recipe) {
   add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
   add("Model hash", recipe.engine.model_hash.substr(0, kShownHash));
   add("Model", recipe.engine.model);
+  add("VAE", recipe.engine.vae);
+  add("Prediction", recipe.engine.prediction);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (sampling.eta != sampling.usual_eta) add("Eta", number(recipe.sampling.eta));
   if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
@@ -168,6 +170,8 @@ std::string recipe_json(const Recipe& recipe) {
   out["clip_skip"] = recipe.sampling.clip_skip;
   out["model"] = recipe.engine.model;
   if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;
+  if (!recipe.engine.vae.empty()) out["vae"] = recipe.engine.vae;
+  if (!recipe.engine.prediction.empty()) out["prediction"] = recipe.engine.prediction;
   out["dtype"] = recipe.engine.dtype;
   out["device"] = recipe.engine.device;
   out["version"] = recipe.engine.version;

@@ -46,7 +46,7 @@ std::string sigmas_text(const std::vector<double>& sigmas) {
   return text;
 }
 
-SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirectory& directory,
+SamplingSettings sampling_of(const PictureSettings& settings, const ModelSource& source,
                              const NoiseSchedule& schedule) {
   const NamedSampler named = choose_sampler(settings.sampler, schedule);
   if ((settings.scheduler || named.spacing) && !takes_spacing(named.sampler))
@@ -55,7 +55,7 @@ SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirecto
                 "leave it out, or name another sampler: --sampler dpm++2m");
   SamplingSettings sampling;
   sampling.sampler = named.sampler;
-  sampling.steps = settings.steps.value_or(directory.defaults().steps);
+  sampling.steps = settings.steps.value_or(source.facts().defaults.steps);
   if (settings.scheduler && is_sigma_list(*settings.scheduler)) {
     const SigmaSchedule listed = sigma_schedule_from_text(schedule, *settings.scheduler);
     sampling.sigmas = sigmas_text(listed.sigmas);
@@ -65,7 +65,7 @@ SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirecto
                   "the list of sigmas makes " + std::to_string(sampling.steps) + " steps",
                   "leave --steps out");
   } else {
-    sampling.spacing = choose_spacing(named, settings.scheduler, directory.family(), schedule);
+    sampling.spacing = choose_spacing(named, settings.scheduler, source.family(), schedule);
   }
   const std::optional<double> usual = default_eta(sampling.sampler);
   if (!usual && settings.eta.value_or(0) != 0)
@@ -75,15 +75,21 @@ SamplingSettings sampling_of(const PictureSettings& settings, const ModelDirecto
   return sampling;
 }
 
+NoiseScheduleConfig read_schedule(const ModelSource& source, const ModelChoices& choices,
+                                  std::vector<std::string>& remarks) {
+  NoiseScheduleConfig schedule = NoiseScheduleConfig::read(source.config("scheduler"), remarks);
+  if (choices.prediction) schedule.prediction = *choices.prediction;
+  return schedule;
+}
+
 }  // namespace
 
-ModelConfig::ModelConfig(std::filesystem::path path, WeightsOrigin origin)
-    : directory_(std::move(path), origin),
-      remarks_(directory_.remarks()),
-      unet_(UNetConfig::read(directory_.component("unet") / "config.json", remarks_)),
-      vae_(VaeConfig::read(directory_.component("vae") / "config.json", remarks_)),
-      schedule_(
-          NoiseScheduleConfig::read(directory_.component("scheduler") / "scheduler_config.json", remarks_)) {
+ModelConfig::ModelConfig(const std::filesystem::path& path, const ModelChoices& choices)
+    : source_(open_model(path, choices)),
+      remarks_(source_->facts().remarks),
+      unet_(UNetConfig::read(source_->config("unet"), remarks_)),
+      vae_(VaeConfig::read(source_->config("vae"), remarks_)),
+      schedule_(read_schedule(*source_, choices, remarks_)) {
   check_own();
 }
 
@@ -100,7 +106,7 @@ at::ScalarType ModelConfig::vae_dtype(at::ScalarType dtype) const {
 }
 
 Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64_t> seeds) const {
-  const ModelDefaults& defaults = directory_.defaults();
+  const ModelDefaults& defaults = source_->facts().defaults;
   const int64_t trained_side = unet_.sample_size.value_or(64) * factor();
   Request request;
   request.prompt = settings.prompt.value_or("");
@@ -108,7 +114,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.width = settings.width.value_or(defaults.width.value_or(trained_side));
   request.height = settings.height.value_or(defaults.height.value_or(trained_side));
   request.seeds = std::move(seeds);
-  request.sampling = sampling_of(settings, directory_, schedule_);
+  request.sampling = sampling_of(settings, *source_, schedule_);
   request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
   request.clip_skip = settings.clip_skip.value_or(1);
   request.decode = settings.vae_tiling.value_or(false) ? DecodeMode::kTiled : DecodeMode::kWhole;
@@ -116,7 +122,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
 }
 
 void ModelConfig::check_own() const {
-  const std::string file = (directory_.component("unet") / "config.json").string();
+  const std::string file = source_->config_name("unet");
   const auto disagree = [&](const std::string& key, int64_t value) {
     throw Error(ExitCode::kModelInvalid, file,
                 key + ": " + std::to_string(value) + " does not fit the autoencoder's " +
@@ -130,17 +136,17 @@ void ModelConfig::check_own() const {
   }
   if (unet_.in_channels != latent_channels()) disagree("in_channels", unet_.in_channels);
   if (unet_.out_channels != latent_channels()) disagree("out_channels", unet_.out_channels);
-  const bool xl = directory_.family() == ModelFamily::kStableDiffusionXl;
+  const bool xl = source_->family() == ModelFamily::kStableDiffusionXl;
   if (unet_.added.has_value() != xl)
     throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
   const auto check_side = [this](const char* key, const std::optional<int64_t>& pixels) {
     if (!pixels || *pixels % factor() == 0) return;
-    throw Error(ExitCode::kModelInvalid, directory_.defaults_file().string(),
+    throw Error(ExitCode::kModelInvalid, source_->facts().defaults_file.string(),
                 std::string(key) + ": " + std::to_string(*pixels) + " is not supported",
                 "it must be a multiple of the autoencoder's " + std::to_string(factor()));
   };
-  check_side("width", directory_.defaults().width);
-  check_side("height", directory_.defaults().height);
+  check_side("width", source_->facts().defaults.width);
+  check_side("height", source_->facts().defaults.height);
 }
 
 void ModelConfig::check(const Request& request, at::ScalarType dtype) const {

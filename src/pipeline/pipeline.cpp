@@ -31,10 +31,10 @@ class Stopwatch {
 
 /// A network of the model with its weights as `dtype`.
 template <class Network, class Config>
-Network open_network(const ModelDirectory& model, const char* component, const Config& config,
+Network open_network(const ModelSource& model, const char* component, const Config& config,
                      at::ScalarType dtype, std::vector<std::string>& remarks) {
   const c10::InferenceMode guard;
-  const Weights weights = model.weights(component, "diffusion_pytorch_model");
+  const Weights weights = model.weights(component);
   Network network(weights.view(dtype), config);
   append_unused(weights, component, remarks);
   return network;
@@ -58,18 +58,18 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
     : model_(std::move(model)),
       dtype_(dtype),
       remarks_(model_.remarks()),
-      prompts_(model_.directory(), dtype, remarks_),
-      unet_(open_network<UNet>(model_.directory(), "unet", model_.unet(), dtype, remarks_)),
+      prompts_(model_.source(), dtype, remarks_),
+      unet_(open_network<UNet>(model_.source(), "unet", model_.unet(), dtype, remarks_)),
       vae_(open_vae(model_.vae_dtype(dtype), remarks_)) {
   check_words();
 }
 
 AutoencoderKL Pipeline::open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const {
-  return open_network<AutoencoderKL>(model_.directory(), "vae", model_.vae(), dtype, remarks);
+  return open_network<AutoencoderKL>(model_.source(), "vae", model_.vae(), dtype, remarks);
 }
 
 void Pipeline::check_words() const {
-  const std::string file = (model_.directory().component("unet") / "config.json").string();
+  const std::string file = model_.source().config_name("unet");
   const auto disagree = [&](const std::string& key, int64_t value, const std::string& other) {
     throw Error(ExitCode::kModelInvalid, file, key + ": " + std::to_string(value) + " does not fit " + other);
   };
@@ -125,7 +125,7 @@ Conditioning Pipeline::words(const Request& request, Observer& observer) const {
     return prompts.size() == 1 ? prompts[0].*part : at::cat({prompts[0].*part, prompts[1].*part});
   };
   Conditioning words{stacked(&EncodedPrompt::context), {}, {}};
-  if (model_.directory().family() != ModelFamily::kStableDiffusionXl) return words;
+  if (model_.source().family() != ModelFamily::kStableDiffusionXl) return words;
   words.pooled = stacked(&EncodedPrompt::pooled);
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);

@@ -12,22 +12,21 @@ namespace brume {
 
 namespace {
 
-TextTower open_tower(const ModelDirectory& model, const std::string& suffix, at::ScalarType dtype,
+TextTower open_tower(const ModelSource& model, const std::string& suffix, at::ScalarType dtype,
                      std::vector<std::string>& remarks) {
-  const std::filesystem::path directory = model.path() / ("text_encoder" + suffix);
-  const ClipTextConfig config = ClipTextConfig::read(directory / "config.json", remarks);
-  const Weights weights = model.weights("text_encoder" + suffix, "model");
-  TextTower tower{Tokenizer::open(model.path() / ("tokenizer" + suffix)),
-                  ClipTextEncoder(weights.view(dtype), config)};
-  append_unused(weights, "text_encoder" + suffix, remarks);
+  const std::string name = "text_encoder" + suffix;
+  const ClipTextConfig config = ClipTextConfig::read(model.config(name), remarks);
+  const Weights weights = model.weights(name);
+  TextTower tower{model.tokenizer("tokenizer" + suffix), ClipTextEncoder(weights.view(dtype), config)};
+  append_unused(weights, name, remarks);
   if (tower.tokenizer.max_length() > config.max_tokens) {
-    throw Error(ExitCode::kModelInvalid, (directory / "config.json").string(),
+    throw Error(ExitCode::kModelInvalid, model.config_name(name),
                 "max_position_embeddings: " + std::to_string(config.max_tokens) +
                     " is less than the tokenizer's " + std::to_string(tower.tokenizer.max_length()) +
                     " tokens");
   }
   if (tower.tokenizer.size() > config.vocab_size) {
-    throw Error(ExitCode::kModelInvalid, (directory / "config.json").string(),
+    throw Error(ExitCode::kModelInvalid, model.config_name(name),
                 "vocab_size: " + std::to_string(config.vocab_size) + " is less than the tokenizer's " +
                     std::to_string(tower.tokenizer.size()) + " entries");
   }
@@ -49,16 +48,16 @@ const at::Tensor& layer_from_end(const TextStates& states, int64_t from_end) {
 
 }  // namespace
 
-PromptEncoder::PromptEncoder(const ModelDirectory& model, at::ScalarType dtype,
+PromptEncoder::PromptEncoder(const ModelSource& model, at::ScalarType dtype,
                              std::vector<std::string>& remarks)
-    : family_(model.family()), zero_empty_negative_(model.zero_empty_negative()) {
+    : family_(model.family()), zero_empty_negative_(model.facts().zero_empty_negative) {
   towers_.push_back(open_tower(model, "", dtype, remarks));
   if (family_ != ModelFamily::kStableDiffusionXl) return;
   towers_.push_back(open_tower(model, "_2", dtype, remarks));
   const int64_t first = towers_.front().tokenizer.max_length();
   const int64_t second = towers_.back().tokenizer.max_length();
   if (first == second) return;
-  throw Error(ExitCode::kModelInvalid, model.component("tokenizer_2").string(),
+  throw Error(ExitCode::kModelInvalid, (model.path() / "tokenizer_2").string(),
               "reads " + std::to_string(second) + " tokens, but tokenizer reads " + std::to_string(first),
               "both encoders must read as many");
 }

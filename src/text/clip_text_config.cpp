@@ -35,8 +35,7 @@ bool has_projection(const ConfigFile& config) {
 
 }  // namespace
 
-ClipTextConfig ClipTextConfig::read(const std::filesystem::path& file, std::vector<std::string>& ignored) {
-  const ConfigFile config(file);
+ClipTextConfig ClipTextConfig::read(const ConfigFile& config, std::vector<std::string>& ignored) {
   check_architecture(config);
   config.expect("use_attention_mask", {"false"});
   config.expect("hidden_act", {"gelu", "quick_gelu"});

@@ -58,8 +58,8 @@ void split_words(std::string_view text, OnWord on_word) {
 
 }  // namespace
 
-Tokenizer Tokenizer::open(const std::filesystem::path& directory) {
-  return Tokenizer(read_tokenizer_files(directory));
+Tokenizer Tokenizer::open(const std::filesystem::path& directory, const std::optional<std::string>& pad) {
+  return Tokenizer(read_tokenizer_files(directory, pad));
 }
 
 Tokenizer::Tokenizer(TokenizerFiles files)

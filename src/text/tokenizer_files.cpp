@@ -302,7 +302,8 @@ void build_model(const json& vocabulary, const std::string& where, const Additio
 
 }  // namespace
 
-TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory) {
+TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory,
+                                    const std::optional<std::string>& pad) {
   const Document config = read_object(directory / "tokenizer_config.json");
   const Document serialized = read_object(directory / "tokenizer.json");
   check_config(config);
@@ -320,6 +321,7 @@ TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory) {
     read_added_file(read_object(directory / "added_tokens.json"), additions);
     read_added_list(serialized, additions);
   }
+  if (pad) additions.specials["pad_token"] = AddedToken{.text = *pad};
 
   TokenizerFiles files;
   files.max_length = read_max_length(config);

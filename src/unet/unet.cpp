@@ -27,7 +27,7 @@ UNet::UNet(const WeightsView& weights, const UNetConfig& config)
     down_.emplace_back(weights / "down_blocks" / i, config, i,
                        i + 1 < count ? Resample::kYes : Resample::kNo);
   }
-  if (config.mid_block) mid_.emplace(weights / "mid_block", config);
+  if (config.middle != UNetMiddle::kNone) mid_.emplace(weights / "mid_block", config);
   for (size_t i = 0; i < count; ++i) {
     const size_t level = count - 1 - i;
     up_.emplace_back(weights / "up_blocks" / i, config, level, level > 0 ? Resample::kYes : Resample::kNo);

@@ -24,10 +24,10 @@ nn::ResnetBlock joining_resnet(const WeightsView& weights, const UNetConfig& une
   return {weights, shape};
 }
 
-nn::SpatialTransformer transformer(const WeightsView& weights, const UNetConfig& unet,
-                                   const UNetLevel& level) {
+nn::SpatialTransformer transformer(const WeightsView& weights, const UNetConfig& unet, const UNetLevel& level,
+                                   int64_t depth) {
   return {weights,
-          {level.channels, level.context_width, level.heads, level.depth, unet.norm_groups, unet.projection,
+          {level.channels, level.context_width, level.heads, depth, unet.norm_groups, unet.projection,
            level.first_attention}};
 }
 
@@ -40,7 +40,7 @@ nn::ResnetBlock mid_resnet(const WeightsView& weights, const UNetConfig& unet) {
 nn::SpatialTransformer mid_transformer(const WeightsView& weights, const UNetConfig& unet) {
   UNetLevel level = unet.levels.back();
   level.first_attention = nn::FirstAttention::kSelf;
-  return transformer(weights, unet, level);
+  return transformer(weights, unet, level, unet.mid_depth);
 }
 
 void prepare_all(const std::vector<nn::SpatialTransformer>& transformers, const at::Tensor& context,
@@ -57,7 +57,9 @@ DownBlock::DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t 
     const auto index = static_cast<size_t>(i);
     resnets_.push_back(
         resnet(weights / "resnets" / index, unet, i == 0 ? from : sizes.channels, sizes.channels));
-    if (sizes.down_attention) attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes));
+    if (sizes.down_attention)
+      attentions_.push_back(
+          transformer(weights / "attentions" / index, unet, sizes, sizes.down_depths[index]));
   }
   if (resample == Resample::kYes) {
     downsample_.emplace(weights / "downsamplers.0", sizes.channels, unet.downsample_padding);
@@ -83,16 +85,18 @@ at::Tensor DownBlock::operator()(at::Tensor x, const BlockInput& input,
 }
 
 MidBlock::MidBlock(const WeightsView& weights, const UNetConfig& unet)
-    : resnet0_(mid_resnet(weights / "resnets.0", unet)),
-      attention_(mid_transformer(weights / "attentions.0", unet)),
-      resnet1_(mid_resnet(weights / "resnets.1", unet)) {}
+    : first_(mid_resnet(weights / "resnets.0", unet)) {
+  if (unet.middle != UNetMiddle::kTransformer) return;
+  rest_ = Rest{mid_transformer(weights / "attentions.0", unet), mid_resnet(weights / "resnets.1", unet)};
+}
 
 void MidBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {
-  attention_.prepare(context, prepared);
+  if (rest_) rest_->attention.prepare(context, prepared);
 }
 
 at::Tensor MidBlock::operator()(const at::Tensor& x, const BlockInput& input) const {
-  return resnet1_(attention_(resnet0_(x, input.time), input.words), input.time);
+  const at::Tensor y = first_(x, input.time);
+  return rest_ ? rest_->resnet(rest_->attention(y, input.words), input.time) : y;
 }
 
 UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
@@ -105,7 +109,8 @@ UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t leve
     const int64_t skip =
         i == sizes.layers ? finer : sizes.channels;  // the last skip is what entered this level
     resnets_.push_back(joining_resnet(weights / "resnets" / index, unet, in, skip, sizes.channels));
-    if (sizes.up_attention) attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes));
+    if (sizes.up_attention)
+      attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes, sizes.up_depths[index]));
   }
   if (resample == Resample::kYes) upsample_.emplace(weights / "upsamplers.0", sizes.channels);
 }

@@ -28,13 +28,11 @@ void refuse_other_arithmetic(const ConfigFile& config) {
   config.expect("encoder_hid_dim", {});
   config.expect("encoder_hid_dim_type", {});
   config.expect("mid_block_only_cross_attention", {"false"});
-
-  config.expect("mid_block_type", {"UNetMidBlock2DCrossAttn"});
+  config.expect("mid_block_type", {"UNetMidBlock2DCrossAttn", "UNetMidBlock2D"});
   config.expect("num_class_embeds", {});
   config.expect("resnet_out_scale_factor", {"1", "1.0"});
   config.expect("resnet_skip_time_act", {"false"});
   config.expect("resnet_time_scale_shift", {"default"});
-  config.expect("reverse_transformer_layers_per_block", {});
   config.expect("time_cond_proj_dim", {});
   config.expect("time_embedding_act_fn", {});
   config.expect("time_embedding_dim", {});
@@ -63,6 +61,44 @@ std::vector<bool> attention_of(const ConfigFile& config, const std::string& key,
   return attention;
 }
 
+/// transformer_layers_per_block and, where the way up has others, reverse_transformer_layers_per_block.
+void read_depths(const ConfigFile& config, std::vector<UNetLevel>& levels) {
+  constexpr const char* kDown = "transformer_layers_per_block";
+  constexpr const char* kUp = "reverse_transformer_layers_per_block";
+  const bool own = config.has(kUp);
+  if (!own && config.is_nested(kDown)) config.reject(kDown, std::string("lists in it need ") + kUp);
+  const size_t count = levels.size();
+  std::vector<size_t> falling;
+  std::vector<size_t> rising;  // from the coarsest level
+  for (size_t i = 0; i < count; ++i) {
+    falling.push_back(static_cast<size_t>(levels[i].layers));
+    rising.push_back(static_cast<size_t>(levels[count - 1 - i].layers) + 1);
+  }
+  const auto down = config.get_int_lists(kDown, 1, falling);
+  const auto up = own ? config.get_int_lists(kUp, 1, rising) : std::vector<std::vector<int64_t>>();
+  const auto check = [&](bool attends, const std::vector<int64_t>& depths, const char* key) {
+    if (attends && std::find(depths.begin(), depths.end(), 0) != depths.end())
+      config.reject(key, "a block with attention needs at least 1");
+  };
+  for (size_t i = 0; i < count; ++i) {
+    UNetLevel& level = levels[i];
+    level.down_depths = down[i];
+    level.up_depths =
+        own ? up[count - 1 - i] : std::vector<int64_t>(level.down_depths.size() + 1, down[i][0]);
+    check(level.down_attention, level.down_depths, kDown);
+    check(level.up_attention, level.up_depths, own ? kUp : kDown);
+  }
+}
+
+UNetMiddle read_middle(const ConfigFile& config) {
+  // The key is absent from old configs, which have the block; null says that there is none.
+  const std::vector<std::string> keys = config.keys();
+  const bool absent = std::find(keys.begin(), keys.end(), "mid_block_type") == keys.end();
+  if (!absent && !config.has("mid_block_type")) return UNetMiddle::kNone;
+  return config.get_string("mid_block_type", "") == "UNetMidBlock2D" ? UNetMiddle::kResidual
+                                                                     : UNetMiddle::kTransformer;
+}
+
 std::vector<UNetLevel> read_levels(const ConfigFile& config) {
   const std::vector<int64_t> channels = config.has("block_out_channels")
                                             ? config.require_int_list("block_out_channels")
@@ -83,7 +119,6 @@ std::vector<UNetLevel> read_levels(const ConfigFile& config) {
   const char* heads_key = config.has("num_attention_heads") ? "num_attention_heads" : "attention_head_dim";
   const std::vector<int64_t> heads = config.get_ints(heads_key, 8, count);
   const std::vector<int64_t> layers = config.get_ints("layers_per_block", 2, count);
-  const std::vector<int64_t> depth = config.get_ints("transformer_layers_per_block", 1, count);
   const std::vector<int64_t> context = config.get_ints("cross_attention_dim", 1280, count);
   const std::vector<bool> only_cross = config.get_bools("only_cross_attention", false, count);
 
@@ -93,10 +128,17 @@ std::vector<UNetLevel> read_levels(const ConfigFile& config) {
     if (attends && channels[i] % heads[i] != 0) {
       config.reject(heads_key, "the heads must divide block_out_channels");
     }
-    levels.push_back({channels[i], layers[i], heads[i], depth[i], context[i],
-                      only_cross[i] ? nn::FirstAttention::kCross : nn::FirstAttention::kSelf, down[i],
+    levels.push_back({channels[i],
+                      layers[i],
+                      heads[i],
+                      {},
+                      {},
+                      context[i],
+                      only_cross[i] ? nn::FirstAttention::kCross : nn::FirstAttention::kSelf,
+                      down[i],
                       up[i]});
   }
+  read_depths(config, levels);
   return levels;
 }
 
@@ -127,18 +169,17 @@ std::optional<int64_t> read_sample_size(const ConfigFile& config) {
 
 }  // namespace
 
-UNetConfig UNetConfig::read(const std::filesystem::path& file, std::vector<std::string>& ignored) {
-  const ConfigFile config(file);
+UNetConfig UNetConfig::read(const ConfigFile& config, std::vector<std::string>& ignored) {
   refuse_other_arithmetic(config);
   UNetConfig unet{};
   unet.in_channels = config.get_int("in_channels", 4, 1, kMostChannels);
   unet.out_channels = config.get_int("out_channels", 4, 1, kMostChannels);
   unet.sample_size = read_sample_size(config);
   unet.levels = read_levels(config);
-  // The key is absent from old configs, which have the block; null says that there is none.
-  const std::vector<std::string> keys = config.keys();
-  unet.mid_block =
-      config.has("mid_block_type") || std::find(keys.begin(), keys.end(), "mid_block_type") == keys.end();
+  unet.middle = read_middle(config);
+  unet.mid_depth = unet.levels.back().down_depths.front();
+  if (unet.middle == UNetMiddle::kTransformer && unet.mid_depth == 0)
+    config.reject("transformer_layers_per_block", "the middle needs at least 1");
   unet.mid_scale = config.get_number("mid_block_scale_factor", 1, 1e-3, 1e3);
   unet.projection =
       config.get_bool("use_linear_projection", false) ? nn::Projection::kLinear : nn::Projection::kConv;

@@ -20,8 +20,7 @@ void check_blocks(const ConfigFile& config, const std::string& key, const std::s
 
 }  // namespace
 
-VaeConfig VaeConfig::read(const std::filesystem::path& file, std::vector<std::string>& ignored) {
-  const ConfigFile config(file);
+VaeConfig VaeConfig::read(const ConfigFile& config, std::vector<std::string>& ignored) {
   config.expect("_class_name", {"AutoencoderKL"});
   config.expect("act_fn", {"silu", "swish"});
   config.expect("in_channels", {"3"});

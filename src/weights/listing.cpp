@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "brume/base/escape.h"
+#include "brume/weights/checkpoint.h"
 #include "brume/weights/shard_index.h"
 
 namespace brume {
@@ -60,6 +62,23 @@ std::string shape_text(const StoredTensor& tensor) {
   return text + "]";
 }
 
+/// What a file of a whole model is, and null for any other: JSON.
+ordered_json family_json(const SafetensorsFile& file) {
+  const std::optional<CheckpointFamily> family = checkpoint_family(file.header());
+  if (!family) return nullptr;
+  return {{"family", family->title},
+          {"draws", family->refusal.empty()},
+          {"remark", family->refusal.empty() ? ordered_json(nullptr) : ordered_json(family->refusal)}};
+}
+
+/// The same as a line.
+std::string family_line(const SafetensorsFile& file) {
+  const std::optional<CheckpointFamily> family = checkpoint_family(file.header());
+  if (!family) return {};
+  return "  = a checkpoint of " + family->title +
+         (family->refusal.empty() ? "" : "; brume does not draw with it: " + family->refusal) + "\n";
+}
+
 struct Totals {
   uint64_t tensors = 0;
   uint64_t elements = 0;
@@ -90,6 +109,7 @@ std::string tensors_json(const std::filesystem::path& path) {
                          {"bytes", tensor.end - tensor.begin}});
     }
     root["files"].push_back({{"file", escape_control(file.path().string())},
+                             {"checkpoint", family_json(file)},
                              {"metadata", std::move(metadata)},
                              {"tensors", std::move(tensors)},
                              {"warnings", file.header().warnings}});
@@ -102,7 +122,7 @@ std::string tensors_table(const std::filesystem::path& path) {
   std::string out;
   Totals totals;
   for (const SafetensorsFile& file : open_all(path)) {
-    out += escape_control(file.path().string()) + "\n";
+    out += escape_control(file.path().string()) + "\n" + family_line(file);
     for (const auto& [key, value] : file.header().metadata)
       out += "  # " + escape_control(key) + " = " + shown(value) + "\n";
     size_t name_width = 0;

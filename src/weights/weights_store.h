@@ -14,8 +14,10 @@ namespace brume {
 /// Where the tensors of a component come from, by full dotted name. May be asked from several threads.
 class Weights::Store {
  public:
-  /// `where` is what messages about the whole component call it.
-  explicit Store(std::string where) : where_(std::move(where)) {}
+  /// `where` is what messages about the whole component call it, `remedy` what to do about a tensor that is
+  /// missing or has another shape.
+  explicit Store(std::string where, std::string remedy = "the file does not fit the model's config.json")
+      : where_(std::move(where)), remedy_(std::move(remedy)) {}
   virtual ~Store() = default;
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -32,9 +34,11 @@ class Weights::Store {
 
  protected:
   const std::string& where() const { return where_; }
+  const std::string& remedy() const { return remedy_; }
 
  private:
   std::string where_;
+  std::string remedy_;
 };
 
 }  // namespace brume

@@ -143,16 +143,19 @@ class ModelDigests : public TemporaryDirectory {
 TEST_F(ModelDigests, AreOfNamesAndContentsInAnyOrder) {
   const auto a = file("m/unet/x", std::string(3'000'000, 'x'));
   const auto b = file("m/vae/x", "y");
-  using Files = std::vector<std::filesystem::path>;
-  const std::string digest = model_digest(Files{a, b}, directory_ / "m");
-  EXPECT_EQ(digest, model_digest(Files{b, a}, directory_ / "m"));
+  using Files = std::vector<NamedFile>;
+  const std::string digest = model_digest(Files{{"unet/x", a}, {"vae/x", b}});
+  EXPECT_EQ(digest, model_digest(Files{{"vae/x", b}, {"unet/x", a}}));
   EXPECT_EQ(digest.size(), 64U);
-  EXPECT_NE(digest, model_digest(Files{a}, directory_ / "m"));
+  EXPECT_NE(digest, model_digest(Files{{"unet/x", a}}));
+  EXPECT_NE(digest, model_digest(Files{{"unet/y", a}, {"vae/x", b}}));
   std::filesystem::rename(directory_ / "m", directory_ / "n");
-  EXPECT_EQ(digest, model_digest(Files{directory_ / "n/unet/x", directory_ / "n/vae/x"}, directory_ / "n"));
+  EXPECT_EQ(digest,
+            model_digest(Files{{"unet/x", directory_ / "n/unet/x"}, {"vae/x", directory_ / "n/vae/x"}}));
   file("n/vae/x", "z");
-  EXPECT_NE(digest, model_digest(Files{directory_ / "n/unet/x", directory_ / "n/vae/x"}, directory_ / "n"));
-  message_of([&] { model_digest(Files{a}, directory_); }, ExitCode::kModelInvalid);
+  EXPECT_NE(digest,
+            model_digest(Files{{"unet/x", directory_ / "n/unet/x"}, {"vae/x", directory_ / "n/vae/x"}}));
+  message_of([&] { model_digest(Files{{"unet/x", a}}); }, ExitCode::kModelInvalid);
 }
 
 }  // namespace

@@ -14,12 +14,13 @@ namespace {
 constexpr int64_t kTokens = 77;
 
 ModelConfig architecture(const std::string& name) {
-  return ModelConfig(std::string(BRUME_PROJECT "/models/architectures/") + name, WeightsOrigin::kRandom);
+  return ModelConfig(std::string(BRUME_PROJECT "/models/architectures/") + name,
+                     {.origin = WeightsOrigin::kRandom});
 }
 
 ClipTextConfig text_of(const ModelConfig& model, const char* component = "text_encoder") {
   std::vector<std::string> ignored;
-  return ClipTextConfig::read(model.directory().component(component) / "config.json", ignored);
+  return ClipTextConfig::read(model.source().config(component), ignored);
 }
 
 double parameters_of(const ModelConfig& model) { return unet_work(model.unet(), {8, 8}, kTokens).parameters; }

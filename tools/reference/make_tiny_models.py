@@ -15,11 +15,12 @@ from noise_cases import make_noise_cases
 from pipeline_cases import make_pipeline_cases
 from sampler_cases import make_sampler_cases
 from scheduler_cases import make_scheduler_cases
+from single_file_cases import make_single_file_cases
 from tiny_models import FAMILIES, make_model
 from variant_cases import make_variants
 
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
-WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise")
+WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files")
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def main() -> None:
     make_scheduler_cases(output / "schedulers")
     make_sampler_cases(output / "samplers")
     make_noise_cases(output / "noise")
+    make_single_file_cases(output / "single_files")
 
 
 if __name__ == "__main__":

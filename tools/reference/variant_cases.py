@@ -35,6 +35,19 @@ UNETS = {
     "unet_norm_eps": {"norm_eps": 1e-3},
     "unet_flip_and_shift": {"flip_sin_to_cos": False, "freq_shift": 1},
     "unet_mid_scale": {"mid_block_scale_factor": 1.5},
+    # The distilled models: SSD-1B and Segmind-Vega have fewer transformers, others on the way up, and a middle of one
+    # residual block; small-SD and tiny-SD fewer residual blocks, tiny-SD no middle.
+    "unet_asymmetrical": {**THREE, "down_block_types": (PLAIN_DOWN, CROSS_DOWN, CROSS_DOWN),
+                          "up_block_types": (CROSS_UP, CROSS_UP, PLAIN_UP), "layers_per_block": 2,
+                          "transformer_layers_per_block": [0, [2, 2], [1, 3]],
+                          "reverse_transformer_layers_per_block": [[1, 1, 2], [2, 1, 1], 1],
+                          "mid_block_type": "UNetMidBlock2D", "use_linear_projection": True},
+    "unet_asymmetrical_middle": {"transformer_layers_per_block": [[1], [2]], "use_linear_projection": True,
+                                 "reverse_transformer_layers_per_block": [[1, 1], [2, 1]],
+                                 "attention_head_dim": [1, 2]},
+    "unet_one_middle_block": {"mid_block_type": "UNetMidBlock2D", "transformer_layers_per_block": [2, 1]},
+    "unet_no_middle": {"mid_block_type": None, "layers_per_block": 1, "down_block_types": (CROSS_DOWN,) * 2,
+                       "up_block_types": (CROSS_UP,) * 2},
 }
 ODD_SIZES = ((9, 7), (5, 10))
 

@@ -35,12 +35,18 @@ class ConfigFile {
   /// A list of integers, or one integer that stands for `count` equal ones. A list of another length is an
   /// error.
   std::vector<int64_t> get_ints(std::string_view key, int64_t fallback, size_t count) const;
+  /// A list of lists, the i-th of `lengths[i]` integers, each at least 0. An integer stands for a list of
+  /// equal ones, and one alone for all lists.
+  std::vector<std::vector<int64_t>> get_int_lists(std::string_view key, int64_t fallback,
+                                                  const std::vector<size_t>& lengths) const;
   /// As get_ints, for booleans.
   std::vector<bool> get_bools(std::string_view key, bool fallback, size_t count) const;
   /// A list of 1 to 16 integers, each at least 1.
   std::vector<int64_t> require_int_list(std::string_view key) const;
   std::vector<std::string> get_strings(std::string_view key) const;
   std::vector<double> get_numbers(std::string_view key) const;
+  /// True if the value is a list with a list in it.
+  bool is_nested(std::string_view key) const;
   /// The keys of the top level, in file order; nothing is marked as read.
   std::vector<std::string> keys() const;
 

@@ -17,6 +17,12 @@ Sha256 sha256(std::span<const std::byte> bytes);
 /// Of a file's contents, read a block at a time. Throws with `code` if it cannot be read.
 Sha256 sha256_of_file(const std::filesystem::path& path, ExitCode code);
 
+/// A file by a name that does not say where it lies.
+struct NamedFile {
+  std::string name;
+  std::filesystem::path path;
+};
+
 /// The first eight bytes of a text's SHA-256, most significant first: the same on every machine.
 uint64_t short_digest(std::string_view text);
 

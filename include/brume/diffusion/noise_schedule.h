@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "brume/base/config_file.h"
 
 namespace brume {
 
@@ -12,6 +14,10 @@ enum class TimestepSpacing { kLeading, kTrailing, kLinspace };
 /// What the network predicts: the noise, the velocity ("Progressive Distillation", Salimans and Ho 2022), or
 /// the picture.
 enum class Prediction { kEpsilon, kV, kSample };
+/// As scheduler_config.json has it: "epsilon", "v_prediction" or "sample".
+std::string_view prediction_name(Prediction prediction);
+/// Its short names too: "eps", "v". Nothing for another text.
+std::optional<Prediction> prediction_from_name(std::string_view name);
 enum class Variance { kFixedSmall, kFixedSmallLog, kFixedLarge };
 
 /// How a sampler's noise levels are spread over those that the model was trained with.
@@ -35,6 +41,8 @@ struct SampleLimits {
   bool dynamic_threshold = false;  // "Imagen", Saharia et al. 2022, section 2.3
   double threshold_quantile = 0.995;
   double threshold_most = 1;
+
+  bool operator==(const SampleLimits&) const = default;
 };
 
 /// A model's scheduler_config.json, with the defaults of diffusers' DDIMScheduler.
@@ -57,9 +65,11 @@ struct NoiseScheduleConfig {
   SampleLimits limits;
   std::string class_name = "DDIMScheduler";  // the sampler the model's author chose
 
+  bool operator==(const NoiseScheduleConfig&) const = default;
+
   /// Any diffusers scheduler over discrete timesteps. Throws kModelInvalid, naming file, key and value, for
   /// what brume does not have. Keys that nothing reads are appended to `ignored`, a line a file.
-  static NoiseScheduleConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+  static NoiseScheduleConfig read(const ConfigFile& config, std::vector<std::string>& ignored);
 };
 
 /// The noise levels of a model: how much of the picture is left at every training timestep.

@@ -25,11 +25,13 @@ struct RecipeSampling {
 
 /// What denoised them.
 struct RecipeEngine {
-  std::string model;            // the model directory's name
+  std::string model;            // the model's name: its directory's, or its file's
   std::string model_hash = {};  // SHA-256 of its weights in hexadecimal digits; empty: not known
   std::string dtype;            // "fp32"
   std::string device;           // "cpu"
   std::string version;          // "brume 0.1.0"
+  std::string prediction = {};  // "v_prediction": another one than the model says; empty: its own
+  std::string vae = {};         // file or directory of another autoencoder; empty: the model's own
 };
 
 /// Everything that one picture was made from, as it is written into the picture.

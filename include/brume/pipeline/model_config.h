@@ -4,11 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "brume/diffusion/noise_schedule.h"
-#include "brume/pipeline/model_directory.h"
+#include "brume/pipeline/model_source.h"
 #include "brume/pipeline/picture_settings.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet_config.h"
@@ -19,10 +21,10 @@ namespace brume {
 /// What a model says of itself, its weights not yet looked at: enough to resolve and to judge a request.
 class ModelConfig {
  public:
-  /// Reads the configurations of a model directory. Throws kModelInvalid.
-  explicit ModelConfig(std::filesystem::path path, WeightsOrigin origin = WeightsOrigin::kFiles);
+  /// Reads the configurations of a model directory or a checkpoint of one file. Throws kModelInvalid.
+  explicit ModelConfig(const std::filesystem::path& path, const ModelChoices& choices = {});
 
-  const ModelDirectory& directory() const { return directory_; }
+  const ModelSource& source() const { return *source_; }
   const UNetConfig& unet() const { return unet_; }
   const VaeConfig& vae() const { return vae_; }
   const NoiseSchedule& schedule() const { return schedule_; }
@@ -58,7 +60,7 @@ class ModelConfig {
  private:
   void check_own() const;
 
-  ModelDirectory directory_;
+  std::shared_ptr<const ModelSource> source_;
   std::vector<std::string> remarks_;
   UNetConfig unet_;
   VaeConfig vae_;

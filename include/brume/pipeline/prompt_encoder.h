@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "brume/pipeline/model_directory.h"
+#include "brume/pipeline/model_source.h"
 #include "brume/pipeline/request.h"
 #include "brume/text/clip_text_encoder.h"
 #include "brume/text/tokenizer.h"
@@ -29,7 +29,7 @@ struct TextTower {
 class PromptEncoder {
  public:
   /// Remarks (ignored keys, unused weights) are appended to `remarks`.
-  PromptEncoder(const ModelDirectory& model, at::ScalarType dtype, std::vector<std::string>& remarks);
+  PromptEncoder(const ModelSource& model, at::ScalarType dtype, std::vector<std::string>& remarks);
 
   /// `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws kUsage where there is no
   /// such layer.

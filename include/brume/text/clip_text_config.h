@@ -1,9 +1,10 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "brume/base/config_file.h"
 
 namespace brume {
 
@@ -22,9 +23,11 @@ struct ClipTextConfig {
   double norm_eps;
   std::optional<int64_t> projection_width;  // of CLIPTextModelWithProjection
 
+  bool operator==(const ClipTextConfig&) const = default;
+
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
   /// Keys that nothing reads are appended to `ignored`, a line a file.
-  static ClipTextConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+  static ClipTextConfig read(const ConfigFile& config, std::vector<std::string>& ignored);
 };
 
 }  // namespace brume

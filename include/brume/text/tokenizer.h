@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,9 @@ namespace brume {
 /// Words to ids: CLIP's tokenizer. Mirrors transformers' CLIPTokenizer, id for id.
 class Tokenizer {
  public:
-  /// Reads a diffusers tokenizer directory (see read_tokenizer_files).
-  static Tokenizer open(const std::filesystem::path& directory);
+  /// Reads a diffusers tokenizer directory (see read_tokenizer_files). `pad`, where it is given, fills texts
+  /// up instead of what the directory says.
+  static Tokenizer open(const std::filesystem::path& directory, const std::optional<std::string>& pad = {});
 
   /// The ids of the whole text, without begin and end marks. Throws kInputInvalid if it is not UTF-8.
   std::vector<int64_t> encode(std::string_view utf8) const;

@@ -24,6 +24,8 @@ struct TokenizerFiles {
 
 /// Reads tokenizer.json, or else vocab.json and merges.txt; and, where they are there, tokenizer_config.json,
 /// special_tokens_map.json and added_tokens.json. Throws kModelInvalid naming the file and the key or line.
-TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory);
+/// `pad`, where it is given, is the special token pad_token whatever the files say.
+TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory,
+                                    const std::optional<std::string>& pad = {});
 
 }  // namespace brume

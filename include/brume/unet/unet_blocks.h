@@ -37,8 +37,8 @@ class DownBlock {
   std::optional<nn::Downsample> downsample_;
 };
 
-/// Residual block, transformer, residual block at the coarsest level. Mirrors diffusers'
-/// UNetMidBlock2DCrossAttn.
+/// Residual block at the coarsest level, and mostly a transformer and another one. Mirrors diffusers'
+/// UNetMidBlock2DCrossAttn, and UNetMidBlock2D as the UNet makes it.
 class MidBlock {
  public:
   MidBlock(const WeightsView& weights, const UNetConfig& unet);
@@ -47,9 +47,13 @@ class MidBlock {
   at::Tensor operator()(const at::Tensor& x, const BlockInput& input) const;
 
  private:
-  nn::ResnetBlock resnet0_;
-  nn::SpatialTransformer attention_;
-  nn::ResnetBlock resnet1_;
+  struct Rest {
+    nn::SpatialTransformer attention;
+    nn::ResnetBlock resnet;
+  };
+
+  nn::ResnetBlock first_;
+  std::optional<Rest> rest_;
 };
 
 /// As DownBlock, with a skip of the down path joined before each residual block, then a doubling.

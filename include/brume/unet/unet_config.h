@@ -1,10 +1,10 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "brume/base/config_file.h"
 #include "brume/nn/spatial_transformer.h"
 
 namespace brume {
@@ -14,17 +14,26 @@ struct UNetLevel {
   int64_t channels;
   int64_t layers;                      // residual blocks of the down path; the up path has one more
   int64_t heads;                       // of the transformers
-  int64_t depth;                       // transformer blocks in each transformer
+  std::vector<int64_t> down_depths;    // transformer blocks in each transformer of the down path
+  std::vector<int64_t> up_depths;      // and of the up path, in its order
   int64_t context_width;               // cross_attention_dim
   nn::FirstAttention first_attention;  // only_cross_attention
   bool down_attention;
   bool up_attention;
+
+  bool operator==(const UNetLevel&) const = default;
 };
+
+/// What lies between the two paths: nothing, a residual block (some distilled models), or two with a
+/// transformer between them.
+enum class UNetMiddle { kNone, kResidual, kTransformer };
 
 /// SDXL's extra condition: picture sizes and the pooled words, added to the time embedding ("text_time").
 struct AddedCondition {
   int64_t time_id_width;  // addition_time_embed_dim
   int64_t input_width;    // projection_class_embeddings_input_dim
+
+  bool operator==(const AddedCondition&) const = default;
 };
 
 /// The sizes of a UNet2DConditionModel, from its config.json.
@@ -33,8 +42,9 @@ struct UNetConfig {
   int64_t out_channels;
   std::optional<int64_t> sample_size;  // default side of the latents
   std::vector<UNetLevel> levels;       // finest first
-  bool mid_block;
-  double mid_scale;  // mid_block_scale_factor
+  UNetMiddle middle;
+  int64_t mid_depth;  // transformer blocks there
+  double mid_scale;   // mid_block_scale_factor
 
   nn::Projection projection;
   int64_t downsample_padding;
@@ -43,6 +53,8 @@ struct UNetConfig {
   bool cosine_first;
   double freq_shift;
   std::optional<AddedCondition> added;
+
+  bool operator==(const UNetConfig&) const = default;
 
   /// About how many multiply-adds the convolutions of one call take for one picture of latents [height,
   /// width].
@@ -54,7 +66,7 @@ struct UNetConfig {
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
   /// Keys that nothing reads are appended to `ignored`, a line a file.
-  static UNetConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+  static UNetConfig read(const ConfigFile& config, std::vector<std::string>& ignored);
 };
 
 }  // namespace brume

@@ -1,9 +1,10 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "brume/base/config_file.h"
 
 namespace brume {
 
@@ -22,12 +23,14 @@ struct VaeConfig {
   bool mid_attention;
   bool force_fp32;  // overflows in fp16
 
+  bool operator==(const VaeConfig&) const = default;
+
   /// Pixels per latent, in each direction.
   int64_t factor() const { return int64_t{1} << (channels.size() - 1); }
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
   /// Keys that nothing reads are appended to `ignored`, a line a file.
-  static VaeConfig read(const std::filesystem::path& file, std::vector<std::string>& ignored);
+  static VaeConfig read(const ConfigFile& config, std::vector<std::string>& ignored);
 };
 
 }  // namespace brume

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "brume/base/file.h"
+#include "brume/weights/tensor_file.h"
 
 namespace brume {
 
@@ -69,16 +70,14 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t data_
                                            const std::string& where);
 
 /// A .safetensors file, open and validated. Data is read with pread, never mapped.
-class SafetensorsFile {
+class SafetensorsFile : public TensorFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
 
-  const std::filesystem::path& path() const { return file_.path(); }
-  const SafetensorsHeader& header() const { return header_; }
-  /// Fills `out` (tensor.end - tensor.begin bytes) with the tensor's data.
-  void read(const StoredTensor& tensor, std::span<std::byte> out) const;
-  /// Fills `out` with a part of it, from byte `first` on.
-  void read_part(const StoredTensor& tensor, uint64_t first, std::span<std::byte> out) const;
+  const std::filesystem::path& path() const override { return file_.path(); }
+  const SafetensorsHeader& header() const override { return header_; }
+  void read(const StoredTensor& tensor, std::span<std::byte> out) const override;
+  void read_part(const StoredTensor& tensor, uint64_t first, std::span<std::byte> out) const override;
 
  private:
   InputFile file_;

@@ -8,6 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/weights/component_tensors.h"
+#include "brume/weights/tensor_file.h"
+
 namespace brume {
 
 class WeightsView;
@@ -22,6 +25,10 @@ class Weights {
   static Weights open(const std::filesystem::path& directory, const std::string& stem);
   /// A single .safetensors file.
   static Weights open_file(const std::filesystem::path& path);
+  /// Some tensors of a file that holds more than this component, by names of their own (checkpoint.h).
+  /// `where` stands for them in messages.
+  static Weights part_of(std::shared_ptr<const TensorFile> file, ComponentTensors tensors,
+                         const std::string& where);
   /// Every tensor that is asked for, in the shape that is asked for, at random: what a benchmark needs where
   /// no checkpoint is at hand. The same name and `part` give the same numbers; they are of such a size that a
   /// network keeps its maps near one.

@@ -1,0 +1,38 @@
+#include "brume/pipeline/model_source.h"
+
+#include <system_error>
+
+#include "brume/base/error.h"
+#include "brume/pipeline/model_directory.h"
+#include "brume/pipeline/model_file.h"
+#include "brume/weights/checkpoint.h"
+#include "brume/weights/safetensors.h"
+#include "other_vae.h"
+
+namespace brume {
+
+namespace {
+
+std::optional<std::string> config_text(const std::optional<Prediction>& prediction) {
+  if (!prediction) return std::nullopt;
+  return std::string(prediction_name(*prediction));
+}
+
+std::shared_ptr<const ModelSource> open_own(const std::filesystem::path& path, const ModelChoices& choices) {
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed))
+    return std::make_shared<ModelDirectory>(path, choices.origin);
+  const auto checkpoint =
+      std::make_shared<Checkpoint>(std::make_shared<SafetensorsFile>(path), config_text(choices.prediction));
+  return std::make_shared<ModelFile>(checkpoint, choices.vocabulary);
+}
+
+}  // namespace
+
+std::shared_ptr<const ModelSource> open_model(const std::filesystem::path& path,
+                                              const ModelChoices& choices) {
+  std::shared_ptr<const ModelSource> model = open_own(path, choices);
+  return choices.vae ? with_vae(model, *choices.vae) : model;
+}
+
+}  // namespace brume

@@ -1,0 +1,115 @@
+#include "other_vae.h"
+
+#include <system_error>
+#include <utility>
+
+#include "brume/base/error.h"
+#include "brume/weights/checkpoint.h"
+#include "brume/weights/safetensors.h"
+
+namespace brume {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kVae = "vae";
+
+/// An autoencoder that is no part of its model.
+class VaeSource {
+ public:
+  virtual ~VaeSource() = default;
+  virtual ConfigFile config() const = 0;
+  virtual std::string config_name() const = 0;
+  virtual Weights weights() const = 0;
+  virtual std::vector<NamedFile> files() const = 0;
+};
+
+class VaeDirectory : public VaeSource {
+ public:
+  /// The component's own directory, or that of a model.
+  explicit VaeDirectory(const fs::path& path) : path_(path) {
+    std::error_code failed;
+    if (fs::exists(path / kVae / "config.json", failed)) path_ /= kVae;
+  }
+  ConfigFile config() const override { return ConfigFile(path_ / "config.json"); }
+  std::string config_name() const override { return (path_ / "config.json").string(); }
+  Weights weights() const override { return Weights::open(path_, "diffusion_pytorch_model"); }
+  std::vector<NamedFile> files() const override {
+    std::vector<NamedFile> files{{"other vae/config.json", path_ / "config.json"}};
+    const Weights weights = this->weights();
+    for (const fs::path& file : weights.files())
+      files.push_back({"other vae/" + file.filename().string(), file});
+    return files;
+  }
+
+ private:
+  fs::path path_;
+};
+
+class VaeFile : public VaeSource {
+ public:
+  VaeFile(const fs::path& path, ModelFamily family)
+      : file_(std::make_shared<SafetensorsFile>(path)), tensors_(find_vae(file_->header())), family_(family) {
+    if (tensors_.empty())
+      throw Error(ExitCode::kModelInvalid, path.string(), "holds no autoencoder that brume knows",
+                  "name a file with decoder.up or decoder.up_blocks");
+  }
+  ConfigFile config() const override {
+    // The file does not say how far its latents spread; those of a family are the same, or could not be
+    // swapped.
+    const bool xl = family_ == ModelFamily::kStableDiffusionXl;
+    return ConfigFile(vae_config_text(tensors_, xl ? 1024 : 512, xl ? 0.13025 : 0.18215, config_name()),
+                      config_name());
+  }
+  std::string config_name() const override { return file_->path().string() + ": vae"; }
+  Weights weights() const override { return Weights::part_of(file_, tensors_, config_name()); }
+  std::vector<NamedFile> files() const override { return {{"other vae", file_->path()}}; }
+
+ private:
+  std::shared_ptr<const TensorFile> file_;
+  ComponentTensors tensors_;
+  ModelFamily family_;
+};
+
+/// Everything else comes from the model.
+class ModelWithVae : public ModelSource {
+ public:
+  ModelWithVae(std::shared_ptr<const ModelSource> model, std::unique_ptr<const VaeSource> vae)
+      : ModelSource(model->facts()), model_(std::move(model)), vae_(std::move(vae)) {}
+
+  ConfigFile config(const std::string& part) const override {
+    return part == kVae ? vae_->config() : model_->config(part);
+  }
+  std::string config_name(const std::string& part) const override {
+    return part == kVae ? vae_->config_name() : model_->config_name(part);
+  }
+  Weights weights(const std::string& component) const override {
+    return component == kVae ? vae_->weights() : model_->weights(component);
+  }
+  Tokenizer tokenizer(const std::string& part) const override { return model_->tokenizer(part); }
+  std::vector<NamedFile> files() const override {
+    std::vector<NamedFile> files = model_->files();
+    for (NamedFile& file : vae_->files()) files.push_back(std::move(file));
+    return files;
+  }
+
+ private:
+  std::shared_ptr<const ModelSource> model_;
+  std::unique_ptr<const VaeSource> vae_;
+};
+
+std::unique_ptr<const VaeSource> open_vae(const fs::path& path, ModelFamily family) {
+  std::error_code failed;
+  if (fs::is_directory(path, failed)) return std::make_unique<VaeDirectory>(path);
+  return std::make_unique<VaeFile>(path, family);
+}
+
+}  // namespace
+
+std::shared_ptr<const ModelSource> with_vae(const std::shared_ptr<const ModelSource>& model,
+                                            const fs::path& vae) {
+  return std::make_shared<ModelWithVae>(model, open_vae(vae, model->family()));
+}
+
+}  // namespace brume

@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "brume/weights/component_tensors.h"
+
+// A component's config.json, told from the names and shapes of its tensors. What these do not say is what
+// every model of the original code has: 32 groups a norm, and heads by the rules below. `where` stands for
+// the component in messages; a tensor that must be there and is not throws kModelInvalid.
+namespace brume::dialects {
+
+/// UNet2DConditionModel. A model whose transformers are entered by 1x1 convolutions (Stable Diffusion 1) has
+/// 8 heads, one whose are by linear layers (2 and XL) has heads of 64 numbers. `pooled` is the width of the
+/// words beside the time ids; 0: there are none.
+std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, uint64_t pooled,
+                        const std::string& where);
+
+/// AutoencoderKL.
+std::string vae_config(const ComponentTensors& vae, uint64_t sample_size, double scaling_factor,
+                       const std::string& where);
+
+enum class TextTowerKind { kClip, kOpenClip, kOpenClipProjected };
+/// CLIPTextModel, or CLIPTextModelWithProjection. Heads of 64 numbers.
+std::string text_config(const ComponentTensors& text, TextTowerKind kind, const std::string& where);
+
+}  // namespace brume::dialects

@@ -1,0 +1,127 @@
+#include <algorithm>
+#include <fstream>
+#include <memory>
+
+#include "cli_fixture.h"
+#include "single_file_case.h"
+
+namespace brume::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Checkpoints of one file, read with CLIP's own vocabulary (tools/setup puts it into .deps/clip).
+class OneFileModel : public CommandLine {
+ protected:
+  fs::path file_of(const std::string& family, const std::map<std::string, std::string>& metadata = {},
+                   const std::vector<std::string>& markers = {}) const {
+    fs::path file = directory_ / (family + ".safetensors");
+    SingleFileCase(family).write(file, as_fp32(), metadata, markers);
+    return file;
+  }
+  Outcome draw(const fs::path& file, const Words& more = {}) const {
+    Words words{"-o", "x.png"};
+    words.insert(words.end(), more.begin(), more.end());
+    return brume(generate_words(words, file));
+  }
+};
+
+TEST_F(OneFileModel, IsDrawnWithByItsName) {
+  const fs::path file = file_of("sd1");
+  const Outcome outcome = draw(file);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("note: " + file.string() + ": not used: "), std::string::npos) << outcome.err;
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  const nlohmann::json recipe = recipe_of("x.png");
+  EXPECT_EQ(recipe["model"], "sd1");
+  EXPECT_FALSE(recipe.contains("prediction"));
+  EXPECT_FALSE(recipe.contains("vae"));
+}
+
+TEST_F(OneFileModel, WhatItPredictsCanBeSaid) {
+  const fs::path file = file_of("sd1");
+  ASSERT_EQ(draw(file).code, 0);
+  const std::string noise = bytes_of("x.png");
+  ASSERT_EQ(draw(file, {"--prediction", "v"}).code, 0);
+  EXPECT_EQ(recipe_of("x.png")["prediction"], "v_prediction");
+  const std::string velocity = bytes_of("x.png");
+  EXPECT_NE(velocity, noise);
+  // The same of a directory; the file's own word counts where nobody says otherwise.
+  ASSERT_EQ(draw(model("sd1"), {"--prediction", "v"}).code, 0);
+  EXPECT_EQ(recipe_of("x.png")["prediction"], "v_prediction");
+  EXPECT_EQ(draw(file_of("sd1", {}, {"v_pred"})).code, 0);
+  EXPECT_FALSE(recipe_of("x.png").contains("prediction"));
+  expect_error(draw(file_of("sd1", {{"modelspec.prediction_type", "flow"}})), 3,
+               {"sd1.safetensors", "modelspec.prediction_type", "--prediction"});
+  expect_error(draw(file, {"--prediction", "noise"}), 2, {"--prediction", "epsilon"});
+}
+
+TEST_F(OneFileModel, IsDrawnInBatchesUnderAKeyOfItsContents) {
+  const fs::path file = file_of("sdxl");
+  std::ofstream(directory_ / "jobs.txt") << "a fox\nan owl\n";
+  fs::create_directory(directory_ / "out");
+  const auto batch = [&](const fs::path& from, const Words& more) {
+    Words words{"batch", "jobs.txt", "-o", "out",     "-m", from.string(), "-W",
+                "64",    "-H",       "64", "--steps", "2",  "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = brume(words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out);
+  };
+  EXPECT_EQ(batch(file, {"--deterministic"})["drawn"], 2);
+  // Neither its place nor its name matters, its contents and what is said of it do.
+  fs::create_directory(directory_ / "elsewhere");
+  const fs::path moved = directory_ / "elsewhere/renamed.safetensors";
+  fs::rename(file, moved);
+  EXPECT_EQ(batch(moved, {"--deterministic"})["drawn"], 0);
+  EXPECT_EQ(batch(moved, {"--devices", "cpu:2", "--prediction", "v"})["drawn"], 2);
+  EXPECT_EQ(batch(moved, {"--devices", "cpu:2", "--prediction", "v"})["drawn"], 0);
+  EXPECT_EQ(batch(moved, {"--vae", moved.string()})["drawn"], 2);
+}
+
+TEST_F(OneFileModel, IsMeasured) {
+  const Outcome outcome = brume({"bench", "-m", file_of("sd2").string(), "--steps", "1", "-W", "64", "-H",
+                                 "64", "--max-rounds", "1", "--warm-up", "0", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["arch"], "sd2");
+  expect_error(brume({"bench", "--arch", "tiny", "--prediction", "v"}), 2, {"--arch", "--prediction"});
+}
+
+TEST_F(OneFileModel, IsInspected) {
+  const fs::path file = file_of("sd2");
+  const Outcome text = brume({"inspect", file.string()});
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_NE(text.out.find("  = a checkpoint of Stable Diffusion 2\n"), std::string::npos);
+  const Outcome json = brume({"inspect", "--json", file.string()});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["files"][0]["checkpoint"]["family"], "Stable Diffusion 2");
+  const Outcome other =
+      brume({"inspect", "--json", (model("sd1") / "vae/diffusion_pytorch_model.safetensors").string()});
+  EXPECT_TRUE(nlohmann::json::parse(other.out)["files"][0]["checkpoint"].is_null());
+}
+
+TEST_F(OneFileModel, ReadsWordsAsClipDoes) {
+  const auto ids = [&](const fs::path& file) {
+    const Outcome outcome = brume({"tokenize", "-m", file.string(), "A photo of an astronaut!"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    std::vector<int64_t> first = nlohmann::json::parse(outcome.out)["ids"];
+    first.resize(10);
+    return first;
+  };
+  using Ids = std::vector<int64_t>;
+  constexpr int64_t kBegin = 49406;
+  constexpr int64_t kEnd = 49407;
+  // As transformers' CLIPTokenizer of openai/clip-vit-large-patch14 has them; OpenCLIP's padding is a "!".
+  EXPECT_EQ(ids(file_of("sd1")), (Ids{kBegin, 320, 1125, 539, 550, 18376, 256, kEnd, kEnd, kEnd}));
+  EXPECT_EQ(ids(file_of("sd2")), (Ids{kBegin, 320, 1125, 539, 550, 18376, 0, kEnd, 0, 0}));
+}
+
+TEST_F(OneFileModel, ThatIsNoneIsRefused) {
+  expect_error(draw(model("sd1") / "vae/diffusion_pytorch_model.safetensors"), 3,
+               {"is no checkpoint of Stable Diffusion 1, 2 or XL", "a directory in diffusers layout"});
+  std::ofstream(directory_ / "noise.safetensors") << std::string(100, 'x');
+  expect_error(draw(directory_ / "noise.safetensors"), 3, {"noise.safetensors"});
+  expect_error(draw(model("sd1"), {"--vae", "missing"}), 3, {"missing"});
+}
+
+}  // namespace
+}  // namespace brume::testing
