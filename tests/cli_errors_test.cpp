@@ -101,6 +101,12 @@ TEST_F(CommandLine, BrokenInput) {
   expect_error(brume({"inspect", std::string(5000, 'x')}), 4, {"xxx"});
   expect_error(brume({"inspect", "a\n\x1b[2J.png"}), 4, {"a\\x0a\\x1b[2J.png"});
   expect_error(brume({"inspect", "text"}), 4, {"text: is neither a PNG", "name a .png"});
+  const fs::path checkpoints = fs::path(BRUME_TEST_DATA) / "cases" / "checkpoints";
+  expect_error(brume({"inspect", (checkpoints / "legacy.pt").string()}), 3,
+               {"bare pickle", "save it again in torch"});
+  expect_error(brume({"inspect", (checkpoints / "whole_module.pt").string()}), 3,
+               {"byte 2: the global torch.nn.modules.linear.Linear is not allowed",
+                "get the weights as .safetensors"});
   fs::create_directory(directory_ / "empty");
   expect_error(brume({"inspect", "empty"}), 3, {"0 .safetensors files"});
   EXPECT_EQ(names(), (Words{"cut.png", "empty", "one.safetensors", "text"}));

@@ -269,6 +269,16 @@ TEST_F(CommandLine, InspectShowsRecipesAndTensors) {
   EXPECT_NE(index.out.find("conv_in.weight"), std::string::npos);
   const Outcome directory = brume({"inspect", "--json", model("sd1").string()});
   EXPECT_EQ(nlohmann::json::parse(directory.out)["files"].size(), 3U);
+  const fs::path checkpoint = fs::path(BRUME_TEST_DATA) / "cases/checkpoints/lightning_fp16.ckpt";
+  fs::copy(checkpoint, directory_ / "of_another_name.png.txt");
+  const Outcome listed = brume({"inspect", "of_another_name.png.txt"});
+  EXPECT_EQ(listed.code, 0) << listed.err;
+  EXPECT_NE(listed.out.find("  # global_step = 470000\n"), std::string::npos) << listed.out;
+  EXPECT_NE(listed.out.find("  model.diffusion_model.input_blocks.0.0.weight  "), std::string::npos)
+      << listed.out;
+  EXPECT_NE(listed.out.find("  ! pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint: not read\n"),
+            std::string::npos)
+      << listed.out;
 }
 
 TEST_F(CommandLine, TokenizeIsJson) {

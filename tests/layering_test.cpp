@@ -40,7 +40,7 @@ const std::map<std::string, std::set<std::string>> kDoors = {
     {"utf8proc.h", {"text"}},
     {"nlohmann/", {"base", "weights", "text", "image", "batch", "gallery", "bench", "cli"}},
     {"openssl/", {"base"}},
-    {"boost/", {"base", "batch", "diffusion"}},
+    {"boost/", {"base", "batch", "diffusion", "weights"}},
 };
 
 /// The room an included path belongs to; empty for a file beside the includer and for the outside world.

@@ -6,6 +6,7 @@
 #include "brume/base/file.h"
 #include "brume/image/inspect.h"
 #include "brume/weights/listing.h"
+#include "brume/weights/weights_format.h"
 #include "commands.h"
 #include "standard_output.h"
 #include "values.h"
@@ -26,15 +27,13 @@ Kind kind_of(const std::filesystem::path& path) {
   std::error_code unreadable;  // opening it says why
   if (std::filesystem::is_directory(path, unreadable)) return Kind::kTensors;
   constexpr std::string_view kPngSignature = "\x89PNG";
-  constexpr size_t kLengthBytes = 8;  // of a safetensors header, which is JSON
   const InputFile file(path, ExitCode::kInputInvalid);
-  std::string start(std::min<uint64_t>(file.size(), kLengthBytes + 1), '\0');
+  std::string start(std::min<uint64_t>(file.size(), kPngSignature.size()), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(start)));
-  if (start.starts_with(kPngSignature) || path.extension() == ".png") return Kind::kPicture;
-  const bool header = start.size() > kLengthBytes && start.back() == '{';
-  if (header || path.extension() == ".safetensors" || path.extension() == ".json") return Kind::kTensors;
-  throw Error(ExitCode::kInputInvalid, path.string(), "is neither a PNG picture nor a safetensors file",
-              "name a .png, a .safetensors, its .index.json or a model directory");
+  if (start == kPngSignature || path.extension() == ".png") return Kind::kPicture;
+  if (weights_format(path, ExitCode::kInputInvalid)) return Kind::kTensors;
+  throw Error(ExitCode::kInputInvalid, path.string(), "is neither a PNG picture nor a file of weights",
+              "name a .png, a .safetensors, its .index.json, a .ckpt or a model directory");
 }
 
 int inspect(const InspectOptions& options) {
@@ -55,7 +54,9 @@ void add_inspect(CLI::App& program, Action& chosen) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       program.add_subcommand("inspect", "Show the recipe inside a picture, or the tensors of a weights file");
-  command->add_option("file", options->file, "A .png, a .safetensors or its index, or a model directory")
+  command
+      ->add_option("file", options->file,
+                   "A .png, a .safetensors or its index, a .ckpt, or a model directory")
       ->required()
       ->check(not_empty());
   command->add_flag("--json", options->json, "JSON instead of text");

@@ -5,7 +5,7 @@
 
 #include "brume/pipeline/file_tokenizer.h"
 #include "brume/weights/checkpoint.h"
-#include "brume/weights/safetensors.h"
+#include "brume/weights/tensor_file.h"
 #include "shipped.h"
 
 namespace brume::cli {
@@ -13,7 +13,7 @@ namespace brume::cli {
 Tokenizer model_tokenizer(const std::filesystem::path& model) {
   std::error_code failed;
   if (!std::filesystem::is_regular_file(model, failed)) return Tokenizer::open(model / "tokenizer");
-  const Checkpoint checkpoint(std::make_shared<SafetensorsFile>(model));
+  const Checkpoint checkpoint(open_tensor_file(model));
   return file_tokenizer(checkpoint, "tokenizer", clip_vocabulary());
 }
 

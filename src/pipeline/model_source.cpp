@@ -6,7 +6,7 @@
 #include "brume/pipeline/model_directory.h"
 #include "brume/pipeline/model_file.h"
 #include "brume/weights/checkpoint.h"
-#include "brume/weights/safetensors.h"
+#include "brume/weights/tensor_file.h"
 #include "other_vae.h"
 
 namespace brume {
@@ -23,7 +23,7 @@ std::shared_ptr<const ModelSource> open_own(const std::filesystem::path& path, c
   if (!std::filesystem::is_regular_file(path, failed))
     return std::make_shared<ModelDirectory>(path, choices.origin);
   const auto checkpoint =
-      std::make_shared<Checkpoint>(std::make_shared<SafetensorsFile>(path), config_text(choices.prediction));
+      std::make_shared<Checkpoint>(open_tensor_file(path), config_text(choices.prediction));
   return std::make_shared<ModelFile>(checkpoint, choices.vocabulary);
 }
 

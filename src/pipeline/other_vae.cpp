@@ -50,7 +50,7 @@ class VaeDirectory : public VaeSource {
 class VaeFile : public VaeSource {
  public:
   VaeFile(const fs::path& path, ModelFamily family)
-      : file_(std::make_shared<SafetensorsFile>(path)), tensors_(find_vae(file_->header())), family_(family) {
+      : file_(open_tensor_file(path)), tensors_(find_vae(file_->header())), family_(family) {
     if (tensors_.empty())
       throw Error(ExitCode::kModelInvalid, path.string(), "holds no autoencoder that brume knows",
                   "name a file with decoder.up or decoder.up_blocks");

@@ -132,7 +132,8 @@ void Checkpoint::choose_prediction() {
                 std::string(kKey) + ": \"" + *said + "\" is unknown",
                 "say what it predicts: --prediction epsilon or v");
   } else if (family_.kind != CheckpointKind::kSd2 ||
-             whole_number_of(*file_, find("global_step")) == kStepsOfBase) {
+             whole_number_of(*file_, find("global_step")) == kStepsOfBase ||
+             metadata_of(*file_, "global_step") == std::to_string(kStepsOfBase)) {
     prediction_ = "epsilon";
   } else {
     prediction_ = "v_prediction";

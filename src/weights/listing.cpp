@@ -6,7 +6,10 @@
 
 #include "brume/base/escape.h"
 #include "brume/weights/checkpoint.h"
+#include "brume/weights/safetensors.h"
 #include "brume/weights/shard_index.h"
+#include "brume/weights/tensor_file.h"
+#include "brume/weights/weights_format.h"
 
 namespace brume {
 
@@ -18,14 +21,28 @@ constexpr int kMaxLevels = 3;
 constexpr size_t kMaxFiles = 512;
 constexpr size_t kMaxShown = 200;  // characters of a metadata value
 
-std::vector<SafetensorsFile> open_all(const std::filesystem::path& path) {
-  std::vector<SafetensorsFile> files;
+/// A file of weights, whatever its format.
+struct Listed {
+  std::filesystem::path path;
+  SafetensorsHeader header;
+};
+
+Listed listed(const TensorFile& file) { return {file.path(), file.header()}; }
+
+std::vector<Listed> open_one(const std::filesystem::path& path) {
+  if (weights_format(path, ExitCode::kModelInvalid) != WeightsFormat::kIndex)
+    return {listed(*open_tensor_file(path))};
+  const std::vector<SafetensorsFile> shards = open_shards(path);
+  std::vector<Listed> files;
+  files.reserve(shards.size());
+  for (const SafetensorsFile& shard : shards) files.push_back(listed(shard));
+  return files;
+}
+
+std::vector<Listed> open_all(const std::filesystem::path& path) {
+  std::vector<Listed> files;
   std::error_code failed;
-  if (!std::filesystem::is_directory(path, failed)) {
-    if (path.extension() == ".json") return open_shards(path);
-    files.emplace_back(path);
-    return files;
-  }
+  if (!std::filesystem::is_directory(path, failed)) return open_one(path);
   std::vector<std::filesystem::path> names;
   std::filesystem::recursive_directory_iterator walk(path, failed);
   for (; !failed && walk != std::filesystem::recursive_directory_iterator(); walk.increment(failed)) {
@@ -37,7 +54,8 @@ std::vector<SafetensorsFile> open_all(const std::filesystem::path& path) {
     throw Error(ExitCode::kModelInvalid, path.string(),
                 "holds " + std::to_string(names.size()) + " .safetensors files", "name a model directory");
   std::sort(names.begin(), names.end());
-  for (const std::filesystem::path& name : names) files.emplace_back(name);
+  files.reserve(names.size());
+  for (const std::filesystem::path& name : names) files.push_back(listed(SafetensorsFile(name)));
   return files;
 }
 
@@ -63,8 +81,8 @@ std::string shape_text(const StoredTensor& tensor) {
 }
 
 /// What a file of a whole model is, and null for any other: JSON.
-ordered_json family_json(const SafetensorsFile& file) {
-  const std::optional<CheckpointFamily> family = checkpoint_family(file.header());
+ordered_json family_json(const SafetensorsHeader& header) {
+  const std::optional<CheckpointFamily> family = checkpoint_family(header);
   if (!family) return nullptr;
   return {{"family", family->title},
           {"draws", family->refusal.empty()},
@@ -72,8 +90,8 @@ ordered_json family_json(const SafetensorsFile& file) {
 }
 
 /// The same as a line.
-std::string family_line(const SafetensorsFile& file) {
-  const std::optional<CheckpointFamily> family = checkpoint_family(file.header());
+std::string family_line(const SafetensorsHeader& header) {
+  const std::optional<CheckpointFamily> family = checkpoint_family(header);
   if (!family) return {};
   return "  = a checkpoint of " + family->title +
          (family->refusal.empty() ? "" : "; brume does not draw with it: " + family->refusal) + "\n";
@@ -96,23 +114,23 @@ struct Totals {
 std::string tensors_json(const std::filesystem::path& path) {
   ordered_json root = {{"files", ordered_json::array()}};
   Totals totals;
-  for (const SafetensorsFile& file : open_all(path)) {
+  for (const Listed& file : open_all(path)) {
     ordered_json::object_t metadata;
-    for (const auto& [key, value] : file.header().metadata)
+    for (const auto& [key, value] : file.header.metadata)
       metadata.push_back({escape_control(key), shown(value)});
     ordered_json tensors = ordered_json::array();
-    for (const StoredTensor& tensor : file.header().tensors) {
+    for (const StoredTensor& tensor : file.header.tensors) {
       totals.add(tensor);
       tensors.push_back({{"name", escape_control(tensor.name)},
                          {"dtype", stored_type_name(tensor.dtype)},
                          {"shape", tensor.shape},
                          {"bytes", tensor.end - tensor.begin}});
     }
-    root["files"].push_back({{"file", escape_control(file.path().string())},
-                             {"checkpoint", family_json(file)},
+    root["files"].push_back({{"file", escape_control(file.path.string())},
+                             {"checkpoint", family_json(file.header)},
                              {"metadata", std::move(metadata)},
                              {"tensors", std::move(tensors)},
-                             {"warnings", file.header().warnings}});
+                             {"warnings", file.header.warnings}});
   }
   root["totals"] = {{"tensors", totals.tensors}, {"elements", totals.elements}, {"bytes", totals.bytes}};
   return root.dump(2, ' ', false, ordered_json::error_handler_t::replace);
@@ -121,13 +139,13 @@ std::string tensors_json(const std::filesystem::path& path) {
 std::string tensors_table(const std::filesystem::path& path) {
   std::string out;
   Totals totals;
-  for (const SafetensorsFile& file : open_all(path)) {
-    out += escape_control(file.path().string()) + "\n" + family_line(file);
-    for (const auto& [key, value] : file.header().metadata)
+  for (const Listed& file : open_all(path)) {
+    out += escape_control(file.path.string()) + "\n" + family_line(file.header);
+    for (const auto& [key, value] : file.header.metadata)
       out += "  # " + escape_control(key) + " = " + shown(value) + "\n";
     size_t name_width = 0;
     size_t shape_width = 0;
-    for (const StoredTensor& tensor : file.header().tensors) {
+    for (const StoredTensor& tensor : file.header.tensors) {
       name_width = std::max(name_width, escape_control(tensor.name).size());
       shape_width = std::max(shape_width, shape_text(tensor).size());
     }
@@ -135,13 +153,13 @@ std::string tensors_table(const std::filesystem::path& path) {
       text.resize(std::max(width, text.size()), ' ');
       return text + "  ";
     };
-    for (const StoredTensor& tensor : file.header().tensors) {
+    for (const StoredTensor& tensor : file.header.tensors) {
       totals.add(tensor);
       out += "  " + padded(escape_control(tensor.name), name_width) +
              padded(std::string(stored_type_name(tensor.dtype)), 11) +
              padded(shape_text(tensor), shape_width) + std::to_string(tensor.end - tensor.begin) + "\n";
     }
-    for (const std::string& warning : file.header().warnings) out += "  ! " + escape_control(warning) + "\n";
+    for (const std::string& warning : file.header.warnings) out += "  ! " + escape_control(warning) + "\n";
   }
   out += std::to_string(totals.tensors) + " tensors, " + std::to_string(totals.elements) + " elements, " +
          std::to_string(totals.bytes) + " bytes\n";

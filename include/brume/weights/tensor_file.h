@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 
 namespace brume {
@@ -21,5 +22,8 @@ class TensorFile {
   /// Fills `out` with a part of it, from byte `first` on.
   virtual void read_part(const StoredTensor& tensor, uint64_t first, std::span<std::byte> out) const = 0;
 };
+
+/// A .safetensors file, or what torch.save wrote (PickledCheckpoint), by its content. Throws kModelInvalid.
+std::shared_ptr<const TensorFile> open_tensor_file(const std::filesystem::path& path);
 
 }  // namespace brume
