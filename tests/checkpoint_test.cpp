@@ -158,10 +158,10 @@ TEST_P(Saved, IsReadAsTorchReadsIt) {
   EXPECT_EQ(tensors, expected["tensors"].get<std::vector<std::string>>());
   EXPECT_EQ(notes_of(file), expected["notes"].get<std::vector<std::string>>());
 }
-INSTANTIATE_TEST_SUITE_P(ByTorch, Saved, ::testing::ValuesIn(saved_files()), [](const auto& info) {
-  std::string name = info.param.substr(0, info.param.find('.'));
-  return name;
-});
+std::string stem(const ::testing::TestParamInfo<std::string>& file) {
+  return file.param.substr(0, file.param.find('.'));
+}
+INSTANTIATE_TEST_SUITE_P(ByTorch, Saved, ::testing::ValuesIn(saved_files()), stem);
 
 TEST(CheckpointCorpus, IsLargeEnough) {
   EXPECT_GE(testing_corpus::hostile_checkpoints().size(), 30U);

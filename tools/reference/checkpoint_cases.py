@@ -77,7 +77,8 @@ def described(path: pathlib.Path, our_warnings: list[str]) -> dict[str, list[str
     loaded = torch.load(path, weights_only=True)
     model = loaded.get("state_dict", {})
     found = tensors_below(model, "") | tensors_below({k: v for k, v in loaded.items() if k != "state_dict"}, "")
-    settings = {key: value for key, value in loaded.items() if type(value) in (int, float, str, bool)}
+    settings = {key: value for key, value in loaded.items() if type(value) in (float, str, bool)
+                or type(value) is int and -2**63 <= value < 2**63}
     notes = [f"{key} = {str(settings[key]).lower() if isinstance(settings[key], bool) else settings[key]}"
              for key in sorted(settings)]
     return {"tensors": sorted((line(*one) for one in found.items()), key=str.encode), "notes": notes + our_warnings}
@@ -136,7 +137,7 @@ def benign() -> dict[str, tuple[object, list[str]]]:
                               ["numpy._core.multiarray.scalar: not read (1 object)",
                                "numpy._core.multiarray._reconstruct: not read (1 object)",
                                "numpy.dtype: not read (2 objects)", "numpy.ndarray: not read",
-                               "_codecs.encode: not read (3 objects)", "__builtin__.set: not read (1 object)"]),
+                               "_codecs.encode: not read (4 objects)", "__builtin__.set: not read (1 object)"]),
         "callback_object.ckpt": ({"state_dict": {"w": numbers(2)}, "callback": callback},
                                  ["pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint: not read (1 object)",
                                   "1 tensors have no name, inside of what is not read: not listed"]),
