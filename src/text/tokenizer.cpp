@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "brume/base/error.h"
-#include "brume/base/escape.h"
 #include "brume/text/unicode.h"
+#include "spans.h"
 
 namespace brume {
 
@@ -92,10 +92,7 @@ void Tokenizer::encode_normalized(std::string_view text, std::vector<int64_t>& o
 }
 
 std::vector<int64_t> Tokenizer::encode(std::string_view utf8) const {
-  if (!is_utf8(utf8)) {
-    throw Error(ExitCode::kInputInvalid, "prompt",
-                "not valid UTF-8: \"" + std::string(utf8.substr(0, 80)) + "\"", "save the text as UTF-8");
-  }
+  check_utf8(utf8);
   std::vector<int64_t> out;
   const auto take = [&](const AddedToken& token) { out.push_back(token.id); };
   raw_tokens_.split(

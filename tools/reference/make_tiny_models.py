@@ -13,6 +13,7 @@ import torch
 
 from noise_cases import make_noise_cases
 from pipeline_cases import make_pipeline_cases
+from prompt_cases import make_prompt_cases
 from sampler_cases import make_sampler_cases
 from scheduler_cases import make_scheduler_cases
 from single_file_cases import make_single_file_cases
@@ -20,7 +21,7 @@ from tiny_models import FAMILIES, make_model
 from variant_cases import make_variants
 
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
-WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files")
+WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts")
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
     make_sampler_cases(output / "samplers")
     make_noise_cases(output / "noise")
     make_single_file_cases(output / "single_files")
+    make_prompt_cases(output, output / "prompts")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,217 @@
+#include "brume/text/prompt_choices.h"
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "brume/base/error.h"
+#include "spans.h"
+
+namespace brume {
+
+namespace {
+
+constexpr int kMostDepth = 32;  // of lists and wildcards within each other
+constexpr std::string_view kMark = "__";
+constexpr std::string_view kNameLetters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+
+[[noreturn]] void refuse(const std::string& problem, const std::string& remedy) {
+  throw Error(ExitCode::kInputInvalid, "prompt", problem, remedy);
+}
+
+/// "Fast Splittable Pseudorandom Number Generators" (Steele, Lea, Flood 2014).
+class SplitMix {
+ public:
+  explicit SplitMix(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    state_ += 0x9E3779B97F4A7C15U;
+    uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+    return z ^ (z >> 31);
+  }
+  /// In [0, 1), of 53 bits.
+  double fraction() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+
+ private:
+  uint64_t state_;
+};
+
+struct Option {
+  std::string_view text;
+  double weight = 1;
+};
+
+/// "2::red": red, with twice the chance.
+Option option_of(std::string_view text) {
+  const size_t digits = std::min(text.find_first_not_of(".0123456789"), text.size());
+  const std::string_view rest = text.substr(digits);
+  if (digits == 0 || !rest.starts_with("::")) return {text};
+  double weight = 0;
+  const auto [stop, failed] = std::from_chars(text.data(), text.data() + digits, weight);
+  if (failed != std::errc{} || stop != text.data() + digits) return {text};
+  return {rest.substr(2), weight};
+}
+
+/// "2$$", or "1-3$$", before the first option.
+bool asks_for_several(std::string_view option) {
+  const size_t digits = option.find_first_not_of("0123456789-");
+  return digits != std::string_view::npos && digits > 0 && option.substr(digits).starts_with("$$");
+}
+
+/// For each { its }; 0 where it has none.
+std::vector<size_t> matching_braces(std::string_view text) {
+  std::vector<size_t> match(text.size());
+  std::vector<size_t> open;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\\') {
+      ++at;
+    } else if (text[at] == '{') {
+      open.push_back(at);
+    } else if (text[at] == '}' && !open.empty()) {
+      match[open.back()] = at;
+      open.pop_back();
+    }
+  }
+  return match;
+}
+
+/// The options of the list that begins at `begin`; one where it is none. A [ that is not closed within it is
+/// a letter.
+std::vector<Option> options_of(std::string_view text, size_t begin, const std::vector<size_t>& match) {
+  const size_t end = match[begin];
+  std::vector<size_t> bars;
+  std::vector<size_t> squares;  // how many bars there were when each opened
+  for (size_t at = begin + 1; at < end; ++at) {
+    const char c = text[at];
+    if (c == '\\') {
+      ++at;
+    } else if (c == '{' && match[at] != 0) {
+      at = match[at];
+    } else if (c == '[') {
+      squares.push_back(bars.size());
+    } else if (c == ']' && !squares.empty()) {
+      bars.resize(squares.back());
+      squares.pop_back();
+    } else if (c == '|') {
+      bars.push_back(at);
+    }
+  }
+  bars.push_back(end);
+  std::vector<Option> options;
+  options.reserve(bars.size());
+  for (size_t from = begin + 1; const size_t bar : bars) {
+    options.push_back(option_of(text.substr(from, bar - from)));
+    from = bar + 1;
+  }
+  return options;
+}
+
+/// The name of the __name__ at `at`; empty if there is none.
+std::string_view wildcard_name(std::string_view text, size_t at) {
+  constexpr size_t kMostName = 128;
+  text = text.substr(at, kMostName + 2 * kMark.size());
+  if (!text.starts_with(kMark)) return {};
+  text.remove_prefix(kMark.size());
+  text = text.substr(0, text.find_first_not_of(kNameLetters));
+  const size_t end = text.find(kMark);
+  return end == std::string_view::npos || text.front() == '_' ? std::string_view() : text.substr(0, end);
+}
+
+class Chooser {
+ public:
+  Chooser(SplitMix random, const Wildcards& wildcards) : random_(random), wildcards_(wildcards) {}
+
+  void expand(std::string_view text, int depth) {
+    if (depth > kMostDepth) {
+      refuse(
+          "lists and wildcards are nested deeper than " + std::to_string(kMostDepth) + " at " + excerpt(text),
+          "a wildcard's line may not lead back to it");
+    }
+    const std::vector<size_t> match = matching_braces(text);
+    for (size_t at = 0; at < text.size();) {
+      if (text[at] == '{' && match[at] != 0) {
+        at = take_list(text, at, match, depth);
+      } else if (const std::string_view name = wildcard_name(text, at); !name.empty()) {
+        take_wildcard(name, depth);
+        at += name.size() + 2 * kMark.size();
+      } else {
+        const size_t length = text[at] == '\\' ? std::min<size_t>(2, text.size() - at) : 1;
+        add(text.substr(at, length));
+        at += length;
+      }
+    }
+  }
+  ChosenText take() { return std::move(chosen_); }
+
+ private:
+  /// Gives where to go on.
+  size_t take_list(std::string_view text, size_t begin, const std::vector<size_t>& match, int depth) {
+    const std::vector<Option> options = options_of(text, begin, match);
+    if (options.size() < 2) {
+      add("{");
+      return begin + 1;
+    }
+    if (asks_for_several(options.front().text)) {
+      refuse("several of one list are not supported: " + excerpt(text.substr(begin)),
+             "write a list for each of them");
+    }
+    expand(pick(options), depth + 1);
+    return match[begin] + 1;
+  }
+
+  void take_wildcard(std::string_view name, int depth) {
+    const std::vector<std::string>* lines = wildcards_ ? wildcards_(std::string(name)) : nullptr;
+    if (lines == nullptr) {
+      chosen_.unknown.emplace_back(name);
+      add(std::string(kMark) + std::string(name) + std::string(kMark));
+      return;
+    }
+    std::vector<Option> options;
+    options.reserve(lines->size());
+    for (const std::string& line : *lines) options.push_back(option_of(line));
+    expand(pick(options), depth + 1);
+  }
+
+  std::string_view pick(const std::vector<Option>& options) {
+    const double total = std::accumulate(options.begin(), options.end(), 0.0,
+                                         [](double sum, const Option& one) { return sum + one.weight; });
+    double left = random_.fraction() * (total > 0 ? total : static_cast<double>(options.size()));
+    for (const Option& option : options) {
+      left -= total > 0 ? option.weight : 1;
+      if (left < 0) return option.text;
+    }
+    return options.back().text;
+  }
+
+  void add(std::string_view text) {
+    chosen_.text += text;
+    if (chosen_.text.size() > kMostChosenText) {
+      refuse("is longer than " + std::to_string(kMostChosenText) + " bytes once its choices are made",
+             "shorten it");
+    }
+  }
+
+  SplitMix random_;
+  const Wildcards& wildcards_;
+  ChosenText chosen_;
+};
+
+}  // namespace
+
+bool has_choices(std::string_view text) {
+  return text.find('{') != std::string_view::npos || text.find(kMark) != std::string_view::npos;
+}
+
+ChosenText choose_text(std::string_view text, uint64_t seed, uint64_t stream, const Wildcards& wildcards) {
+  SplitMix streams(stream);
+  Chooser chooser(SplitMix(seed ^ streams.next()), wildcards);
+  chooser.expand(text, 0);
+  return chooser.take();
+}
+
+}  // namespace brume
