@@ -24,6 +24,7 @@ std::vector<Request> mixed_requests(int count) {
     Request request;
     request.prompt = i % 3 == 0 ? "a red fox" : "a house by the sea";
     if (i % 4 == 1) request.negative_prompt = "rain";
+    if (i % 6 == 5) request.prompt += ", (with:1.2) light and water and a cat in it AND a [fox|hen] :0.6";
     request.width = i % 5 == 4 ? 56 : 72;
     request.height = i % 7 == 3 ? 56 : 72;
     request.seeds = {static_cast<uint64_t>(100 + i)};
@@ -145,6 +146,21 @@ TEST_P(Batches, APictureThatDoesNotFitTheModelFailsAlone) {
   runner.run();
   ASSERT_EQ(failures.size(), requests.size());
   for (const auto& [ticket, failure] : failures) EXPECT_EQ(failure.empty(), ticket != 2) << failure;
+}
+
+TEST_P(Batches, APromptThatIsRefusedFailsAlone) {
+  std::vector<Request> requests = mixed_requests(6);
+  requests[1].prompt = std::string(300, '(');
+  requests[4].prompt = "a (fox";
+  requests[4].reading.unread = Unread::kRefuse;
+  std::map<uint64_t, std::string> failures;
+  Runner runner(
+      pipeline_, settings_, source_of(requests), [&](const Made& one) { failures[one.ticket] = one.failure; },
+      never);
+  runner.run();
+  ASSERT_EQ(failures.size(), requests.size());
+  for (const auto& [ticket, failure] : failures)
+    EXPECT_EQ(failure.empty(), ticket != 1 && ticket != 4) << failure;
 }
 
 TEST_P(Batches, AStopGivesUpWhatTakesLongerThanTheGrace) {

@@ -432,7 +432,7 @@ TEST_F(BatchCommand, APromptThatIsCutIsTold) {
   std::string words;
   for (int i = 0; i < 300; ++i) words += "fox ";
   write_jobs("a fox\n" + words + "\n");
-  const Outcome outcome = batch();
+  const Outcome outcome = batch({"--compat", "diffusers"});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_NE(outcome.err.find("line 2: the prompt is too long for this model; its last"), std::string::npos)
       << outcome.err;

@@ -282,8 +282,8 @@ TEST_F(CommandLine, InspectShowsRecipesAndTensors) {
 }
 
 TEST_F(CommandLine, TokenizeIsJson) {
-  const Outcome outcome =
-      brume({"tokenize", "-m", model("sd1").string(), "a fox in the snow, and so on and on"});
+  const Outcome outcome = brume({"tokenize", "-m", model("sd1").string(), "--compat", "diffusers",
+                                 "a fox in the snow, and so on and on"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto report = nlohmann::json::parse(outcome.out);
   EXPECT_EQ(report["ids"].size(), 13U);

@@ -347,6 +347,25 @@ TEST(Infotext, JsonIsExactAndOrdered) {
       "\"device\":\"cpu\",\"version\":\"brume 0.1.0\",\"notes\":[]}");
 }
 
+TEST(Infotext, HoldsWhatWasTypedAndWhatWasChosen) {
+  Recipe recipe = example();
+  recipe.prompt = "a {red|blue} apple";
+  recipe.compat = "a1111";
+  recipe.chosen = ChosenPrompts{"a blue apple", {}};
+  EXPECT_TRUE(infotext(recipe).starts_with("a blue apple\nSteps: 20"));
+  EXPECT_NE(infotext(recipe).find("Model: emoji, Template: a {red|blue} apple, Version"), std::string::npos);
+  EXPECT_TRUE(recipe_json(recipe).starts_with(
+      "{\"prompt\":\"a {red|blue} apple\",\"negative_prompt\":null,\"chosen_prompt\":\"a blue apple\","
+      "\"compat\":\"a1111\",\"width\":512"));
+  recipe.negative_prompt = "{x|y}";
+  recipe.chosen->negative_prompt = "y";
+  recipe.compat = "sdcpp";
+  EXPECT_NE(infotext(recipe).find("\nNegative prompt: y\n"), std::string::npos);
+  EXPECT_NE(infotext(recipe).find("Compat: sdcpp, Template: a {red|blue} apple, Negative Template: {x|y}"),
+            std::string::npos);
+  EXPECT_NE(recipe_json(recipe).find("\"chosen_negative_prompt\":\"y\""), std::string::npos);
+}
+
 TEST(Infotext, KeyAndModelHashAreWrittenAndReadBack) {
   Recipe recipe = example();
   EXPECT_EQ(recipe_key(recipe_texts(recipe)), "");

@@ -159,7 +159,8 @@ TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
   expect_reason(
       "a --zz 3",
       "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
-      "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, scheduler, eta, seed (d), clip_skip, vae_tiling");
+      "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, scheduler, eta, seed (d), clip_skip, vae_tiling, "
+      "compat, strict");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
   expect_in_reason("a --wow", "--wow: unknown");
@@ -183,6 +184,10 @@ TEST(OptionLines, EveryOption) {
              R"("cfg_scale":9.5,"sampler":"Euler a","seed":5})");
   expect_job(R"(--prompt=x --cfg-rescale 0.7 --eta 1 --clip-skip 2 --vae_tiling --id=n-1)",
              R"({"id":"n-1","prompt":"x","cfg_rescale":0.7,"eta":1.0,"clip_skip":2,"vae_tiling":true})");
+  expect_job("--prompt=x --compat diffusers --strict",
+             R"({"prompt":"x","compat":"diffusers","strict":true})");
+  expect_job("a fox --compat sdcpp", R"({"prompt":"a fox","compat":"sdcpp"})");
+  expect_in_reason("a fox --wildcards w", "--wildcards: brume cannot do this for one picture; it holds for");
   expect_job("--steps 020", R"({"steps":20})");
   EXPECT_EQ(shown("--seed 1,2"), (Lines{R"({"seed":1})", R"({"seed":2})"}));
 }
@@ -251,7 +256,7 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
     for (std::sregex_iterator found(all.begin(), all.end(), name); found != none; ++found, ++names)
       expect_in_reason("{\"" + found->str(1) + "\": {}}", "is an object; give it");
   }
-  EXPECT_EQ(names, 21U);
+  EXPECT_EQ(names, 23U);
 }
 
 TEST(JsonLines, TypesAndRanges) {
@@ -590,6 +595,8 @@ class JobMaker {
     if (flip()) settings.seed = whole(-1, std::numeric_limits<int64_t>::max());
     if (flip()) settings.clip_skip = whole(1, kMostClipSkip);
     if (flip()) settings.vae_tiling = flip();
+    if (flip()) settings.compat = text(20);
+    if (flip()) settings.strict = flip();
     return job;
   }
 
@@ -644,7 +651,8 @@ bool same(const PictureSettings& a, const PictureSettings& b) {
   return a.prompt == b.prompt && a.negative_prompt == b.negative_prompt && a.width == b.width &&
          a.height == b.height && a.steps == b.steps && a.cfg_scale == b.cfg_scale &&
          a.cfg_rescale == b.cfg_rescale && a.sampler == b.sampler && a.eta == b.eta && a.seed == b.seed &&
-         a.clip_skip == b.clip_skip && a.vae_tiling == b.vae_tiling;
+         a.clip_skip == b.clip_skip && a.vae_tiling == b.vae_tiling && a.compat == b.compat &&
+         a.strict == b.strict;
 }
 
 TEST(Occurrences, AreCountedFarBeyondSixteenBits) {

@@ -34,6 +34,7 @@ Request request_of(const nlohmann::json& parameters) {
   request.sampling = {sampler_from_name(parameters["sampler"].get<std::string>()), parameters["steps"],
                       parameters["eta"]};
   request.guidance = {parameters["guidance_scale"], parameters["guidance_rescale"]};
+  request.reading.compat = Compat::kDiffusers;
   // The reference counts layers skipped, we count the layer from the end.
   if (!parameters["clip_skip"].is_null()) request.clip_skip = parameters["clip_skip"].get<int64_t>() + 1;
   return request;
@@ -118,6 +119,12 @@ std::vector<Request> mixed_requests() {
     if (seed == 15) request.sampling.spacing = SigmaSpacing::kKarras;
     request.guidance = {scale, seed == 10 ? 0.7 : 0.0};
     if (seed == 7) request.negative_prompt = "a dog";
+    // Of several windows, several parts, and changing words: rows of other lengths beside each other.
+    if (seed == 8)
+      request.prompt = "a house on the hill, with light and water and a (cat:1.4) in it [:snow:2]";
+    if (seed == 10)
+      request.prompt = "two owls AND the castle on the hill with light and water and a cat :0.5";
+    if (seed == 12) request.prompt = "a [hen|cat|castle on the hill with light and water and detail]";
     requests.push_back(request);
   }
   return requests;
@@ -169,8 +176,8 @@ TEST(Rows, SayWhereTheirNumbersOverflowed) {
   std::vector<Request> requests = mixed_requests();
   Observer unseen;
   DenoisingRows rows(pipeline, RowCalls::kTogether);
-  Conditioning broken = pipeline.words(requests[0], unseen);
-  broken.context = broken.context * std::numeric_limits<float>::infinity();
+  PictureWords broken = pipeline.words(requests[0], unseen);
+  broken.texts[0].context = broken.texts[0].context * std::numeric_limits<float>::infinity();
   rows.join(0, requests[0], broken);
   rows.join(1, requests[1], pipeline.words(requests[1], unseen));
   std::map<uint64_t, std::string> stages;

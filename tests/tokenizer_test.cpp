@@ -69,10 +69,13 @@ TEST_F(TokenizerTest, LongWordsAndRunsOfMarksTakeNoQuadraticTime) {
 }
 
 TEST_F(TokenizerTest, ReportNamesTokensChunksAndWhatWasCut) {
-  const json report = json::parse(tokenize_report(tokenizer_, std::string(75, '1') + " red 2"));
-  EXPECT_EQ(report["tokens"][0], json({{"token", "1</w>"}, {"id", tokenizer_.encode("1")[0]}, {"chunk", 0}}));
-  EXPECT_EQ(report["tokens"][75]["chunk"], 1);
-  EXPECT_EQ(report["chunks"], 2);
+  const json report = json::parse(
+      tokenize_report({tokenizer_}, std::string(75, '1') + " red 2", {.compat = Compat::kDiffusers}).json);
+  EXPECT_EQ(report["tokens"][0],
+            json({{"token", "1</w>"}, {"id", tokenizer_.encode("1")[0]}, {"chunk", 0}, {"weight", 1.0}}));
+  EXPECT_EQ(report["tokens"][75]["chunk"], nullptr);
+  EXPECT_EQ(report["tokens"].size(), 77u);
+  EXPECT_EQ(report["chunks"], 1);
   EXPECT_EQ(report["cut"], json({{"tokens", 2}, {"text", "red 2"}}));
   EXPECT_EQ(report["ids"].size(), 77u);
 }

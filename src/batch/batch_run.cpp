@@ -71,7 +71,12 @@ void BatchRun::take(Made made) {
       if (note.starts_with(kPromptCut))
         listener_.on_note(work.job.job, "the prompt is too long for this model; its last" +
                                             note.substr(kPromptCut.size()) + " tokens are not seen");
+      if (note.starts_with(kPromptIgnored))
+        listener_.on_note(work.job.job, "prompt:" + note.substr(kPromptIgnored.size()));
     }
+    for (const std::string& name : work.job.unknown_wildcards)
+      listener_.on_note(work.job.job,
+                        "__" + name + "__ stands for itself; name a directory with --wildcards");
     listener_.on_drawn(work.job, file, seconds);
   } else {
     store_.record_failure(work.job.label, made.failure, seconds);

@@ -77,9 +77,10 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
   ReadyJob ready;
   try {
     ready.request = model_.resolve(job.settings, {seed});
+    ready.unknown_wildcards = make_choices(ready.request, seed, settings_.wildcards);
     model_.check_fit(ready.request);
   } catch (const Error& error) {
-    if (error.code() != ExitCode::kUsage) throw;
+    if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;
     if (reports_) faults_.refused(job, error);
     return {};
   }

@@ -63,6 +63,12 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
   job["prompt"] = exact_text(recipe.prompt);
   job["negative_prompt"] =
       recipe.negative_prompt ? exact_text(*recipe.negative_prompt) : ordered_json(nullptr);
+  if (recipe.chosen) {
+    job["chosen_prompt"] = exact_text(recipe.chosen->prompt);
+    if (recipe.chosen->negative_prompt)
+      job["chosen_negative_prompt"] = exact_text(*recipe.chosen->negative_prompt);
+  }
+  job["compat"] = recipe.compat;
   job["width"] = recipe.width;
   job["height"] = recipe.height;
   job["seed"] = recipe.seed;

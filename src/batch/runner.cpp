@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Ready {
   Work work;
-  std::optional<Conditioning> words;
+  std::optional<PictureWords> words;
   std::string failure;
 };
 
@@ -106,8 +106,9 @@ class Runner::Run {
     try {
       ready.words = runner_.pipeline_.words(ready.work.request, unseen);
     } catch (const Error& error) {
-      if (error.code() != ExitCode::kUsage) throw;
-      ready.failure = error.what();  // this one does not fit the model; others may
+      // This one does not fit the model, or its prompt cannot be read; others may.
+      if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;
+      ready.failure = error.what();
     }
   }
 
@@ -212,8 +213,11 @@ class Runner::Run {
       const Busier busier(runner_.busy_.decode);
       made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents);
       made.failure = made.result.failed_stage;
-      if (const int64_t cut = runner_.pipeline_.tokens_cut(denoised.request.prompt); cut > 0)
+      const UnreadWords unread = runner_.pipeline_.unread(denoised.request, PromptRole::kPrompt);
+      if (const int64_t cut = unread.tokens_cut; cut > 0)
         made.result.notes.push_back(std::string(kPromptCut) + " " + std::to_string(cut));
+      if (!unread.ignored.empty())
+        made.result.notes.push_back(std::string(kPromptIgnored) + " " + unread.ignored.front());
     }
     if (!made.failure.empty()) made.failure = "its numbers are not finite (" + made.failure + ")";
     made_.push(std::move(made));

@@ -86,6 +86,8 @@ std::string work_line(const Work& work) {
                      {"cfg_scale", request.guidance.scale},
                      {"cfg_rescale", request.guidance.rescale},
                      {"clip_skip", request.clip_skip},
+                     {"compat", compat_name(request.reading.compat)},
+                     {"strict", request.reading.unread == Unread::kRefuse},
                      {"vae_tiling", request.decode == DecodeMode::kTiled}};
   return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -108,6 +110,8 @@ Work read_work_line(const std::string& line) {
                         .sigmas = fields.at("sigmas")};
     request.guidance = {fields.at("cfg_scale"), fields.at("cfg_rescale")};
     request.clip_skip = fields.at("clip_skip");
+    request.reading.compat = compat_from_name(fields.at("compat").get<std::string>());
+    request.reading.unread = fields.at("strict").get<bool>() ? Unread::kRefuse : Unread::kTell;
     request.decode = fields.at("vae_tiling").get<bool>() ? DecodeMode::kTiled : DecodeMode::kWhole;
     return work;
   } catch (const json::exception& error) {

@@ -23,7 +23,7 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   const double halves = request.guidance.active() ? 2 : 1;
   const double rows = halves * static_cast<double>(request.seeds.size());
   Observer unseen;
-  const int64_t tokens = pipeline.words(request, unseen).context.size(1);
+  const int64_t tokens = pipeline.words(request, unseen).texts.back().context.size(1);
   Work words;
   for (const ClipTextConfig& text : text_configs(model.source())) words += text_work(text, tokens);
   rounds.text.flop = halves * words.flop();

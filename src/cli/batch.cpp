@@ -21,6 +21,7 @@
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/memory.h"
+#include "brume/text/wildcard_files.h"
 #include "commands.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
@@ -134,6 +135,7 @@ class Batch {
             .shard = journal_.shard(),
             .dtype = scalar_type_of(options_.engine),
             .engine = std::move(engine),
+            .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
             .memory = room_of_an_engine()};
   }

@@ -138,6 +138,7 @@ void add_batch_options(CLI::App& command, BatchOptions& options) {
   command.add_option("-o,--output", options.directory, "Directory for the pictures and the journal")
       ->check(not_empty());
   add_picture_options(command, options.picture);
+  add_wildcards_option(command, options.wildcards);
   add_job_options(command, options);
   add_engine_options(command, options.engine);
   add_course_options(command, options);
@@ -157,6 +158,7 @@ void settle_options(BatchOptions& options) {
   if (options.places.size() != 1)
     refuse(options.places[1], "only one job file at a time", "join them: cat A B | brume batch - -o DIR");
   if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");
+  check_wildcards(options.wildcards, options.picture.compat);
   if (options.resume && options.force) refuse("--force", "is the contrary of --resume", "leave one out");
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");

@@ -21,6 +21,7 @@ struct BatchOptions {
   std::filesystem::path directory;
   PictureSettings picture;  // of jobs that do not say otherwise
   EngineOptions engine;
+  std::optional<std::filesystem::path> wildcards;
   int64_t pictures_each = 1;
   std::string batch_size = "auto";
   std::string devices;  // of workers, or empty

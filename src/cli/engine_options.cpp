@@ -1,6 +1,8 @@
 #include "engine_options.h"
 
+#include "brume/text/wildcard_files.h"
 #include "shipped.h"
+#include "usage_line.h"
 #include "values.h"
 
 namespace brume::cli {
@@ -39,9 +41,32 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
       ->transform(real_number(0, 1));
   command
       .add_option("--clip-skip", settings.clip_skip,
-                  "1: the text encoder's last layer; 2: the one before (default 1)")
+                  "1: the text encoder's last layer; 2: the one before (default 1; other --compat count on "
+                  "their own)")
       ->transform(whole_number(1, kMostClipSkip));
+  command
+      .add_option(
+          "--compat", settings.compat,
+          "Whose prompts these are: a1111 (the whole language), sdcpp (emphasis and BREAK) or diffusers "
+          "(words as they stand) (default a1111)")
+      ->check(one_of({"a1111", "diffusers", "sdcpp"}));
+  command.add_flag("--strict", settings.strict,
+                   "Fail where words would be cut, or not be read as they stand");
   command.add_flag("--vae-tiling", settings.vae_tiling, "Decode large pictures by tiles, in less memory");
+}
+
+void add_wildcards_option(CLI::App& command, std::optional<std::filesystem::path>& wildcards) {
+  command
+      .add_option("--wildcards", wildcards,
+                  "Directory of the files that __name__ in a prompt chooses a line of: name.txt")
+      ->check(not_empty());
+}
+
+void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
+                     const std::optional<std::string>& compat) {
+  if (wildcards && compat.value_or("a1111") != "a1111")
+    refuse("--wildcards", *compat + " has none in its prompts", "leave it or --compat out");
+  wildcards_in(wildcards);  // throws for what is no directory
 }
 
 void add_engine_options(CLI::App& command, EngineOptions& options) {

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "brume/pipeline/picture_settings.h"
@@ -30,6 +31,11 @@ struct EngineUse {
 
 /// What is drawn: the same options for one picture and as the defaults of many.
 void add_picture_options(CLI::App& command, PictureSettings& settings);
+void add_wildcards_option(CLI::App& command, std::optional<std::filesystem::path>& wildcards);
+/// Throws kUsage where prompts are read so that nothing would look at the wildcards, kInputInvalid where they
+/// are no directory.
+void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
+                     const std::optional<std::string>& compat);
 void add_engine_options(CLI::App& command, EngineOptions& options);
 
 }  // namespace brume::cli

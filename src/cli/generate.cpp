@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/pipeline/chosen_words.h"
+#include "brume/text/wildcard_files.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
 #include "generate_run.h"
@@ -49,7 +51,11 @@ int run_command(const GenerateWork& asked) {
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   const double work = pipeline.model().step_work(request.width, request.height);
   at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.run.batch_size)));
-  print_notes(request, options, pipeline);
+  Request first = request;
+  for (const std::string& name :
+       make_choices(first, request.seeds.front(), wildcards_in(options.run.wildcards)))
+    say("note: __" + name + "__ stands for itself; name a directory with --wildcards");
+  print_notes(first, options, pipeline);
   const PoliteStop polite;
   GenerateRun run(pipeline, request, options.run, asked.files,
                   recipe_engine(options.engine, pipeline.model()));

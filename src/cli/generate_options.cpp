@@ -37,6 +37,7 @@ void add_run_options(CLI::App& command, RunOptions& options) {
           "File, pattern such as x_%03d.png, directory, or - for standard output (default: output.png, "
           "numbered so that no file is replaced)")
       ->check(not_empty());
+  add_wildcards_option(command, options.wildcards);
   command
       .add_option("--init-latents", options.init_latents,
                   "Start from the tensor \"latents\" of this .safetensors file")
@@ -56,6 +57,7 @@ void check_options(const GenerateOptions& options) {
     refuse("--seed",
            "the seeds of all pictures must be at most " + std::to_string(std::numeric_limits<int64_t>::max()),
            "use a smaller seed");
+  check_wildcards(run.wildcards, picture.compat);
   if (run.output && is_standard_output(*run.output) && run.json)
     refuse("--json", "standard output already takes the picture", "name a file with -o");
   if (run.dump_stages && run.batch_count > run.batch_size) {

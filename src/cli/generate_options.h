@@ -16,6 +16,7 @@ struct RunOptions {
   int64_t batch_count = 1;
   int64_t batch_size = 1;
   std::optional<std::string> output;
+  std::optional<std::filesystem::path> wildcards;
   std::optional<std::filesystem::path> init_latents;
   std::optional<std::filesystem::path> save_latents;
   std::optional<std::filesystem::path> dump_stages;

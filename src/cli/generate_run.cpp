@@ -12,6 +12,7 @@
 #include "brume/image/png.h"
 #include "brume/image/recipe.h"
 #include "brume/pipeline/request_recipe.h"
+#include "brume/text/wildcard_files.h"
 #include "latents_file.h"
 #include "say.h"
 #include "signals.h"
@@ -64,14 +65,29 @@ GenerateRun::GenerateRun(const Pipeline& pipeline, const Request& all, const Run
     : pipeline_(pipeline),
       all_(all),
       options_(options),
+      wildcards_(wildcards_in(options.wildcards)),
       files_(std::move(files)),
       engine_(std::move(engine)),
       observer_(options.batch_count, all.sampling.steps, options.dump_stages.has_value()) {}
 
+/// The pictures from `first` on, as many as share a call of the UNet: their choices must be the same.
+Request GenerateRun::next_batch(size_t first) const {
+  const size_t most = std::min(static_cast<size_t>(options_.batch_size), all_.seeds.size() - first);
+  Request batch = all_;
+  make_choices(batch, all_.seeds[first], wildcards_);
+  size_t count = 1;
+  for (; count < most && has_choices(all_); ++count) {
+    Request next = all_;
+    make_choices(next, all_.seeds[first + count], wildcards_);
+    if (next.prompt != batch.prompt || next.negative_prompt != batch.negative_prompt) break;
+  }
+  return batch_of(batch, first, has_choices(all_) ? count : most);
+}
+
 void GenerateRun::draw_all() {
   for (size_t first = 0; first < all_.seeds.size() && stop_signal() == 0;) {
-    const size_t count = std::min(static_cast<size_t>(options_.batch_size), all_.seeds.size() - first);
-    const Request batch = batch_of(all_, first, count);
+    const Request batch = next_batch(first);
+    const size_t count = batch.seeds.size();
     observer_.begin_batch(static_cast<int64_t>(count));
     const Generation made = pipeline_.generate(batch, observer_);
     if (made.stopped) return;
@@ -105,6 +121,10 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
       files_.write(index, encode_png(*result.picture, recipe_texts(recipe)));
   if (path) entry["path"] = path->string();
   entry["notes"] = result.notes;
+  if (batch.typed) {
+    entry["chosen_prompt"] = batch.prompt;
+    if (batch.negative_prompt) entry["chosen_negative_prompt"] = *batch.negative_prompt;
+  }
   tally_.pictures.push_back(std::move(entry));
   if (path && !options_.json) print_path(*path);
 }

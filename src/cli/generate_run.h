@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "brume/image/recipe.h"
+#include "brume/pipeline/chosen_words.h"
 #include "brume/pipeline/pipeline.h"
 #include "brume/pipeline/request.h"
 #include "generate_options.h"
@@ -53,11 +54,13 @@ class GenerateRun {
   const Tally& tally() const { return tally_; }
 
  private:
+  Request next_batch(size_t first) const;
   void deliver(const Request& batch, const PictureResult& result, size_t index);
 
   const Pipeline& pipeline_;
   const Request& all_;
   const RunOptions& options_;
+  Wildcards wildcards_;
   PictureFiles files_;
   RecipeEngine engine_;
   RunObserver observer_;

@@ -10,11 +10,20 @@
 
 namespace brume::cli {
 
-Tokenizer model_tokenizer(const std::filesystem::path& model) {
+std::vector<Tokenizer> model_tokenizers(const std::filesystem::path& model) {
   std::error_code failed;
-  if (!std::filesystem::is_regular_file(model, failed)) return Tokenizer::open(model / "tokenizer");
+  std::vector<Tokenizer> towers;
+  if (!std::filesystem::is_regular_file(model, failed)) {
+    towers.push_back(Tokenizer::open(model / "tokenizer"));
+    if (std::filesystem::exists(model / "tokenizer_2", failed))
+      towers.push_back(Tokenizer::open(model / "tokenizer_2"));
+    return towers;
+  }
   const Checkpoint checkpoint(open_tensor_file(model));
-  return file_tokenizer(checkpoint, "tokenizer", clip_vocabulary());
+  towers.push_back(file_tokenizer(checkpoint, "tokenizer", clip_vocabulary()));
+  if (checkpoint.family().kind == CheckpointKind::kSdXl)
+    towers.push_back(file_tokenizer(checkpoint, "tokenizer_2", clip_vocabulary()));
+  return towers;
 }
 
 }  // namespace brume::cli

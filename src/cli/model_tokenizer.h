@@ -1,11 +1,12 @@
 #pragma once
 #include <filesystem>
+#include <vector>
 
 #include "brume/text/tokenizer.h"
 
 namespace brume::cli {
 
-/// The (first) tokenizer of a model: of its directory, or for a checkpoint of one file that of its family.
-Tokenizer model_tokenizer(const std::filesystem::path& model);
+/// Those of a model's text towers, one or two: of its directory, or for a checkpoint of one file of its family.
+std::vector<Tokenizer> model_tokenizers(const std::filesystem::path& model);
 
 }  // namespace brume::cli

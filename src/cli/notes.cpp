@@ -23,15 +23,35 @@ std::vector<std::string> remark_lines(const Pipeline& pipeline, bool all) {
   return lines;
 }
 
-void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
-  for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
-  if (const int64_t cut = pipeline.tokens_cut(request.prompt); cut > 0) {
-    say("note: the prompt is too long for this model; its last " + std::to_string(cut) +
+namespace {
+
+/// What of the words is not seen, or has not the meaning that it seems to have.
+void print_unread(const Request& request, const Pipeline& pipeline) {
+  constexpr size_t kMostShown = 5;
+  const auto say_ignored = [&](const UnreadWords& unread, const std::string& where) {
+    for (size_t i = 0; i < std::min(unread.ignored.size(), kMostShown); ++i)
+      say("note: " + where + ": " + unread.ignored[i]);
+  };
+  const UnreadWords unread = pipeline.unread(request, PromptRole::kPrompt);
+  if (unread.tokens_cut > 0) {
+    say("note: the prompt is too long for this model; its last " + std::to_string(unread.tokens_cut) +
         " tokens are not seen");
   }
-  if (request.negative_prompt && pipeline.tokens_cut(*request.negative_prompt) > 0) {
+  say_ignored(unread, "prompt");
+  if (!request.negative_prompt) return;
+  const UnreadWords negative = pipeline.unread(request, PromptRole::kNegative);
+  if (negative.tokens_cut > 0)
     say("note: the negative prompt is too long for this model; its end is not seen");
-  }
+  say_ignored(negative, "negative prompt");
+}
+
+}  // namespace
+
+void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
+  for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
+  if (request.reading.unread == Unread::kTell) print_unread(request, pipeline);
+  if (pipeline.model().ignores_clip_skip(options.picture))
+    say("note: A1111 skips no layer of this model; --clip-skip does nothing, other --compat count it");
   if (request.negative_prompt && !request.guidance.active())
     say("note: without guidance the negative prompt does nothing");
   const std::string& author_choice = pipeline.model().schedule().config().class_name;

@@ -80,6 +80,11 @@ std::string parameter_line(const Recipe& recipe) {
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (sampling.eta != sampling.usual_eta) add("Eta", number(recipe.sampling.eta));
   if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
+  if (recipe.compat != "a1111") add("Compat", recipe.compat);
+  if (recipe.chosen) {
+    add("Template", recipe.prompt);
+    add("Negative Template", recipe.negative_prompt.value_or(""));
+  }
   add("Notes", joined(recipe.notes, "; "));
   add("Version", recipe.engine.version);
   return joined(parts, ", ");
@@ -145,10 +150,11 @@ Fields read_parameters(std::string_view line) {
 }  // namespace
 
 std::string infotext(const Recipe& recipe) {
-  std::string text = clean(recipe.prompt);
+  const std::optional<std::string>& negative =
+      recipe.chosen ? recipe.chosen->negative_prompt : recipe.negative_prompt;
+  std::string text = clean(recipe.chosen ? recipe.chosen->prompt : recipe.prompt);
   auto add_line = [&](const std::string& line) { text += (text.empty() ? "" : "\n") + line; };
-  if (recipe.negative_prompt && !recipe.negative_prompt->empty())
-    add_line(std::string(kNegative) + " " + clean(*recipe.negative_prompt));
+  if (negative && !negative->empty()) add_line(std::string(kNegative) + " " + clean(*negative));
   add_line(parameter_line(recipe));
   return text;
 }
@@ -158,6 +164,10 @@ std::string recipe_json(const Recipe& recipe) {
   out["prompt"] = recipe.prompt;
   out["negative_prompt"] =
       recipe.negative_prompt ? ordered_json(*recipe.negative_prompt) : ordered_json(nullptr);
+  if (recipe.chosen) out["chosen_prompt"] = recipe.chosen->prompt;
+  if (recipe.chosen && recipe.chosen->negative_prompt)
+    out["chosen_negative_prompt"] = *recipe.chosen->negative_prompt;
+  if (!recipe.compat.empty()) out["compat"] = recipe.compat;
   out["width"] = recipe.width;
   out["height"] = recipe.height;
   out["steps"] = recipe.sampling.steps;

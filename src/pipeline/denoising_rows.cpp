@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <utility>
 
 #include "brume/base/fiber.h"
@@ -37,11 +38,11 @@ PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
 /// still in that call until the UNet has answered all rows at once.
 class DenoisingRows::Row {
  public:
-  Row(const Pipeline& pipeline, uint64_t ticket, const Request& request, Conditioning words)
+  Row(const Pipeline& pipeline, uint64_t ticket, const Request& request, PictureWords words)
       : pipeline_(pipeline),
         request_(request),
-        words_(std::move(words)),
-        prepared_(pipeline.prepare(words_)),
+        words_(pipeline, std::move(words), /*pictures=*/1),
+        predictions_(words_.rows()),
         noise_({request.seeds.front()}),
         fiber_([this] { run(); }, kStackBytes) {
     result_.ticket = ticket;
@@ -51,19 +52,23 @@ class DenoisingRows::Row {
   bool ended() const { return fiber_.ended(); }
   int64_t steps() const { return steps_; }
   int64_t calls_left() const { return network_calls(request_.sampling) - calls_; }
-  bool guided() const { return request_.guidance.active(); }
-  const PreparedWords& words() const { return prepared_; }
+  const std::vector<WordGroup>& groups() const { return words_.groups(); }
   /// What the prediction is wanted for. [1, C, h, w]
   const at::Tensor& latents() const { return latents_; }
   double timestep() const { return timestep_; }
 
-  /// `prediction` [1 or 2, C, h, w], the negative half first. Runs the sampler to its next call, or its end.
-  void answer(const at::Tensor& prediction) {
-    const at::Tensor first = prediction.narrow(0, 0, 1);
-    const at::Tensor all = guided() ? guide(first, prediction.narrow(0, 1, 1), request_.guidance) : first;
-    output_ = {all, first};
+  /// What the UNet has for one of the groups. [rows of the group, C, h, w]
+  void take(const WordGroup& group, const at::Tensor& prediction) {
+    for (size_t i = 0; i < group.rows.size(); ++i)
+      predictions_[group.rows[i]] = prediction.narrow(0, static_cast<int64_t>(i), 1);
+  }
+  /// All groups are there: runs the sampler to its next call, or its end. True where it reads other words
+  /// there.
+  bool answer() {
+    output_ = words_.output(predictions_, request_.guidance);
     ++calls_;
     resume();
+    return !ended() && words_.move_to(steps_);  // here, not on the sampler's small stack
   }
   DenoisedRow take_result() { return std::move(result_); }
 
@@ -83,8 +88,10 @@ class DenoisingRows::Row {
 
   at::Tensor sample_all() {
     FiniteCheck finite(1);
-    finite.look_at_shared(words_.context, "text embedding");
-    if (words_.pooled.defined()) finite.look_at_shared(words_.pooled, "pooled text embedding");
+    for (const Conditioning& text : words_.words().texts) {
+      finite.look_at_shared(text.context, "text embedding");
+      if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
+    }
     const auto noise = [this] { return noise_.normal(pipeline_.model().latent_sizes(request_)); };
     const auto denoise = [this](const at::Tensor& latents, double timestep) {
       latents_ = latents;
@@ -105,8 +112,8 @@ class DenoisingRows::Row {
 
   const Pipeline& pipeline_;
   Request request_;
-  Conditioning words_;
-  PreparedWords prepared_;
+  WordsInTime words_;
+  std::vector<at::Tensor> predictions_;  // of each of its rows of the UNet
   Noise noise_;
   at::Tensor latents_;
   NetworkOutput output_;
@@ -118,32 +125,25 @@ class DenoisingRows::Row {
   Fiber fiber_;  // the last: it is unwound while the others still stand
 };
 
-DenoisingRows::DenoisingRows(const Pipeline& pipeline, RowCalls calls) : pipeline_(pipeline), calls_(calls) {}
+DenoisingRows::DenoisingRows(const Pipeline& pipeline, RowCalls calls)
+    : pipeline_(pipeline), row_calls_(calls) {}
 DenoisingRows::~DenoisingRows() = default;
 
-void DenoisingRows::join(uint64_t ticket, const Request& request, Conditioning words) {
+void DenoisingRows::join(uint64_t ticket, const Request& request, PictureWords words) {
   const c10::InferenceMode guard;
   rows_.push_back(std::make_unique<Row>(pipeline_, ticket, request, std::move(words)));
-  together_.reset();
+  calls_.reset();
 }
 
 std::vector<DenoisedRow> DenoisingRows::advance() {
   const c10::InferenceMode guard;
-  std::vector<Row*> all;
-  for (const std::unique_ptr<Row>& row : rows_) all.push_back(row.get());
-  for (const Row* row : all) steps_done_ -= row->steps();
-  if (calls_ == RowCalls::kTogether && all.size() > 1) {
-    if (!together_) {
-      std::vector<const PreparedWords*> words;
-      words.reserve(all.size());
-      for (const Row* row : all) words.push_back(&row->words());
-      together_ = joined(words);
-    }
-    predict(all, *together_);
-  } else {
-    for (Row* row : all) predict({row}, row->words());
+  if (!calls_) calls_ = calls();
+  for (const Call& call : *calls_) predict(call);
+  for (const std::unique_ptr<Row>& row : rows_) {
+    steps_done_ -= row->steps();
+    if (row->answer()) calls_.reset();
+    steps_done_ += row->steps();
   }
-  for (const Row* row : all) steps_done_ += row->steps();
   std::vector<DenoisedRow> ended;
   for (const std::unique_ptr<Row>& row : rows_) {
     if (row->ended()) ended.push_back(row->take_result());
@@ -157,24 +157,48 @@ void DenoisingRows::leave_if(const std::function<bool(int64_t calls_left)>& hope
 }
 
 void DenoisingRows::erase_if(const std::function<bool(const Row&)>& gone) {
-  if (std::erase_if(rows_, [&](const std::unique_ptr<Row>& row) { return gone(*row); }) > 0)
-    together_.reset();
+  if (std::erase_if(rows_, [&](const std::unique_ptr<Row>& row) { return gone(*row); }) > 0) calls_.reset();
 }
 
-void DenoisingRows::predict(const std::vector<Row*>& rows, const PreparedWords& words) const {
+/// Apart, a call for every group; together, one for all groups of words of one length.
+std::vector<DenoisingRows::Call> DenoisingRows::calls() const {
+  std::vector<Call> calls;
+  std::map<int64_t, size_t> by_length;  // the call of a number of tokens
+  for (const std::unique_ptr<Row>& row : rows_) {
+    for (size_t i = 0; i < row->groups().size(); ++i) {
+      const int64_t tokens = row->groups()[i].conditioning.context.size(1);
+      const auto [place, is_new] = by_length.emplace(tokens, calls.size());
+      if (!is_new && row_calls_ == RowCalls::kTogether) {
+        calls[place->second].groups.emplace_back(row.get(), i);
+      } else {
+        calls.push_back({{{row.get(), i}}, {}});
+      }
+    }
+  }
+  for (Call& call : calls) {
+    std::vector<const PreparedWords*> words;
+    words.reserve(call.groups.size());
+    for (const auto& [row, i] : call.groups) words.push_back(&row->groups()[i].words);
+    call.words = words.size() == 1 ? *words.front() : joined(words);
+  }
+  return calls;
+}
+
+void DenoisingRows::predict(const Call& call) const {
   std::vector<at::Tensor> latents;
   std::vector<float> timesteps;
-  for (const Row* row : rows) {
-    for (int half = 0; half < (row->guided() ? 2 : 1); ++half) {
+  for (const auto& [row, i] : call.groups) {
+    for (size_t k = 0; k < row->groups()[i].rows.size(); ++k) {
       latents.push_back(row->latents());
       timesteps.push_back(static_cast<float>(row->timestep()));
     }
   }
-  const at::Tensor prediction = pipeline_.predict(at::cat(latents), at::tensor(timesteps), words);
+  const at::Tensor prediction = pipeline_.predict(at::cat(latents), at::tensor(timesteps), call.words);
   int64_t first = 0;
-  for (Row* row : rows) {
-    const int64_t count = row->guided() ? 2 : 1;
-    row->answer(prediction.narrow(0, first, count));
+  for (const auto& [row, i] : call.groups) {
+    const WordGroup& group = row->groups()[i];
+    const auto count = static_cast<int64_t>(group.rows.size());
+    row->take(group, prediction.narrow(0, first, count));
     first += count;
   }
 }

@@ -9,6 +9,7 @@
 
 #include "brume/base/error.h"
 #include "brume/pipeline/memory.h"
+#include "brume/text/prompt_plan.h"
 
 namespace brume {
 
@@ -82,6 +83,22 @@ NoiseScheduleConfig read_schedule(const ModelSource& source, const ModelChoices&
   return schedule;
 }
 
+/// The layer as Request counts it. A1111 takes SDXL's own layer whatever is asked; diffusers counts the
+/// layers skipped; stable-diffusion.cpp counts SDXL's from the last, where the model's own is the second.
+int64_t choose_layer(const std::optional<int64_t>& clip_skip, Compat compat, ModelFamily family) {
+  if (!clip_skip) return 1;
+  const bool xl = family == ModelFamily::kStableDiffusionXl;
+  switch (compat) {
+    case Compat::kA1111:
+      return xl ? 1 : *clip_skip;
+    case Compat::kDiffusers:
+      return *clip_skip + 1;
+    case Compat::kSdCpp:
+      return xl ? *clip_skip - 1 : *clip_skip;
+  }
+  return 1;
+}
+
 }  // namespace
 
 ModelConfig::ModelConfig(const std::filesystem::path& path, const ModelChoices& choices)
@@ -116,9 +133,21 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.seeds = std::move(seeds);
   request.sampling = sampling_of(settings, *source_, schedule_);
   request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
-  request.clip_skip = settings.clip_skip.value_or(1);
+  if (settings.compat) request.reading.compat = compat_from_name(*settings.compat);
+  if (settings.strict.value_or(false)) request.reading.unread = Unread::kRefuse;
+  request.clip_skip = choose_layer(settings.clip_skip, request.reading.compat, source_->family());
+  if (request.reading.unread == Unread::kRefuse && ignores_clip_skip(settings)) {
+    throw Error(ExitCode::kInputInvalid, "--clip-skip " + std::to_string(*settings.clip_skip),
+                "A1111 skips no layer of this model",
+                "leave it or --strict out, or count by another --compat");
+  }
   request.decode = settings.vae_tiling.value_or(false) ? DecodeMode::kTiled : DecodeMode::kWhole;
   return request;
+}
+
+bool ModelConfig::ignores_clip_skip(const PictureSettings& settings) const {
+  return settings.clip_skip.value_or(1) > 1 && source_->family() == ModelFamily::kStableDiffusionXl &&
+         settings.compat.value_or("a1111") == "a1111";
 }
 
 void ModelConfig::check_own() const {
@@ -180,9 +209,11 @@ void ModelConfig::check_fit(const Request& request) const {
 }
 
 double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) const {
-  // A step holds the UNet's maps of every picture, guided ones twice.
-  const double guided = request.guidance.active() ? 2 : 1;
-  return guided * static_cast<double>(request.seeds.size()) * static_cast<double>(c10::elementSize(dtype)) *
+  // A step holds the UNet's maps of every picture, for each text that it follows.
+  const size_t texts =
+      count_parts(request.prompt, request.reading.compat) + (request.guidance.active() ? 1 : 0);
+  return static_cast<double>(texts) * static_cast<double>(request.seeds.size()) *
+         static_cast<double>(c10::elementSize(dtype)) *
          unet_.activation_values(request.height / factor(), request.width / factor());
 }
 

@@ -19,6 +19,8 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(seed, others.seed);
   complete(clip_skip, others.clip_skip);
   complete(vae_tiling, others.vae_tiling);
+  complete(compat, others.compat);
+  complete(strict, others.strict);
 }
 
 }  // namespace brume

@@ -50,7 +50,19 @@ Picture to_picture(const at::Tensor& decoded) {
   return picture;
 }
 
-at::Tensor rows(const at::Tensor& one, int64_t count) { return one.repeat_interleave(count, 0); }
+PromptPlan plan_of(const Request& request, PromptRole role) {
+  const std::string& text =
+      role == PromptRole::kPrompt ? request.prompt : request.negative_prompt.value_or("");
+  return plan_prompt(text, request.reading.compat, request.sampling.steps, role);
+}
+
+/// Puts a plan's rows behind those of `words`, whose texts the plan's will follow.
+void append_rows(const PromptPlan& plan, PictureWords& words) {
+  for (PlannedPart part : plan.parts) {
+    for (PlannedText& one : part.times) one.text += words.texts.size();
+    words.rows.push_back(std::move(part));
+  }
+}
 
 }  // namespace
 
@@ -94,7 +106,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   FiniteCheck finite(request.seeds.size());
   Stopwatch watch;
 
-  const PreparedWords words = prepare(condition(request, finite, observer));
+  WordsInTime words = first_words(request, finite, observer);
   result.times.text_seconds = watch.lap();
 
   Noise generators(request.seeds);
@@ -104,6 +116,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
     finite.look(latents, "latents after step " + std::to_string(step + 1));
     observer.on_step(step + 1, request.sampling.steps);
     result.stopped = observer.stop_requested();
+    if (step + 1 < request.sampling.steps) words.move_to(step + 1);
     return !result.stopped && !finite.all_failed();
   };
   result.latents = sample(model_.schedule(), request.sampling, first_latents(request, noise),
@@ -116,36 +129,72 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   return result;
 }
 
-Conditioning Pipeline::words(const Request& request, Observer& observer) const {
+PictureWords Pipeline::words(const Request& request, Observer& observer) const {
   const c10::InferenceMode guard;
-  std::vector<EncodedPrompt> prompts;
-  if (request.guidance.active()) prompts.push_back(prompts_.encode_negative(request.negative_prompt));
-  prompts.push_back(prompts_.encode(request.prompt, request.clip_skip, observer));
-  const auto stacked = [&](at::Tensor EncodedPrompt::*part) {
-    return prompts.size() == 1 ? prompts[0].*part : at::cat({prompts[0].*part, prompts[1].*part});
-  };
-  Conditioning words{stacked(&EncodedPrompt::context), {}, {}};
-  if (model_.source().family() != ModelFamily::kStableDiffusionXl) return words;
-  words.pooled = stacked(&EncodedPrompt::pooled);
-  const auto height = static_cast<float>(request.height);
-  const auto width = static_cast<float>(request.width);
-  const at::Tensor sizes = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
-  words.time_ids = rows(sizes, words.context.size(0));
+  const Compat compat = request.reading.compat;
+  PictureWords words;
+  if (request.reading.unread == Unread::kRefuse) check_read(request);
+  if (request.guidance.active()) {
+    // diffusers skips no layer here.
+    const int64_t clip_skip = compat == Compat::kDiffusers ? 1 : request.clip_skip;
+    const PromptPlan plan = plan_of(request, PromptRole::kNegative);
+    append_rows(plan, words);
+    Observer unseen;  // the stage "ids" is that of the prompt
+    for (const std::string& text : plan.texts) {
+      const EncodedPrompt encoded = request.negative_prompt ? prompts_.encode(text, compat, clip_skip, unseen)
+                                                            : prompts_.encode_nothing(compat, clip_skip);
+      words.texts.push_back(conditioning(request, encoded));
+    }
+  }
+  const PromptPlan plan = plan_of(request, PromptRole::kPrompt);
+  append_rows(plan, words);
+  for (const std::string& text : plan.texts) {
+    words.texts.push_back(conditioning(request, prompts_.encode(text, compat, request.clip_skip, observer)));
+  }
   return words;
 }
 
-/// The words of one picture for each seed: [N, T, D], or [2N, T, D] with the negative half first.
-Conditioning Pipeline::condition(const Request& request, FiniteCheck& finite, Observer& observer) const {
-  const auto count = static_cast<int64_t>(request.seeds.size());
-  const Conditioning one = words(request, observer);
-  Conditioning all{rows(one.context, count), {}, {}};
-  finite.look_at_shared(all.context, "text embedding");
-  observer.on_stage("context", all.context);
-  if (!one.pooled.defined()) return all;
-  all.pooled = rows(one.pooled, count);
-  all.time_ids = rows(one.time_ids, count);
-  finite.look_at_shared(all.pooled, "pooled text embedding");
-  observer.on_stage("pooled", all.pooled);
+UnreadWords Pipeline::unread(const Request& request, PromptRole role) const {
+  return prompts_.unread(plan_of(request, role), request.reading.compat);
+}
+
+void Pipeline::check_read(const Request& request) const {
+  const auto check = [&](PromptRole role, const std::string& where) {
+    const UnreadWords unread = this->unread(request, role);
+    if (unread.tokens_cut > 0) {
+      throw Error(
+          ExitCode::kInputInvalid, where,
+          "too long for this model: its last " + std::to_string(unread.tokens_cut) + " tokens are not seen",
+          "shorten it, or leave --strict out");
+    }
+    if (!unread.ignored.empty()) {
+      throw Error(ExitCode::kInputInvalid, where, unread.ignored.front(), "mend it, or leave --strict out");
+    }
+  };
+  check(PromptRole::kPrompt, "prompt");
+  if (request.negative_prompt && request.guidance.active()) check(PromptRole::kNegative, "negative prompt");
+}
+
+/// One row for the UNet, with the sizes that SDXL is told.
+Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt& prompt) const {
+  if (model_.directory().family() != ModelFamily::kStableDiffusionXl) return {prompt.context, {}, {}};
+  const auto height = static_cast<float>(request.height);
+  const auto width = static_cast<float>(request.width);
+  const at::Tensor sizes = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
+  return {prompt.context, prompt.pooled, sizes};
+}
+
+/// The words of one picture for each seed, in the first step.
+WordsInTime Pipeline::first_words(const Request& request, FiniteCheck& finite, Observer& observer) const {
+  PictureWords one = words(request, observer);
+  for (const Conditioning& text : one.texts) {
+    finite.look_at_shared(text.context, "text embedding");
+    if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
+  }
+  WordsInTime all(*this, std::move(one), static_cast<int64_t>(request.seeds.size()));
+  const Conditioning& first = all.groups().front().conditioning;
+  observer.on_stage("context", first.context);
+  if (first.pooled.defined()) observer.on_stage("pooled", first.pooled);
   return all;
 }
 
@@ -153,16 +202,18 @@ at::Tensor Pipeline::first_latents(const Request& request, const std::function<a
   return request.init_latents ? request.init_latents->to(at::kFloat) : noise();
 }
 
-Denoiser Pipeline::denoiser(const Request& request, const PreparedWords& words, Observer& observer) const {
+Denoiser Pipeline::denoiser(const Request& request, const WordsInTime& words, Observer& observer) const {
   return [this, &request, &words, &observer, first = true](const at::Tensor& latents, double t) mutable {
-    const bool guided = request.guidance.active();
-    const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
-    const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(t), at::kFloat);
-    at::Tensor prediction = predict(input, timesteps, words);
-    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", prediction);
-    if (!guided) return NetworkOutput{prediction, prediction};
-    const std::vector<at::Tensor> halves = prediction.chunk(2);
-    return NetworkOutput{guide(halves[0], halves[1], request.guidance), halves[0]};
+    std::vector<at::Tensor> predictions(words.rows());
+    for (const WordGroup& group : words.groups()) {
+      const auto count = static_cast<int64_t>(group.rows.size());
+      const at::Tensor input = count > 1 ? latents.repeat({count, 1, 1, 1}) : latents;
+      const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(t), at::kFloat);
+      const std::vector<at::Tensor> parts = predict(input, timesteps, group.words).chunk(count);
+      for (size_t i = 0; i < parts.size(); ++i) predictions[group.rows[i]] = parts[i];
+    }
+    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", at::cat(predictions));
+    return words.output(predictions, request.guidance);
   };
 }
 

@@ -33,8 +33,33 @@ TextTower open_tower(const ModelSource& model, const std::string& suffix, at::Sc
   return tower;
 }
 
-at::Tensor to_tensor(const std::vector<int64_t>& ids) {
-  return at::tensor(ids, at::TensorOptions(at::kLong)).unsqueeze(0);  // [1, T]
+/// What a tower reads of a text: the ids of its windows, and their weights where they are not all 1.
+struct TowerInput {
+  at::Tensor ids;      // [windows, T] int64
+  at::Tensor weights;  // [windows, T] fp32, or undefined
+};
+
+TowerInput tower_input(const Tokenizer& tokenizer, const TokenChunks& windows) {
+  std::vector<at::Tensor> ids;
+  std::vector<at::Tensor> weights;
+  ids.reserve(windows.chunks.size());
+  weights.reserve(windows.chunks.size());
+  bool plain = true;
+  for (const TokenChunk& chunk : windows.chunks) {
+    ids.push_back(at::tensor(window_ids(tokenizer, chunk), at::TensorOptions(at::kLong)));
+    weights.push_back(at::tensor(window_weights(tokenizer, chunk), at::TensorOptions(at::kFloat)));
+    plain = plain && std::all_of(chunk.weights.begin(), chunk.weights.end(), [](double w) { return w == 1; });
+  }
+  return {at::stack(ids), plain ? at::Tensor() : at::stack(weights)};
+}
+
+/// Multiplies words [windows, T, D] by their weights [windows, T] and gives each window its mean back.
+at::Tensor emphasised(const at::Tensor& words, const at::Tensor& weights) {
+  if (!weights.defined()) return words;
+  const at::Tensor exact = words.to(at::kFloat);
+  const at::Tensor weighted = exact * weights.unsqueeze(-1);
+  const at::Tensor ratio = exact.mean({1, 2}, true) / weighted.mean({1, 2}, true);  // [windows, 1, 1]
+  return (weighted * at::where(ratio.isfinite(), ratio, at::ones_like(ratio))).to(words.scalar_type());
 }
 
 const at::Tensor& layer_from_end(const TextStates& states, int64_t from_end) {
@@ -62,39 +87,65 @@ PromptEncoder::PromptEncoder(const ModelSource& model, at::ScalarType dtype,
               "both encoders must read as many");
 }
 
-EncodedPrompt PromptEncoder::encode(const std::string& prompt, int64_t clip_skip, Observer& observer) const {
+/// Of each tower, as many as any of them has.
+std::vector<TokenChunks> PromptEncoder::windows(const std::string& text, Compat compat) const {
+  std::vector<TokenChunks> all;
+  all.reserve(towers_.size());
+  size_t most = 0;
+  for (const TextTower& tower : towers_) {
+    all.push_back(chunk_text(tower.tokenizer, text, compat));
+    most = std::max(most, all.back().chunks.size());
+  }
+  for (TokenChunks& windows : all) windows.chunks.resize(most);
+  return all;
+}
+
+EncodedPrompt PromptEncoder::encode(const std::string& text, Compat compat, int64_t clip_skip,
+                                    Observer& observer) const {
   EncodedPrompt result;
+  const std::vector<TokenChunks> all = windows(text, compat);
   std::vector<at::Tensor> contexts;
+  at::Tensor first_weights;
   for (size_t i = 0; i < towers_.size(); ++i) {
     const TextTower& tower = towers_[i];
-    const at::Tensor ids = to_tensor(tower.tokenizer.encode_padded(prompt).ids);
-    observer.on_stage(i == 0 ? "ids" : "ids_2", ids);
-    const TextStates states = tower.encoder(ids);
-    if (family_ == ModelFamily::kStableDiffusionXl) {
-      contexts.push_back(
-          layer_from_end(states, clip_skip + 1));  // trained on the layer before the last, without its norm
-    } else {
-      contexts.push_back(tower.encoder.final_norm(layer_from_end(states, clip_skip)));
-    }
-    result.pooled = states.pooled;  // SDXL's is that of its second tower
+    const TowerInput input = tower_input(tower.tokenizer, all[i]);
+    observer.on_stage(i == 0 ? "ids" : "ids_2", input.ids);
+    const TextStates states = tower.encoder(input.ids);
+    if (i == 0) first_weights = input.weights;
+    // SDXL was trained on the layer before the last, without its norm.
+    const at::Tensor words = family_ == ModelFamily::kStableDiffusionXl
+                                 ? layer_from_end(states, clip_skip + 1)
+                                 : tower.encoder.final_norm(layer_from_end(states, clip_skip));
+    contexts.push_back(compat == Compat::kSdCpp ? words : emphasised(words, input.weights));
+    result.pooled = states.pooled.narrow(0, 0, 1);  // SDXL's is that of its second tower
   }
-  result.context = at::cat(contexts, -1);
+  at::Tensor context = at::cat(contexts, -1);  // [windows, T, D]
+  if (compat == Compat::kSdCpp) context = emphasised(context, first_weights);
+  result.context = context.reshape({1, -1, context.size(2)});
   return result;
 }
 
-EncodedPrompt PromptEncoder::encode_negative(const std::optional<std::string>& prompt) const {
-  Observer unseen;  // the stage "ids" is that of the prompt
-  EncodedPrompt encoded = encode(prompt.value_or(""), /*clip_skip=*/1, unseen);
-  if (prompt || !zero_empty_negative_) return encoded;
+EncodedPrompt PromptEncoder::encode_nothing(Compat compat, int64_t clip_skip) const {
+  Observer unseen;
+  EncodedPrompt encoded = encode("", compat, clip_skip, unseen);
+  if (!zero_empty_negative_) return encoded;
   return {at::zeros_like(encoded.context), at::zeros_like(encoded.pooled)};
 }
 
-int64_t PromptEncoder::tokens_cut(const std::string& prompt) const {
-  int64_t most = 0;
-  for (const TextTower& tower : towers_) {
-    most = std::max(most, tower.tokenizer.encode_padded(prompt).cut);
+UnreadWords PromptEncoder::unread(const PromptPlan& plan, Compat compat) const {
+  UnreadWords result{0, plan.ignored};
+  for (const std::string& text : plan.texts) {
+    for (const TextTower& tower : towers_) {
+      const TokenChunks windows = chunk_text(tower.tokenizer, text, compat);
+      result.tokens_cut = std::max(result.tokens_cut, static_cast<int64_t>(windows.cut.size()));
+      for (const std::string& line : windows.ignored) {
+        const bool known =
+            std::find(result.ignored.begin(), result.ignored.end(), line) != result.ignored.end();
+        if (!known) result.ignored.push_back(line);
+      }
+    }
   }
-  return most;
+  return result;
 }
 
 int64_t PromptEncoder::context_width() const {

@@ -6,8 +6,15 @@ namespace brume {
 
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine) {
   Recipe recipe;
-  recipe.prompt = request.prompt;
-  recipe.negative_prompt = request.negative_prompt;
+  if (request.typed) {
+    recipe.prompt = request.typed->prompt;
+    recipe.negative_prompt = request.typed->negative_prompt;
+    recipe.chosen = ChosenPrompts{request.prompt, request.negative_prompt};
+  } else {
+    recipe.prompt = request.prompt;
+    recipe.negative_prompt = request.negative_prompt;
+  }
+  recipe.compat = compat_name(request.reading.compat);
   recipe.width = static_cast<int>(request.width);
   recipe.height = static_cast<int>(request.height);
   recipe.seed = seed;

@@ -2,29 +2,107 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "brume/text/token_chunks.h"
 
 namespace brume {
 
-std::string tokenize_report(const Tokenizer& tokenizer, std::string_view text) {
-  using Json = nlohmann::ordered_json;
-  const std::vector<int64_t> ids = tokenizer.encode(text);
-  const Tokenizer::Padded padded = tokenizer.encode_padded(text);
-  const int64_t room = tokenizer.max_length() - 2;
-  const auto count = static_cast<int64_t>(ids.size());
-  Json tokens = Json::array();
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t id = ids[static_cast<size_t>(i)];
-    tokens.push_back({{"token", tokenizer.token(id)}, {"id", id}, {"chunk", i / room}});
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<int64_t> all_ids(const Tokenizer& tokenizer, const TokenChunks& windows) {
+  std::vector<int64_t> ids;
+  for (const TokenChunk& chunk : windows.chunks) {
+    const std::vector<int64_t> more = window_ids(tokenizer, chunk);
+    ids.insert(ids.end(), more.begin(), more.end());
   }
-  const std::vector<int64_t> cut(ids.end() - padded.cut, ids.end());
-  const Json report = {{"text", text},
-                       {"max_length", tokenizer.max_length()},
-                       {"chunks", std::max<int64_t>(1, (count + room - 1) / room)},
-                       {"tokens", tokens},
-                       {"ids", padded.ids},
-                       {"cut", {{"tokens", padded.cut}, {"text", tokenizer.decode(cut)}}}};
+  return ids;
+}
+
+Json tokens_json(const Tokenizer& tokenizer, const TokenChunks& windows) {
+  Json tokens = Json::array();
+  for (size_t chunk = 0; chunk < windows.chunks.size(); ++chunk) {
+    const TokenChunk& window = windows.chunks[chunk];
+    for (size_t i = 0; i < window.ids.size(); ++i) {
+      const int64_t id = window.ids[i];
+      tokens.push_back(
+          {{"token", tokenizer.token(id)}, {"id", id}, {"chunk", chunk}, {"weight", window.weights[i]}});
+    }
+  }
+  for (const int64_t id : windows.cut)
+    tokens.push_back({{"token", tokenizer.token(id)}, {"id", id}, {"chunk", nullptr}});
+  return tokens;
+}
+
+/// Reads the texts of a plan, one after the other.
+class TextReader {
+ public:
+  TextReader(const std::vector<Tokenizer>& towers, Compat compat, TokenizeReport& report)
+      : towers_(towers), compat_(compat), report_(report) {}
+
+  void read(const std::string& text, Json& into) {
+    const Tokenizer& first = towers_.front();
+    const TokenChunks windows = chunk_text(first, text, compat_);
+    into["chunks"] = windows.chunks.size();
+    into["tokens"] = tokens_json(first, windows);
+    into["ids"] = all_ids(first, windows);
+    if (towers_.size() > 1) into["ids_2"] = all_ids(towers_[1], chunk_text(towers_[1], text, compat_));
+    into["cut"] = {{"tokens", windows.cut.size()}, {"text", first.decode(windows.cut)}};
+    report_.tokens_cut = std::max(report_.tokens_cut, static_cast<int64_t>(windows.cut.size()));
+    for (const std::string& line : windows.ignored) {
+      const bool known =
+          std::find(report_.unread.begin(), report_.unread.end(), line) != report_.unread.end();
+      if (!known) report_.unread.push_back(line);
+    }
+  }
+
+ private:
+  const std::vector<Tokenizer>& towers_;
+  Compat compat_;
+  TokenizeReport& report_;
+};
+
+}  // namespace
+
+TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string_view text,
+                               const ReportSettings& settings) {
+  ChosenText chosen{std::string(text), {}};
+  if (reads_choices(settings.compat))
+    chosen = choose_text(text, settings.seed, /*stream=*/0, settings.wildcards);
+  const PromptPlan plan = plan_prompt(chosen.text, settings.compat, settings.steps, PromptRole::kPrompt);
+  TokenizeReport report;
+  for (const std::string& name : chosen.unknown)
+    report.unread.push_back("__" + name + "__ stands for itself, without wildcards");
+  report.unread.insert(report.unread.end(), plan.ignored.begin(), plan.ignored.end());
+  TextReader reader(towers, settings.compat, report);
+
+  Json out = {{"text", text}, {"compat", compat_name(settings.compat)}};
+  if (chosen.text != text) out["chosen_text"] = chosen.text;
+  out["max_length"] = towers.front().max_length();
+  reader.read(plan.texts[plan.parts.front().text_in(0)], out);
+  Json texts = Json::array();
+  for (size_t part = 0; part < plan.parts.size(); ++part) {
+    int64_t first_step = 0;
+    for (const PlannedText& time : plan.parts[part].times) {
+      const int64_t last_step = std::min(time.last, settings.steps - 1);
+      if (first_step > last_step) break;  // A1111 counts one more
+      Json one = {{"part", part},
+                  {"part_weight", plan.parts[part].weight},
+                  {"first_step", first_step},
+                  {"last_step", last_step},
+                  {"text", plan.texts[time.text]}};
+      reader.read(plan.texts[time.text], one);
+      texts.push_back(std::move(one));
+      first_step = last_step + 1;
+    }
+  }
+  if (texts.size() > 1) out["texts"] = std::move(texts);
+  out["ignored"] = report.unread;
   // The first cut token may begin in mid-letter.
-  return report.dump(2, ' ', false, Json::error_handler_t::replace);
+  report.json = out.dump(2, ' ', false, Json::error_handler_t::replace);
+  return report;
 }
 
 }  // namespace brume

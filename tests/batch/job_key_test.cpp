@@ -17,6 +17,7 @@ namespace {
 Recipe example() {
   Recipe recipe;
   recipe.prompt = "a red apple";
+  recipe.compat = "a1111";
   recipe.width = 512;
   recipe.height = 768;
   recipe.seed = UINT64_MAX;
@@ -39,15 +40,16 @@ TEST(Digest, KnownValues) {
 TEST(JobKeys, CanonicalFormIsFixed) {
   EXPECT_EQ(
       canonical_job(example(), "0123"),
-      "{\"picture_version\":1,\"model_digest\":\"0123\",\"prompt\":\"a red apple\",\"negative_prompt\":null,"
-      "\"width\":512,\"height\":768,\"seed\":18446744073709551615,\"sampler\":\"ddim\",\"steps\":20,"
+      "{\"picture_version\":2,\"model_digest\":\"0123\",\"prompt\":\"a red apple\",\"negative_prompt\":null,"
+      "\"compat\":\"a1111\",\"width\":512,\"height\":768,\"seed\":18446744073709551615,\"sampler\":\"ddim\","
+      "\"steps\":20,"
       "\"eta\":0.0,\"cfg_scale\":7.5,\"cfg_rescale\":0.7,\"clip_skip\":2,\"dtype\":\"fp32\","
       "\"device\":\"cpu\",\"asked_for\":[]}");
 }
 
 TEST(JobKeys, ValueIsFixed) {
-  EXPECT_EQ(job_key(example(), "0123").hex(), "5bd134b335a8c8de54d6daa0671ae811");
-  EXPECT_EQ(JobKey::from_hex("5bd134b335a8c8de54d6daa0671ae811"), job_key(example(), "0123"));
+  EXPECT_EQ(job_key(example(), "0123").hex(), "d2d99679a0a34b1b7eb3f621fa4657b8");
+  EXPECT_EQ(JobKey::from_hex("d2d99679a0a34b1b7eb3f621fa4657b8"), job_key(example(), "0123"));
 }
 
 TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
@@ -62,6 +64,10 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.prompt += "\xfe"; });
   add([](Recipe& r) { r.negative_prompt = ""; });
   add([](Recipe& r) { r.negative_prompt = "x"; });
+  add([](Recipe& r) { r.compat = "diffusers"; });
+  add([](Recipe& r) { r.chosen = ChosenPrompts{"a red apple", {}}; });
+  add([](Recipe& r) { r.chosen = ChosenPrompts{"a blue apple", {}}; });
+  add([](Recipe& r) { r.chosen = ChosenPrompts{"a red apple", "x"}; });
   add([](Recipe& r) { r.width = 8; });
   add([](Recipe& r) { r.height = 8; });
   add([](Recipe& r) { r.seed = 0; });
@@ -76,7 +82,7 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.engine.dtype = "bf16"; });
   add([](Recipe& r) { r.engine.device = "cuda"; });
   add([](Recipe& r) { r.notes = {"vae_tiling"}; });
-  EXPECT_EQ(keys.size(), 21U);
+  EXPECT_EQ(keys.size(), 25U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

@@ -162,6 +162,7 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   request.sampling = {Sampler::kDpmpp2mSde, 37, 0.1, SigmaSpacing::kKarras, "3,1.5,0"};
   request.guidance = {7.3, 0.7000000000000001};
   request.clip_skip = 2;
+  request.reading = {Compat::kSdCpp, Unread::kRefuse};
   request.decode = DecodeMode::kTiled;
   const Work back = read_work_line(work_line(work));
   EXPECT_EQ(back.ticket, work.ticket);
@@ -173,6 +174,8 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   EXPECT_EQ(back.request.sampling.eta, request.sampling.eta);
   EXPECT_EQ(back.request.sampling.spacing, request.sampling.spacing);
   EXPECT_EQ(back.request.sampling.sigmas, request.sampling.sigmas);
+  EXPECT_EQ(back.request.reading.compat, request.reading.compat);
+  EXPECT_EQ(back.request.reading.unread, request.reading.unread);
   EXPECT_EQ(work_line(back), work_line(work));
   request.negative_prompt.reset();
   EXPECT_EQ(read_work_line(work_line(work)).request.negative_prompt, std::nullopt);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "brume/base/error.h"
 #include "brume/batch/job.h"
@@ -14,6 +15,7 @@
 #include "brume/batch/picture_name.h"
 #include "brume/batch/shard.h"
 #include "brume/image/recipe.h"
+#include "brume/pipeline/chosen_words.h"
 #include "brume/pipeline/model_config.h"
 #include "brume/pipeline/request.h"
 
@@ -24,6 +26,7 @@ struct ReadyJob {
   Job job;  // its seed is the picture's
   Request request;
   PictureLabel label;
+  std::vector<std::string> unknown_wildcards = {};  // that stay words: there is no source of them
 };
 
 /// What lines leave out.
@@ -33,6 +36,7 @@ struct FeedSettings {
   Shard shard;
   at::ScalarType dtype = at::kFloat;
   RecipeEngine engine;           // its model_hash is the whole digest of the model
+  Wildcards wildcards = {};      // what __name__ chooses among
   bool keep_too_large = false;   // gives pictures that memory has no room for: they are only planned
   std::optional<double> memory;  // bytes for drawing a picture, as it was before anything was drawn
 };

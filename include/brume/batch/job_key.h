@@ -11,7 +11,8 @@
 namespace brume::batch {
 
 /// Goes up when the program draws other pixels from the same recipe; every picture is then drawn anew.
-inline constexpr int kPictureVersion = 1;
+/// 2: prompts are read as A1111 reads them.
+inline constexpr int kPictureVersion = 2;
 
 /// Names a picture by what it is made from: the first 128 bits of a SHA-256.
 struct JobKey {

@@ -21,6 +21,8 @@ struct Work {
 
 /// A note of a picture, and after it how many of the prompt's tokens the model does not see.
 inline constexpr std::string_view kPromptCut = "prompt_cut";
+/// The same, and after it what of the prompt does not say what it seems to.
+inline constexpr std::string_view kPromptIgnored = "prompt_ignored";
 
 /// What became of it.
 struct Made {

@@ -34,10 +34,18 @@ struct RecipeEngine {
   std::string vae = {};         // file or directory of another autoencoder; empty: the model's own
 };
 
-/// Everything that one picture was made from, as it is written into the picture.
-struct Recipe {
+/// What {a|b} and __name__ of the prompts became for one picture.
+struct ChosenPrompts {
   std::string prompt;
   std::optional<std::string> negative_prompt;
+};
+
+/// Everything that one picture was made from, as it is written into the picture.
+struct Recipe {
+  std::string prompt;  // as typed
+  std::optional<std::string> negative_prompt;
+  std::optional<ChosenPrompts> chosen = {};  // where choices were made in them
+  std::string compat = {};                   // whose prompts they are: "a1111"; empty: not said
   int width = 0;
   int height = 0;
   uint64_t seed = 0;
@@ -47,9 +55,10 @@ struct Recipe {
   std::string key;                 // of the job it answers, in hexadecimal digits; empty: of none
 };
 
-/// The recipe as A1111 writes it (the text of the PNG chunk "parameters"): prompt, "Negative prompt: ...",
-/// then "Steps: 20, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 512x512, ..., Version: ...". Bytes that are
-/// not UTF-8 and zero bytes become U+FFFD, so that it always fits a text chunk.
+/// The recipe as A1111 writes it (the text of the PNG chunk "parameters"): prompt, "Negative prompt: ..." (as
+/// chosen, the typed ones then as "Template" and "Negative Template", as the dynamic prompts extension has
+/// it), then "Steps: 20, Sampler: DDIM, CFG scale: 7, Seed: 1, Size: 512x512, ..., Version: ...". Bytes that
+/// are not UTF-8 and zero bytes become U+FFFD, so that it always fits a text chunk.
 std::string infotext(const Recipe& recipe);
 /// One flat JSON object with the field names of the structs; the text of the PNG chunk "brume".
 std::string recipe_json(const Recipe& recipe);

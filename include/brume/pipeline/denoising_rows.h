@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "brume/pipeline/pipeline.h"
@@ -35,7 +36,7 @@ class DenoisingRows {
 
   /// Takes in a picture of one seed, whose words are Pipeline::words of the same request. It must have the
   /// size of the pictures that are there.
-  void join(uint64_t ticket, const Request& request, Conditioning words);
+  void join(uint64_t ticket, const Request& request, PictureWords words);
   size_t size() const { return rows_.size(); }
 
   /// One prediction for every row. Gives the rows that have ended with it, in the order they joined.
@@ -47,14 +48,20 @@ class DenoisingRows {
 
  private:
   class Row;
+  /// Rows of the UNet that go through it in one call: groups of pictures' words, all of one length.
+  struct Call {
+    std::vector<std::pair<Row*, size_t>> groups;
+    PreparedWords words;
+  };
 
   void erase_if(const std::function<bool(const Row&)>& gone);
-  void predict(const std::vector<Row*>& rows, const PreparedWords& words) const;
+  std::vector<Call> calls() const;
+  void predict(const Call& call) const;
 
   const Pipeline& pipeline_;
-  RowCalls calls_;
+  RowCalls row_calls_;
   std::vector<std::unique_ptr<Row>> rows_;
-  std::optional<PreparedWords> together_;  // of all rows, until one joins or leaves
+  std::optional<std::vector<Call>> calls_;  // until a row joins, leaves or reads other words
   int64_t steps_done_ = 0;
 };
 

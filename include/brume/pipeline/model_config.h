@@ -42,8 +42,11 @@ class ModelConfig {
   at::ScalarType vae_dtype(at::ScalarType dtype) const;
 
   /// The request of pictures with these seeds, with the model's own choices where nothing was said. The seed
-  /// of `settings` is not looked at. Throws kUsage for a sampler that brume does not have.
+  /// of `settings` is not looked at. Throws kUsage for a sampler that brume does not have, kInputInvalid for
+  /// what `strict` settings refuse.
   Request resolve(const PictureSettings& settings, std::vector<uint64_t> seeds) const;
+  /// Whether the layer that was asked for is not looked at: A1111 takes SDXL's own.
+  bool ignores_clip_skip(const PictureSettings& settings) const;
   /// Throws kUsage where the request does not fit the model, kOutOfMemory where it does not fit the machine.
   void check(const Request& request, at::ScalarType dtype) const;
   /// The first half of it, which is the same on every machine and at any time.

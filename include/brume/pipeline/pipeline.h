@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "brume/pipeline/model_config.h"
+#include "brume/pipeline/picture_words.h"
 #include "brume/pipeline/prompt_encoder.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet.h"
@@ -29,9 +30,9 @@ class Pipeline {
   // The parts of that walk, for those who lead many pictures through it at a time (denoising_rows.h). All
   // may be called from several threads.
 
-  /// What the UNet reads of the request's words: context [1, T, D], or [2, T, D] with the negative half first
-  /// where there is guidance.
-  Conditioning words(const Request& request, Observer& observer) const;
+  /// What the UNet reads of the request's words, in all steps. Throws kInputInvalid beyond the limits of the
+  /// prompt language, and for words that are not read as they stand where the request refuses those.
+  PictureWords words(const Request& request, Observer& observer) const;
   /// What the UNet makes of them once for all steps.
   PreparedWords prepare(const Conditioning& words) const;
   /// One call of the UNet in the pipeline's dtype: latents [N, C, h, w] fp32, timesteps [N] fp32 and words of
@@ -43,17 +44,19 @@ class Pipeline {
 
   const ModelConfig& model() const { return model_; }
   at::ScalarType dtype() const { return dtype_; }
-  /// Tokens of a prompt that do not fit the model and are not seen by it.
-  int64_t tokens_cut(const std::string& prompt) const { return prompts_.tokens_cut(prompt); }
+  /// What of a request's prompt, or of its negative prompt where there is one, is not read as it stands.
+  UnreadWords unread(const Request& request, PromptRole role) const;
   /// Ignored settings and unused weights, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
   void check_words() const;
   AutoencoderKL open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
-  Conditioning condition(const Request& request, FiniteCheck& finite, Observer& observer) const;
+  void check_read(const Request& request) const;
+  Conditioning conditioning(const Request& request, const EncodedPrompt& prompt) const;
+  WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
-  Denoiser denoiser(const Request& request, const PreparedWords& words, Observer& observer) const;
+  Denoiser denoiser(const Request& request, const WordsInTime& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         FiniteCheck& finite, Observer& observer) const;
   at::Tensor decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const;

@@ -8,14 +8,22 @@
 #include "brume/pipeline/model_source.h"
 #include "brume/pipeline/request.h"
 #include "brume/text/clip_text_encoder.h"
+#include "brume/text/prompt_plan.h"
+#include "brume/text/token_chunks.h"
 #include "brume/text/tokenizer.h"
 
 namespace brume {
 
-/// The words of one prompt as the UNet reads them.
+/// The words of one text as the UNet reads them.
 struct EncodedPrompt {
-  at::Tensor context;  // [1, T, D]; SDXL: both encoders side by side
-  at::Tensor pooled;   // [1, P], SDXL only
+  at::Tensor context;  // [1, T, D], T of all windows; SDXL: both encoders side by side
+  at::Tensor pooled;   // [1, P] of the first window, SDXL only
+};
+
+/// What of a prompt is not read as it stands.
+struct UnreadWords {
+  int64_t tokens_cut = 0;            // the largest of all towers and texts
+  std::vector<std::string> ignored;  // what does not say what it seems to, a line each
 };
 
 /// A tokenizer and the text encoder that reads its ids.
@@ -24,25 +32,27 @@ struct TextTower {
   ClipTextEncoder encoder;
 };
 
-/// Turns prompts into conditioning: one CLIP tower, or SDXL's two.
-/// Mirrors encode_prompt of diffusers' StableDiffusionPipeline and StableDiffusionXLPipeline.
+/// Turns texts into conditioning: one CLIP tower, or SDXL's two.
+/// Mirrors encode_prompt of diffusers' StableDiffusionPipeline and StableDiffusionXLPipeline, and for
+/// emphasis and several windows A1111's sd_hijack_clip.py.
 class PromptEncoder {
  public:
   /// Remarks (ignored keys, unused weights) are appended to `remarks`.
   PromptEncoder(const ModelSource& model, at::ScalarType dtype, std::vector<std::string>& remarks);
 
-  /// `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws kUsage where there is no
-  /// such layer.
-  EncodedPrompt encode(const std::string& prompt, int64_t clip_skip, Observer& observer) const;
-  /// No negative prompt reads as zeros where the model wants them, else as "". Always from the model's own
-  /// choice of layer: the reference skips none here.
-  EncodedPrompt encode_negative(const std::optional<std::string>& prompt) const;
-  /// Tokens of `prompt` that do not fit; the largest of all towers.
-  int64_t tokens_cut(const std::string& prompt) const;
+  /// A text of one moment. `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws
+  /// kUsage where there is no such layer.
+  EncodedPrompt encode(const std::string& text, Compat compat, int64_t clip_skip, Observer& observer) const;
+  /// Of a request without a negative prompt: zeros where the model wants them, else "".
+  EncodedPrompt encode_nothing(Compat compat, int64_t clip_skip) const;
+  /// Of all texts of a plan.
+  UnreadWords unread(const PromptPlan& plan, Compat compat) const;
   int64_t context_width() const;
   std::optional<int64_t> pooled_width() const;
 
  private:
+  std::vector<TokenChunks> windows(const std::string& text, Compat compat) const;
+
   ModelFamily family_;
   bool zero_empty_negative_;
   std::vector<TextTower> towers_;

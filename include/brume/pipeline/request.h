@@ -10,10 +10,26 @@
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
 #include "brume/image/picture.h"
+#include "brume/text/compat.h"
 
 namespace brume {
 
 enum class DecodeMode { kWhole, kTiled };
+
+/// What becomes of words that are not read as they stand: cut, or without the meaning that they seem to have.
+enum class Unread { kTell, kRefuse };
+
+/// How prompts are read.
+struct Reading {
+  Compat compat = Compat::kA1111;
+  Unread unread = Unread::kTell;
+};
+
+/// Prompts before choices were made in them.
+struct TypedPrompts {
+  std::string prompt;
+  std::optional<std::string> negative_prompt;
+};
 
 /// One call of the pipeline: a batch of pictures of one prompt, one for each seed.
 struct Request {
@@ -24,7 +40,9 @@ struct Request {
   std::vector<uint64_t> seeds;
   SamplingSettings sampling;
   GuidanceSettings guidance;
-  int64_t clip_skip = 1;  // 1: the last layer, as the model has it; 2: the one before
+  Reading reading;
+  std::optional<TypedPrompts> typed;  // where the prompts are what was chosen (chosen_words.h)
+  int64_t clip_skip = 1;              // 1: the last layer, as the model has it; 2: the one before
   DecodeMode decode = DecodeMode::kWhole;
   std::optional<at::Tensor> init_latents;  // [N, C, height/f, width/f] fp32, instead of noise from the seeds
 };

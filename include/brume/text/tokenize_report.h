@@ -1,14 +1,38 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "brume/text/prompt_choices.h"
+#include "brume/text/prompt_plan.h"
 #include "brume/text/tokenizer.h"
 
 namespace brume {
 
-/// One JSON object about `text`: "tokens" (each with its token, id and chunk, the window of max_length - 2
-/// tokens it falls into), "ids" as the text encoder gets them, "chunks", "max_length", and "cut", the tokens
-/// and the words that do not fit into the first window.
-std::string tokenize_report(const Tokenizer& tokenizer, std::string_view text);
+/// How a prompt is read for tokenize_report.
+struct ReportSettings {
+  Compat compat = Compat::kA1111;
+  int64_t steps = 20;  // of the walk that [a:b:0.5] is a part of
+  uint64_t seed = 42;  // that makes the choices
+  Wildcards wildcards = {};
+};
+
+struct TokenizeReport {
+  std::string json;                 // one object
+  int64_t tokens_cut = 0;           // the most of any text
+  std::vector<std::string> unread;  // what does not say what it seems to, a line each
+};
+
+/// How the towers of a model read `text`: "text", "compat", where choices were made "chosen_text",
+/// "max_length", "ignored" (a line each), and of the text of the first step
+///   "chunks", the windows that it takes; "tokens", each with its token, id, chunk (null: cut) and weight;
+///   "ids" as the text encoder gets them, window after window ("ids_2": the second tower's); "cut", the
+///   tokens and the words that no window has room for.
+/// Where there are several texts, "texts" has an object of each with these, its "part" of AND, that part's
+/// "part_weight", and "first_step" and "last_step", from 0, in which it is read. Throws as plan_prompt and
+/// choose_text do.
+TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string_view text,
+                               const ReportSettings& settings);
 
 }  // namespace brume

@@ -18,7 +18,7 @@ constexpr int64_t kMostName = 256;
 
 using S = PictureSettings;
 
-constexpr std::array<Field, 13> kFields = {{
+constexpr std::array<Field, 15> kFields = {{
     {.name = "prompt", .member = &S::prompt, .most = kMostText},
     {.name = "negative_prompt",
      .member = &S::negative_prompt,
@@ -56,6 +56,8 @@ constexpr std::array<Field, 13> kFields = {{
      .lists_in_text = true},  // the others must not: 7,5 is how half of Europe writes 7.5
     {.name = "clip_skip", .member = &S::clip_skip, .least = 1, .most = kMostClipSkip},
     {.name = "vae_tiling", .member = &S::vae_tiling},
+    {.name = "compat", .member = &S::compat, .most = kMostName},
+    {.name = "strict", .member = &S::strict},
 }};
 
 bool has_name(const Field& field, std::string_view name) {
