@@ -177,7 +177,7 @@ void Pipeline::check_read(const Request& request) const {
 
 /// One row for the UNet, with the sizes that SDXL is told.
 Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt& prompt) const {
-  if (model_.directory().family() != ModelFamily::kStableDiffusionXl) return {prompt.context, {}, {}};
+  if (model_.source().family() != ModelFamily::kStableDiffusionXl) return {prompt.context, {}, {}};
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);
   const at::Tensor sizes = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
