@@ -106,6 +106,13 @@ std::vector<int64_t> FileStore::shape(const std::string& name) const {
   return sizes;
 }
 
+std::vector<std::string> FileStore::names() const {
+  std::vector<std::string> all;
+  all.reserve(places_.size());
+  for (const auto& [name, place] : places_) all.push_back(name);
+  return all;
+}
+
 std::vector<std::string> FileStore::unused() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;

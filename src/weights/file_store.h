@@ -32,6 +32,7 @@ class FileStore : public Weights::Store {
                                  at::ScalarType dtype) override;
   bool contains(const std::string& name) const override { return place_of(name) != nullptr; }
   std::vector<int64_t> shape(const std::string& name) const override;
+  std::vector<std::string> names() const override;
   std::vector<std::string> unused() const override;
   std::vector<std::filesystem::path> files() const override;
 

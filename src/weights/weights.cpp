@@ -75,6 +75,8 @@ Weights Weights::part_of(std::shared_ptr<const TensorFile> file, ComponentTensor
 
 WeightsView Weights::view(at::ScalarType dtype) const { return {store_, "", dtype}; }
 
+std::vector<std::string> Weights::names() const { return store_->names(); }
+
 std::vector<std::string> Weights::unused() const { return store_->unused(); }
 
 std::vector<std::filesystem::path> Weights::files() const { return store_->files(); }

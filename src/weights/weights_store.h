@@ -27,12 +27,11 @@ class Weights::Store {
                                          at::ScalarType dtype) = 0;
   virtual bool contains(const std::string& name) const = 0;
   virtual std::vector<int64_t> shape(const std::string& name) const = 0;
+  virtual std::vector<std::string> names() const = 0;
   virtual std::vector<std::string> unused() const = 0;
   virtual std::vector<std::filesystem::path> files() const = 0;
   /// Throws kModelInvalid.
   [[noreturn]] void missing(const std::string& name) const;
-
- protected:
   const std::string& where() const { return where_; }
   const std::string& remedy() const { return remedy_; }
 

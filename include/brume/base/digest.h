@@ -14,8 +14,9 @@ namespace brume {
 using Sha256 = std::array<uint8_t, 32>;
 
 Sha256 sha256(std::span<const std::byte> bytes);
-/// Of a file's contents, read a block at a time. Throws with `code` if it cannot be read.
-Sha256 sha256_of_file(const std::filesystem::path& path, ExitCode code);
+/// Of a file's contents from byte `first` on, read a block at a time. Throws with `code` if it cannot be
+/// read.
+Sha256 sha256_of_file(const std::filesystem::path& path, ExitCode code, uint64_t first = 0);
 
 /// A file by a name that does not say where it lies.
 struct NamedFile {

@@ -78,6 +78,8 @@ class SafetensorsFile : public TensorFile {
   const SafetensorsHeader& header() const override { return header_; }
   void read(const StoredTensor& tensor, std::span<std::byte> out) const override;
   void read_part(const StoredTensor& tensor, uint64_t first, std::span<std::byte> out) const override;
+  /// Bytes before the tensors' data.
+  uint64_t data_start() const { return data_start_; }
 
  private:
   InputFile file_;

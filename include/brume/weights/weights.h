@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 
 namespace brume {
 
+class AdapterPatch;
 class WeightsView;
 
 /// The tensors of one component of a model, by dotted name, read from disk when asked for. Holds one file or
@@ -38,6 +40,10 @@ class Weights {
 
   /// A view of everything, whose tensors are given as `dtype`.
   WeightsView view(at::ScalarType dtype) const;
+  /// All names, sorted; random ones have none.
+  std::vector<std::string> names() const;
+  /// These weights with changes merged in as they are read (adapters/adapters.h).
+  Weights adapted(std::shared_ptr<const std::map<std::string, std::vector<AdapterPatch>>> patches) const;
   /// Names that no view has given out, sorted, and without those every checkpoint carries for nothing
   /// (text_model.embeddings.position_ids).
   std::vector<std::string> unused() const;

@@ -1,0 +1,105 @@
+#include "brume/weights/adapters/adapter_choice.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <system_error>
+
+namespace brume {
+
+namespace {
+
+constexpr size_t kMostBlocks = 64;
+constexpr std::string_view kRemedy =
+    "write NAME:0.8, or text encoders and UNet apart: NAME:0.8:0.5, NAME:te=0.8:unet=0.5; blocks: "
+    "NAME:0.8:lbw=1,0,1";
+
+std::optional<double> number(std::string_view text) {
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = failed == std::errc{} && end == text.data() + text.size();
+  if (!whole || !(std::abs(value) <= kMostAdapterStrength)) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> parts;
+  for (size_t end = text.find(at); end != std::string_view::npos; end = text.find(at)) {
+    parts.push_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  parts.push_back(text);
+  return parts;
+}
+
+bool is_strength_part(std::string_view part) {
+  return number(part) || part.starts_with("te=") || part.starts_with("unet=") || part.starts_with("lbw=");
+}
+
+std::string number_text(double value) {
+  std::array<char, 32> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  return {digits.data(), end};
+}
+
+}  // namespace
+
+AdapterStrength adapter_strength(std::string_view text, const std::string& where, ExitCode code) {
+  AdapterStrength strength;
+  const auto refuse = [&](std::string_view part) {
+    throw Error(code, where, "\"" + std::string(part) + "\" is no strength", std::string(kRemedy));
+  };
+  const auto value = [&](std::string_view part, std::string_view digits) {
+    const std::optional<double> read = number(digits);
+    if (!read) refuse(part);
+    return *read;
+  };
+  size_t numbers = 0;
+  for (const std::string_view part : split(text, ':')) {
+    if (part.starts_with("te=")) {
+      strength.text = value(part, part.substr(3));
+    } else if (part.starts_with("unet=")) {
+      strength.unet = value(part, part.substr(5));
+    } else if (part.starts_with("lbw=")) {
+      strength.blocks.clear();
+      for (const std::string_view digits : split(part.substr(4), ','))
+        strength.blocks.push_back(value(part, digits));
+      if (strength.blocks.size() > kMostBlocks) refuse(part);
+    } else {
+      if (++numbers > 2) refuse(part);
+      strength.unet = value(part, part);
+      if (numbers == 1) strength.text = strength.unet;
+    }
+  }
+  return strength;
+}
+
+std::string strength_text(const AdapterStrength& strength) {
+  std::string text = number_text(strength.text);
+  if (strength.unet != strength.text) text += ":" + number_text(strength.unet);
+  for (size_t i = 0; i < strength.blocks.size(); ++i)
+    text += (i == 0 ? ":lbw=" : ",") + number_text(strength.blocks[i]);
+  return text;
+}
+
+AdapterChoice adapter_choice(const std::string& text) {
+  size_t end = text.size();
+  for (size_t colon = text.rfind(':'); colon != std::string::npos && colon > 0;
+       colon = text.rfind(':', colon - 1)) {
+    if (!is_strength_part(std::string_view(text).substr(colon + 1, end - colon - 1))) break;
+    end = colon;
+  }
+  AdapterChoice choice{text.substr(0, end), {}};
+  if (end < text.size()) {
+    const std::string_view strength = std::string_view(text).substr(end + 1);
+    choice.strength = adapter_strength(strength, "--lora " + text, ExitCode::kUsage);
+  }
+  return choice;
+}
+
+std::string choice_text(const AdapterChoice& choice) {
+  return choice.file.string() + ":" + strength_text(choice.strength);
+}
+
+}  // namespace brume
