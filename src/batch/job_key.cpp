@@ -81,6 +81,8 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
   job["clip_skip"] = recipe.sampling.clip_skip;
   // Another autoencoder is a part of the digest.
   if (!recipe.engine.prediction.empty()) job["prediction"] = recipe.engine.prediction;
+  for (const RecipeAdapter& adapter : recipe.engine.adapters)
+    job["adapters"].push_back({adapter.hash, adapter.strength});
   job["dtype"] = recipe.engine.dtype;
   job["device"] = device_kind(recipe.engine.device);
   job["asked_for"] = ordered_json::array();

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "adapter_options.h"
 #include "batch_grid.h"
 #include "batch_plan.h"
 #include "batch_progress.h"
@@ -21,6 +22,7 @@
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/memory.h"
+#include "brume/pipeline/request_recipe.h"
 #include "brume/text/wildcard_files.h"
 #include "commands.h"
 #include "engine_choices.h"
@@ -64,6 +66,7 @@ class Batch {
             batch::JobsReader(options.places.front(), [this] { return stop_signal() != 0 || run_.ending(); }),
             model_, feed_settings(), run_.faults()) {
     for (const std::string& remark : journal_.remarks()) progress_.say("note: " + remark);
+    merge({});
   }
 
   int plan() {
@@ -127,7 +130,7 @@ class Batch {
     return (pictures + shards / 2) / shards;
   }
 
-  batch::FeedSettings feed_settings() const {
+  batch::FeedSettings feed_settings() {
     RecipeEngine engine = recipe_engine(options_.engine, model_);
     engine.model_hash = batch::model_digest(files_);
     return {.defaults = options_.picture,
@@ -137,6 +140,7 @@ class Batch {
             .engine = std::move(engine),
             .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
+            .merge = [this](const Request& request) { return merge(request); },
             .memory = room_of_an_engine()};
   }
 
@@ -149,10 +153,23 @@ class Batch {
     return std::max(*free / engines - weights, 0.0);
   }
 
+  /// Gives the model the command line's adapters, and those that a prompt names.
+  std::vector<RecipeAdapter> merge(const Request& request) {
+    const std::vector<AdapterChoice> asked = adapters_of(options_.engine.adapters, request);
+    if (asked.size() == adapters_.size()) return recipe_adapters(model_);  // the command line's alone
+    adapt(model_, asked, options_.engine.adapters);
+    adapters_.clear();
+    for (const AdapterChoice& adapter : asked) adapters_.push_back(choice_text(adapter));
+    return recipe_adapters(model_);
+  }
+
   void draw_from(batch::ReadyJob first) {
     if (const int64_t workers = options_.workers(); workers > 0) {
+      if (const Adapters* adapters = model_.adapters()) {
+        for (const std::string& line : adapters->remarks()) progress_.say("note: " + line);
+      }
       const batch::WorkerPoolSettings settings{
-          .commands = std::vector(static_cast<size_t>(workers), options_.worker_command()),
+          .commands = std::vector(static_cast<size_t>(workers), options_.worker_command(adapters_)),
           .most_each = rows_ + 2};
       run_.draw_by_workers(settings, std::move(first), feed_, stop_signal);
       return;
@@ -248,6 +265,7 @@ class Batch {
   std::unique_ptr<batch::FailureList> failures_;
   batch::BatchRun run_;
   batch::JobFeed feed_;
+  std::vector<std::string> adapters_;  // merged, as the command line has them
   double load_seconds_ = 0;
 };
 

@@ -112,7 +112,7 @@ int64_t BatchOptions::workers() const {
   return workers;
 }
 
-std::vector<std::string> BatchOptions::worker_command() const {
+std::vector<std::string> BatchOptions::worker_command(const std::vector<std::string>& adapters) const {
   std::vector<std::string> words{"/proc/self/exe",
                                  "worker",
                                  "-m",
@@ -127,6 +127,7 @@ std::vector<std::string> BatchOptions::worker_command() const {
                                  std::to_string(use.grace)};
   if (!engine.prediction.empty()) words.insert(words.end(), {"--prediction", engine.prediction});
   if (!engine.vae.empty()) words.insert(words.end(), {"--vae", engine.vae});
+  for (const std::string& adapter : adapters) words.insert(words.end(), {"--lora", adapter});
   if (use.deterministic) words.emplace_back("--deterministic");
   if (progress_kind() == ProgressKind::kEvents) words.emplace_back("--events");
   return words;
@@ -159,6 +160,7 @@ void settle_options(BatchOptions& options) {
     refuse(options.places[1], "only one job file at a time", "join them: cat A B | brume batch - -o DIR");
   if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");
   check_wildcards(options.wildcards, options.picture.compat);
+  options.engine.adapters.strict = options.picture.strict.value_or(false);
   if (options.resume && options.force) refuse("--force", "is the contrary of --resume", "leave one out");
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "adapter_options.h"
 #include "bench_progress.h"
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
@@ -87,6 +88,7 @@ class Bench {
         dtype_(scalar_type_of(options.engine)),
         model_(model_of(options)),
         request_(request_of(options, model_)) {
+    adapt(model_, adapters_of(options.engine.adapters, request_), options.engine.adapters);
     model_.check(request_, dtype_);
     report_.result.workload = workload_of(options, model_, request_);
     report_.limits = options.error_limits;

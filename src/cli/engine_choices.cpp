@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "brume/base/dtype.h"
+#include "brume/pipeline/request_recipe.h"
 #include "commands.h"
 #include "say.h"
 #include "shipped.h"
@@ -42,7 +43,8 @@ RecipeEngine recipe_engine(const EngineOptions& engine, const ModelConfig& model
           .device = "cpu",
           .version = version_name(),
           .prediction = prediction ? std::string(prediction_name(*prediction)) : "",
-          .vae = engine.vae.empty() ? "" : std::filesystem::path(engine.vae).filename().string()};
+          .vae = engine.vae.empty() ? "" : std::filesystem::path(engine.vae).filename().string(),
+          .adapters = recipe_adapters(model)};
 }
 
 at::ScalarType scalar_type_of(const EngineOptions& engine) {

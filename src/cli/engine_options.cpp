@@ -51,7 +51,8 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
           "(words as they stand) (default a1111)")
       ->check(one_of({"a1111", "diffusers", "sdcpp"}));
   command.add_flag("--strict", settings.strict,
-                   "Fail where words would be cut, or not be read as they stand");
+                   "Fail where words would be cut, or not be read as they stand, or some of an adapter fits "
+                   "nothing in the model (default: a note)");
   command.add_flag("--vae-tiling", settings.vae_tiling, "Decode large pictures by tiles, in less memory");
 }
 
@@ -93,6 +94,16 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("-t,--threads", options.threads,
                   "CPU threads (default: one a core; one for a small network)")
       ->transform(whole_number(1, 1024));
+  command
+      .add_option("--lora", options.adapters.loras,
+                  "Merge this adapter (LoRA, LoCon, LoHa, LoKr, DoRA) into the weights: FILE, FILE:0.8, or "
+                  "FILE:0.8:0.5 for text encoders and UNet; several: --lora A --lora B")
+      ->allow_extra_args(false)
+      ->check(not_empty());
+  command
+      .add_option("--lora-model-dir", options.adapters.directory,
+                  "Where <lora:NAME:0.8> in a prompt finds NAME.safetensors")
+      ->check(not_empty());
   command.add_flag("-v,--verbose", options.verbose, "Say what is being done, with times");
 }
 

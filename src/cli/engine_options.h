@@ -4,10 +4,18 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "brume/pipeline/picture_settings.h"
 
 namespace brume::cli {
+
+/// What is merged into the model's weights.
+struct AdapterOptions {
+  std::vector<std::string> loras;  // as typed
+  std::string directory;           // of those that prompts name
+  bool strict = false;             // tensors that fit nothing are an error
+};
 
 /// What draws.
 struct EngineOptions {
@@ -18,6 +26,7 @@ struct EngineOptions {
   std::string dtype = "auto";
   int64_t threads = 0;
   bool verbose = false;
+  AdapterOptions adapters;
 
   std::filesystem::path model_path() const;
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "adapter_options.h"
 #include "brume/base/error.h"
 #include "brume/pipeline/chosen_words.h"
 #include "brume/text/wildcard_files.h"
@@ -44,6 +45,7 @@ int run_command(const GenerateWork& asked) {
   if (options.engine.verbose) say("loading " + model.string());
   ModelConfig config = open_model(options.engine);
   Request request = config.resolve(options.picture, seeds_of(options));
+  adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 

@@ -59,7 +59,10 @@ void add_generate(CLI::App& program, Action& chosen) {
   add_seed_option(*command, options->picture.seed);
   add_engine_options(*command, options->engine);
   add_run_options(*command, options->run);
-  command->callback([options, &chosen] { chosen = [options] { return generate(*options); }; });
+  command->callback([options, &chosen] {
+    options->engine.adapters.strict = options->picture.strict.value_or(false);
+    chosen = [options] { return generate(*options); };
+  });
 }
 
 }  // namespace brume::cli

@@ -6,7 +6,9 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "adapter_options.h"
 #include "brume/batch/runner.h"
 #include "brume/batch/worker_protocol.h"
 #include "brume/pipeline/memory.h"
@@ -28,7 +30,9 @@ int work(const WorkerOptions& options) {
   // Of a batch that was killed nobody takes the pictures; the next run needs the cores and the memory.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto start = Clock::now();
-  const Pipeline pipeline = open_pipeline(open_model(options.engine), scalar_type_of(options.engine));
+  ModelConfig model = open_model(options.engine);
+  adapt(model, adapters_of(options.engine.adapters, {}), options.engine.adapters);
+  const Pipeline pipeline = open_pipeline(std::move(model), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
   const auto source = []() -> std::optional<batch::Work> {

@@ -20,6 +20,7 @@ constexpr std::string_view kNegative = "Negative prompt:";
 constexpr size_t kMaxFields = 1000;
 constexpr size_t kMaxKey = 64;
 constexpr size_t kShownHash = 10;  // digits, as in A1111
+constexpr size_t kShownLoraHash = 12;
 
 /// The shortest digits that read back as the same number, whatever the locale: 7, 7.5.
 std::string number(double value) {
@@ -61,6 +62,19 @@ std::string joined(const std::vector<std::string>& parts, std::string_view separ
   return all;
 }
 
+/// "name: hash, other: hash", A1111's way, where names lose what would break the list.
+template <class Value>
+std::string adapter_list(const std::vector<RecipeAdapter>& adapters, const Value& value) {
+  std::vector<std::string> parts;
+  parts.reserve(adapters.size());
+  for (const RecipeAdapter& adapter : adapters) {
+    std::string name = adapter.name;
+    std::erase_if(name, [](char c) { return c == ':' || c == ','; });
+    parts.push_back(name + ": " + value(adapter));
+  }
+  return joined(parts, ", ");
+}
+
 std::string parameter_line(const Recipe& recipe) {
   std::vector<std::string> parts;
   auto add = [&](const std::string& key, const std::string& value) {
@@ -85,6 +99,11 @@ std::string parameter_line(const Recipe& recipe) {
     add("Template", recipe.prompt);
     add("Negative Template", recipe.negative_prompt.value_or(""));
   }
+  const std::vector<RecipeAdapter>& adapters = recipe.engine.adapters;
+  add("Lora hashes", adapter_list(adapters, [](const RecipeAdapter& one) {
+        return one.data_hash.substr(0, kShownLoraHash);
+      }));
+  add("Lora weights", adapter_list(adapters, [](const RecipeAdapter& one) { return one.strength; }));
   add("Notes", joined(recipe.notes, "; "));
   add("Version", recipe.engine.version);
   return joined(parts, ", ");
@@ -182,6 +201,10 @@ std::string recipe_json(const Recipe& recipe) {
   if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;
   if (!recipe.engine.vae.empty()) out["vae"] = recipe.engine.vae;
   if (!recipe.engine.prediction.empty()) out["prediction"] = recipe.engine.prediction;
+  for (const RecipeAdapter& adapter : recipe.engine.adapters) {
+    out["loras"].push_back(adapter.name + ":" + adapter.strength);
+    out["lora_hashes"].push_back(adapter.hash);
+  }
   out["dtype"] = recipe.engine.dtype;
   out["device"] = recipe.engine.device;
   out["version"] = recipe.engine.version;

@@ -9,6 +9,8 @@
 
 #include "brume/base/error.h"
 #include "brume/pipeline/memory.h"
+#include "brume/pipeline/model_adapters.h"
+#include "brume/text/adapter_tags.h"
 #include "brume/text/prompt_plan.h"
 
 namespace brume {
@@ -45,6 +47,18 @@ std::string sigmas_text(const std::vector<double>& sigmas) {
     text += (text.empty() ? "" : ",") + std::string(first, end);
   }
   return text;
+}
+
+/// The words, and what the prompt says of adapters.
+void take_prompts(const PictureSettings& settings, Request& request) {
+  const std::string typed = settings.prompt.value_or("");
+  TaggedPrompt split = split_adapter_tags(typed);
+  request.prompt = std::move(split.words);
+  if (!split.tags.empty()) request.adapters = {typed, tags_text(split.tags), std::move(split.tags)};
+  request.negative_prompt = settings.negative_prompt;
+  if (!request.negative_prompt || split_adapter_tags(*request.negative_prompt).tags.empty()) return;
+  throw Error(ExitCode::kUsage, "--negative-prompt", "holds <lora:...>, which works in the prompt alone",
+              "move it there");
 }
 
 SamplingSettings sampling_of(const PictureSettings& settings, const ModelSource& source,
@@ -102,7 +116,8 @@ int64_t choose_layer(const std::optional<int64_t>& clip_skip, Compat compat, Mod
 }  // namespace
 
 ModelConfig::ModelConfig(const std::filesystem::path& path, const ModelChoices& choices)
-    : source_(open_model(path, choices)),
+    : plain_(open_model(path, choices)),
+      source_(plain_),
       remarks_(source_->facts().remarks),
       unet_(UNetConfig::read(source_->config("unet"), remarks_)),
       vae_(VaeConfig::read(source_->config("vae"), remarks_)),
@@ -118,6 +133,11 @@ double ModelConfig::step_work(int64_t width, int64_t height) const {
   return unet_.convolution_work(height / factor(), width / factor());
 }
 
+void ModelConfig::adapt(std::shared_ptr<const Adapters> adapters) {
+  adapters_ = std::move(adapters);
+  source_ = adapters_ ? with_adapters(plain_, adapters_) : plain_;
+}
+
 at::ScalarType ModelConfig::vae_dtype(at::ScalarType dtype) const {
   return dtype == at::kHalf && vae_.force_fp32 ? at::kFloat : dtype;
 }
@@ -126,8 +146,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   const ModelDefaults& defaults = source_->facts().defaults;
   const int64_t trained_side = unet_.sample_size.value_or(64) * factor();
   Request request;
-  request.prompt = settings.prompt.value_or("");
-  request.negative_prompt = settings.negative_prompt;
+  take_prompts(settings, request);
   request.width = settings.width.value_or(defaults.width.value_or(trained_side));
   request.height = settings.height.value_or(defaults.height.value_or(trained_side));
   request.seeds = std::move(seeds);

@@ -9,6 +9,7 @@
 
 #include "brume/base/error.h"
 #include "brume/base/noise.h"
+#include "brume/weights/adapters/adapters.h"
 #include "brume/weights/weights.h"
 #include "finite.h"
 #include "remarks.h"
@@ -74,6 +75,8 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
       unet_(open_network<UNet>(model_.source(), "unet", model_.unet(), dtype, remarks_)),
       vae_(open_vae(model_.vae_dtype(dtype), remarks_)) {
   check_words();
+  if (const Adapters* adapters = model_.adapters())
+    remarks_.insert(remarks_.begin(), adapters->remarks().begin(), adapters->remarks().end());
 }
 
 AutoencoderKL Pipeline::open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const {

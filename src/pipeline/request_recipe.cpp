@@ -4,16 +4,22 @@
 
 namespace brume {
 
+std::vector<RecipeAdapter> recipe_adapters(const ModelConfig& model) {
+  std::vector<RecipeAdapter> adapters;
+  if (model.adapters() == nullptr) return adapters;
+  for (const AdapterRecord& record : model.adapters()->records())
+    adapters.push_back({record.name, record.strength, record.hash, record.data_hash});
+  return adapters;
+}
+
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine) {
   Recipe recipe;
-  if (request.typed) {
-    recipe.prompt = request.typed->prompt;
-    recipe.negative_prompt = request.typed->negative_prompt;
-    recipe.chosen = ChosenPrompts{request.prompt, request.negative_prompt};
-  } else {
-    recipe.prompt = request.prompt;
-    recipe.negative_prompt = request.negative_prompt;
-  }
+  // As typed: with the tags of adapters, and before choices were made.
+  recipe.prompt = request.adapters ? request.adapters->text
+                  : request.typed  ? request.typed->prompt
+                                   : request.prompt;
+  recipe.negative_prompt = request.typed ? request.typed->negative_prompt : request.negative_prompt;
+  if (request.typed) recipe.chosen = ChosenPrompts{request.prompt, request.negative_prompt};
   recipe.compat = compat_name(request.reading.compat);
   recipe.width = static_cast<int>(request.width);
   recipe.height = static_cast<int>(request.height);

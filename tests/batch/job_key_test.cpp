@@ -82,7 +82,12 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.engine.dtype = "bf16"; });
   add([](Recipe& r) { r.engine.device = "cuda"; });
   add([](Recipe& r) { r.notes = {"vae_tiling"}; });
-  EXPECT_EQ(keys.size(), 25U);
+  add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ab", "cd"}}; });
+  add([](Recipe& r) { r.engine.adapters = {{"ink", "0.5", "ab", "cd"}}; });
+  add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ac", "cd"}}; });
+  add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ab", "cd"}, {"ink", "1", "ac", "cd"}}; });
+  add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ac", "cd"}, {"ink", "1", "ab", "cd"}}; });
+  EXPECT_EQ(keys.size(), 30U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

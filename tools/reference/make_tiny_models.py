@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from adapter_cases import make_adapter_cases
 from noise_cases import make_noise_cases
 from pipeline_cases import make_pipeline_cases
 from prompt_cases import make_prompt_cases
@@ -21,7 +22,9 @@ from tiny_models import FAMILIES, make_model
 from variant_cases import make_variants
 
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
-WRITTEN = ("sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts")
+WRITTEN = (
+    "sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
+)
 
 
 def main() -> None:
@@ -39,6 +42,7 @@ def main() -> None:
     make_noise_cases(output / "noise")
     make_single_file_cases(output / "single_files")
     make_prompt_cases(output, output / "prompts")
+    make_adapter_cases(output, output / "adapters")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,14 @@ struct RecipeSampling {
   int clip_skip = 1;
 };
 
+/// An adapter (LoRA or one of its kin) that was merged into the model.
+struct RecipeAdapter {
+  std::string name;
+  std::string strength;   // "0.8"
+  std::string hash;       // SHA-256 of its file in hexadecimal digits
+  std::string data_hash;  // and of its tensors alone, as A1111 has it
+};
+
 /// What denoised them.
 struct RecipeEngine {
   std::string model;            // the model's name: its directory's, or its file's
@@ -32,6 +40,7 @@ struct RecipeEngine {
   std::string version;          // "brume 0.1.0"
   std::string prediction = {};  // "v_prediction": another one than the model says; empty: its own
   std::string vae = {};         // file or directory of another autoencoder; empty: the model's own
+  std::vector<RecipeAdapter> adapters = {};
 };
 
 /// What {a|b} and __name__ of the prompts became for one picture.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "brume/diffusion/noise_schedule.h"
@@ -15,6 +16,7 @@
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet_config.h"
 #include "brume/vae/vae_config.h"
+#include "brume/weights/adapters/adapters.h"
 
 namespace brume {
 
@@ -25,6 +27,10 @@ class ModelConfig {
   explicit ModelConfig(const std::filesystem::path& path, const ModelChoices& choices = {});
 
   const ModelSource& source() const { return *source_; }
+  /// Has adapters merged into the weights when they are loaded, in place of those of an earlier call.
+  void adapt(std::shared_ptr<const Adapters> adapters);
+  /// Null where there are none.
+  const Adapters* adapters() const { return adapters_.get(); }
   const UNetConfig& unet() const { return unet_; }
   const VaeConfig& vae() const { return vae_; }
   const NoiseSchedule& schedule() const { return schedule_; }
@@ -63,7 +69,9 @@ class ModelConfig {
  private:
   void check_own() const;
 
+  std::shared_ptr<const ModelSource> plain_;  // without adapters
   std::shared_ptr<const ModelSource> source_;
+  std::shared_ptr<const Adapters> adapters_;
   std::vector<std::string> remarks_;
   UNetConfig unet_;
   VaeConfig vae_;

@@ -10,9 +10,17 @@
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
 #include "brume/image/picture.h"
+#include "brume/text/adapter_tags.h"
 #include "brume/text/compat.h"
 
 namespace brume {
+
+/// A prompt that adapters' tags were taken out of.
+struct PromptAdapters {
+  std::string text;      // as it was typed, for recipes
+  std::string adapters;  // the tags, as tags_text writes them
+  std::vector<AdapterTag> tags;
+};
 
 enum class DecodeMode { kWhole, kTiled };
 
@@ -33,7 +41,8 @@ struct TypedPrompts {
 
 /// One call of the pipeline: a batch of pictures of one prompt, one for each seed.
 struct Request {
-  std::string prompt;
+  std::string prompt;                      // its words alone
+  std::optional<PromptAdapters> adapters;  // where there were tags
   std::optional<std::string> negative_prompt;
   int64_t width = 512;
   int64_t height = 512;

@@ -17,7 +17,7 @@ constexpr std::string_view kForTheRun = "it holds for the whole run: give it on 
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
 constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
-constexpr std::array<Refused, 50> kRefused = {{
+constexpr std::array<Refused, 52> kRefused = {{
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
@@ -46,6 +46,9 @@ constexpr std::array<Refused, 50> kRefused = {{
     {"rng", kForTheRun},
     {"threads", kForTheRun},
     {"wildcards", kForTheRun},
+    {"lora",
+     "one model draws all pictures: give it on the command line, or write <lora:NAME:0.8> into every prompt"},
+    {"lora_model_dir", kForTheRun},
     {"init_latents", kTakeOut},
     {"save_latents", kTakeOut},
     // kohya's gen_img

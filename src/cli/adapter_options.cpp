@@ -1,0 +1,28 @@
+#include "adapter_options.h"
+
+#include "brume/base/error.h"
+#include "brume/pipeline/model_adapters.h"
+#include "brume/text/adapter_tags.h"
+
+namespace brume::cli {
+
+std::vector<AdapterChoice> adapters_of(const AdapterOptions& options, const Request& request) {
+  std::vector<AdapterChoice> choices;
+  choices.reserve(options.loras.size());
+  for (const std::string& lora : options.loras) choices.push_back(adapter_choice(lora));
+  if (!request.adapters) return choices;
+  if (options.directory.empty())
+    throw Error(ExitCode::kInputInvalid, request.adapters->adapters,
+                "there is no directory to look for it in", "name one with --lora-model-dir");
+  for (const AdapterTag& tag : request.adapters->tags)
+    choices.push_back(tagged_adapter(tag, options.directory));
+  return choices;
+}
+
+void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options) {
+  if (adapters.empty()) return;
+  const UnmatchedKeys unmatched = options.strict ? UnmatchedKeys::kRefuse : UnmatchedKeys::kRemark;
+  model.adapt(open_adapters(model.source(), adapters, unmatched));
+}
+
+}  // namespace brume::cli

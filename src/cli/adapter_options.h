@@ -1,0 +1,18 @@
+#pragma once
+#include <vector>
+
+#include "brume/pipeline/model_config.h"
+#include "brume/pipeline/request.h"
+#include "brume/weights/adapters/adapter_choice.h"
+#include "engine_options.h"
+
+namespace brume::cli {
+
+/// The adapters of the command line, and then those that a request's prompt names. Throws kUsage or
+/// kInputInvalid for one that cannot be read or found.
+std::vector<AdapterChoice> adapters_of(const AdapterOptions& options, const Request& request);
+
+/// Has them merged into a model when it is loaded. Throws as Adapters does.
+void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options);
+
+}  // namespace brume::cli

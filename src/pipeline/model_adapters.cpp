@@ -1,0 +1,52 @@
+#include "brume/pipeline/model_adapters.h"
+
+#include <string>
+#include <utility>
+
+#include "brume/base/error.h"
+
+namespace brume {
+
+namespace {
+
+class AdaptedModel : public ModelSource {
+ public:
+  AdaptedModel(std::shared_ptr<const ModelSource> model, std::shared_ptr<const Adapters> adapters)
+      : ModelSource(model->facts()), model_(std::move(model)), adapters_(std::move(adapters)) {}
+
+  ConfigFile config(const std::string& part) const override { return model_->config(part); }
+  std::string config_name(const std::string& part) const override { return model_->config_name(part); }
+  Weights weights(const std::string& component) const override {
+    return adapters_->adapt(component, model_->weights(component));
+  }
+  Tokenizer tokenizer(const std::string& part) const override { return model_->tokenizer(part); }
+  std::vector<NamedFile> files() const override { return model_->files(); }
+
+ private:
+  std::shared_ptr<const ModelSource> model_;
+  std::shared_ptr<const Adapters> adapters_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Adapters> open_adapters(const ModelSource& model,
+                                              const std::vector<AdapterChoice>& choices,
+                                              UnmatchedKeys unmatched) {
+  std::vector<AdaptedNetwork> networks;
+  const auto add = [&](AdapterTower tower, const std::string& component) {
+    networks.push_back({tower, component, model.weights(component)});
+    if (networks.back().weights.names().empty())
+      throw Error(ExitCode::kUsage, "--lora", "there is no model to merge it into", "name one with -m");
+  };
+  add(AdapterTower::kUNet, "unet");
+  add(AdapterTower::kText, "text_encoder");
+  if (model.family() == ModelFamily::kStableDiffusionXl) add(AdapterTower::kText2, "text_encoder_2");
+  return std::make_shared<const Adapters>(choices, networks, unmatched);
+}
+
+std::shared_ptr<const ModelSource> with_adapters(const std::shared_ptr<const ModelSource>& model,
+                                                 const std::shared_ptr<const Adapters>& adapters) {
+  return std::make_shared<AdaptedModel>(model, adapters);
+}
+
+}  // namespace brume

@@ -1,0 +1,210 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "brume/base/digest.h"
+#include "brume/image/png.h"
+#include "brume/image/recipe.h"
+#include "cli_batch_fixture.h"
+
+namespace brume::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Adapters of the reference cases in a directory loras/, where the program runs: "ink" and "snow".
+class LoraCommand : public BatchCommand {
+ protected:
+  void SetUp() override {
+    BatchCommand::SetUp();
+    fs::create_directory(directory_ / "loras");
+    copy("sd1_kohya", "ink");
+    copy("sd1_lokr", "snow");
+  }
+
+  void copy(const std::string& of, const std::string& name) const {
+    fs::copy_file(fs::path(BRUME_TEST_DATA) / "reference/adapters" / of / "adapter_0.safetensors",
+                  directory_ / "loras" / (name + ".safetensors"));
+  }
+
+  /// The pixels of a picture of the directory.
+  std::vector<uint8_t> pixels(const std::string& name) const {
+    const std::string bytes = bytes_of(name);
+    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
+  }
+  std::string infotext_of(const std::string& name) const {
+    const std::string bytes = bytes_of(name);
+    for (const PngText& text : read_png_texts(std::as_bytes(std::span(bytes)), name)) {
+      if (text.keyword == "parameters") return text.text;
+    }
+    return {};
+  }
+  std::string hash_of(const std::string& name) const {
+    const fs::path file = directory_ / "loras" / (name + ".safetensors");
+    return hex_digits(sha256_of_file(file, ExitCode::kModelInvalid));
+  }
+  void draw(const std::string& to, const Words& more) const {
+    Words all{"-o", to};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = generate(all);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+  }
+};
+
+TEST_F(LoraCommand, ByOptionAndByPromptIsTheSamePicture) {
+  draw("plain.png", {});
+  draw("option.png", {"--lora", "loras/ink.safetensors:0.8", "--lora", "loras/snow.safetensors"});
+  draw("tags.png", {"-p", "a <lora:ink:0.8>fox<lora:snow:1>", "--lora-model-dir", "loras"});
+  draw("both.png",
+       {"-p", "a fox<lora:snow:1>", "--lora-model-dir", "loras", "--lora", "loras/ink.safetensors:0.8"});
+  draw("weaker.png", {"--lora", "loras/ink.safetensors:0.4", "--lora", "loras/snow.safetensors"});
+  EXPECT_EQ(pixels("option.png"), pixels("tags.png"));
+  EXPECT_EQ(pixels("option.png"), pixels("both.png"));
+  EXPECT_NE(pixels("option.png"), pixels("plain.png"));
+  EXPECT_NE(pixels("option.png"), pixels("weaker.png"));
+}
+
+TEST_F(LoraCommand, TheRecipeNamesThem) {
+  draw("a.png",
+       {"-p", "a fox <lora:ink:0.8:0.5>", "--lora-model-dir", "loras", "--lora", "loras/snow.safetensors"});
+  const nlohmann::json recipe = recipe_of("a.png");
+  EXPECT_EQ(recipe["prompt"], "a fox <lora:ink:0.8:0.5>");
+  EXPECT_EQ(recipe["loras"], (Words{"snow:1", "ink:0.8:0.5"}));
+  EXPECT_EQ(recipe["lora_hashes"], (Words{hash_of("snow"), hash_of("ink")}));
+  const auto fields = parse_infotext(infotext_of("a.png"));
+  const auto field = [&](const std::string& name) {
+    const auto found =
+        std::find_if(fields.begin(), fields.end(), [&](const auto& one) { return one.first == name; });
+    return found == fields.end() ? "(none)" : found->second;
+  };
+  EXPECT_EQ(field("Prompt"), "a fox <lora:ink:0.8:0.5>");
+  // What A1111 and sd-scripts call addnet's hash: of what follows the header.
+  const std::string file = bytes_of("loras/ink.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, file.data(), sizeof header);
+  const std::string hash =
+      hex_digits(sha256(std::as_bytes(std::span(file)).subspan(8 + header))).substr(0, 12);
+  EXPECT_NE(field("Lora hashes").find("ink: " + hash), std::string::npos) << field("Lora hashes");
+  EXPECT_EQ(field("Lora weights"), "snow: 1, ink: 0.8:0.5");
+
+  draw("plain.png", {});
+  EXPECT_FALSE(recipe_of("plain.png").contains("loras"));
+  EXPECT_EQ(infotext_of("plain.png").find("Lora"), std::string::npos);
+}
+
+TEST_F(LoraCommand, WhatFitsNothingIsANoteOrAnError) {
+  copy("sd1_full", "odd");
+  edit_weights(directory_ / "loras/odd.safetensors", [](EditedTensors& tensors) {
+    tensors["lora_te2_text_model_encoder_layers_0_mlp_fc1.diff"] = {{1}, {1}};
+  });
+  const Outcome noted = generate({"--lora", "loras/odd.safetensors"});
+  EXPECT_EQ(noted.code, 0) << noted.err;
+  EXPECT_NE(noted.err.find("note: odd: 1 of "), std::string::npos) << noted.err;
+  EXPECT_NE(noted.err.find("lora_te2_text_model_encoder_layers_0_mlp_fc1.diff"), std::string::npos)
+      << noted.err;
+  expect_error(generate({"--lora", "loras/odd.safetensors", "--strict"}), 3,
+               {"loras/odd.safetensors", "lora_te2_"});
+  EXPECT_EQ(generate({"--lora", "loras/ink.safetensors", "--strict"}).code, 0);
+}
+
+TEST_F(LoraCommand, WrongUseIsOneLine) {
+  expect_error(generate({"--lora", "nothing.safetensors"}), 3, {"nothing.safetensors"});
+  expect_error(generate({"--lora", "loras/ink.safetensors:1:2:3"}), 2, {"--lora", "3"});
+  expect_error(generate({"--lora", ""}), 2, {"--lora"});
+  expect_error(generate({"--lora", "loras/ink.safetensors:1:lbw=1,2"}), 2, {"lbw=", "10"});
+  expect_error(generate({"-p", "a <lora:ink:1>"}), 4, {"<lora:ink:1>", "--lora-model-dir"});
+  expect_error(generate({"-p", "a <lora:absent:1>", "--lora-model-dir", "loras"}), 4, {"absent"});
+  expect_error(generate({"-p", "a <lora:../loras/ink:1>", "--lora-model-dir", "loras"}), 4, {"../loras/ink"});
+  expect_error(generate({"-p", "a <lora:ink:x>", "--lora-model-dir", "loras"}), 4, {"<lora:ink:x>"});
+  expect_error(generate({"-n", "a <lora:ink:1>", "--lora-model-dir", "loras"}), 2, {"--negative-prompt"});
+  expect_error(generate({"-m", model("sdxl").string(), "--lora", "loras/snow.safetensors"}), 3, {"snow"});
+  expect_error(brume({"bench", "--arch", "tiny", "--lora", "loras/ink.safetensors"}), 2, {"--lora"});
+  EXPECT_TRUE(names() == (Words{"loras", "out"})) << "a picture was drawn";
+}
+
+TEST_F(LoraCommand, BenchTakesThem) {
+  const Outcome outcome = brume({"bench", "-m", model("sd1").string(), "-W", "64", "-H", "64", "--steps", "1",
+                                 "--max-rounds", "1", "--lora", "loras/ink.safetensors", "--json"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  expect_error(brume({"bench", "-m", model("sd1").string(), "--lora", "loras/absent.safetensors"}), 3,
+               {"absent"});
+}
+
+TEST_F(LoraCommand, ABatchDrawsWhatGenerateDraws) {
+  write_jobs("a fox --d 5\n");
+  const Words lora{"--lora", "loras/ink.safetensors:0.8", "--deterministic"};
+  EXPECT_EQ(summary(lora)["drawn"], 1);
+  draw("one.png", {"-s", "5", "--cfg-scale", "2", "--lora", "loras/ink.safetensors:0.8"});
+  EXPECT_EQ(pixels("out/00001_5.png"), pixels("one.png"));
+  EXPECT_EQ(recipe_of("out/00001_5.png")["loras"], Words{"ink:0.8"});
+}
+
+TEST_F(LoraCommand, TheKeyKnowsTheAdapters) {
+  write_jobs("a fox --d 5\n");
+  const Words lora{"--lora", "loras/ink.safetensors:0.8"};
+  EXPECT_EQ(summary()["drawn"], 1);
+  EXPECT_EQ(summary(lora)["drawn"], 1);
+  EXPECT_EQ(summary(lora)["skipped"], 1);
+  EXPECT_EQ(summary({"--lora", "loras/ink.safetensors:0.9"})["drawn"], 1);
+  // The file's content, not its name.
+  fs::rename(directory_ / "loras/ink.safetensors", directory_ / "loras/other.safetensors");
+  EXPECT_EQ(summary({"--lora", "loras/other.safetensors:0.8"})["skipped"], 1);
+  fs::copy_file(directory_ / "loras/snow.safetensors", directory_ / "loras/ink.safetensors");
+  EXPECT_EQ(summary(lora)["drawn"], 1);
+  EXPECT_EQ(pictures_by_key().size(), 4U);
+}
+
+TEST_F(LoraCommand, WorkersMergeThemToo) {
+  write_jobs("a fox<lora:snow:1> --d 5\nan owl<lora:snow:1> --d 6\n");
+  const Words more{"--lora", "loras/ink.safetensors:0.8", "--lora-model-dir", "loras", "--deterministic"};
+  EXPECT_EQ(batch(more).code, 0);
+  fs::create_directory(directory_ / "by_workers");
+  Words by_workers = more;
+  by_workers.insert(by_workers.end(), {"--devices", "cpu:2"});
+  EXPECT_EQ(batch(by_workers, "by_workers").code, 0);
+  ASSERT_EQ(pictures().size(), 2U);
+  EXPECT_EQ(pictures_by_key("by_workers"), pictures_by_key());
+}
+
+TEST_F(LoraCommand, ABatchRefusesJobsWithOtherAdaptersThanTheFirst) {
+  write_jobs(
+      "a fox <lora:ink:0.8> --d 1\n"
+      "an owl --d 2\n"
+      "a hen <lora:ink:0.9> --d 3\n"
+      "a cat<lora:ink:0.8> --d 4\n"
+      "a cow <lora:broken --d 5\n");
+  const Outcome outcome = batch({"--lora-model-dir", "loras"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(lines_in(outcome.out), 2U) << outcome.out;
+  for (const char* said :
+       {"line 2", "line 3", "line 5", "names no <lora:...>", "<lora:ink:0.9>", "<lora:broken"})
+    EXPECT_NE(outcome.err.find(said), std::string::npos) << said << "\n" << outcome.err;
+  EXPECT_EQ(pictures().size(), 2U);
+  EXPECT_EQ(recipe_of("out/00004_4.png")["prompt"], "a cat<lora:ink:0.8>");
+  EXPECT_EQ(lines_in(bytes_of("out/failed.jsonl")), 3U);
+
+  draw("one.png", {"-p", "a cat", "-s", "4", "--cfg-scale", "2", "--lora", "loras/ink.safetensors:0.8"});
+  const std::vector<uint8_t> batched = pixels("out/00004_4.png");
+  const std::vector<uint8_t> alone = pixels("one.png");
+  for (size_t i = 0; i < alone.size(); ++i) ASSERT_LE(std::abs(int{batched[i]} - int{alone[i]}), 1);
+}
+
+TEST_F(LoraCommand, AJobWhoseAdapterCannotBeFoundIsRefusedAndTheNextDecides) {
+  write_jobs("a fox <lora:absent:1> --d 1\nan owl --d 2\na hen <lora:ink:1> --d 3\n");
+  const Outcome outcome = batch({"--lora-model-dir", "loras"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(lines_in(outcome.out), 1U) << outcome.out;
+  EXPECT_NE(outcome.err.find("<lora:absent>"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("first job's names no <lora:...>"), std::string::npos) << outcome.err;
+  fs::create_directory(directory_ / "none");
+  const Outcome without = batch({}, "none");
+  EXPECT_NE(without.err.find("--lora-model-dir"), std::string::npos) << without.err;
+}
+
+}  // namespace
+}  // namespace brume::testing
