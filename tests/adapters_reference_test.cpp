@@ -1,3 +1,4 @@
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -82,7 +83,9 @@ TEST_P(AdapterCase, LatentsAreTheReferences) {
   EXPECT_EQ(pipeline.remarks(), Pipeline(ModelConfig(model_.source().path()), at::kFloat).remarks());
   Observer unseen;
   const Request request = this->request();
-  expect_close(pipeline.words(request, unseen).context, reference_.tensor("context"), "context");
+  std::vector<at::Tensor> contexts;
+  for (const Conditioning& text : pipeline.words(request, unseen).texts) contexts.push_back(text.context);
+  expect_close(at::cat(contexts), reference_.tensor("context"), "context");
   const Generation made = pipeline.generate(request, unseen);
   expect_close(made.latents, reference_.tensor(reference_.parameters()["last"]), "latents");
 }
