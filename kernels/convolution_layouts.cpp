@@ -10,8 +10,8 @@ namespace brume::kernels {
 
 namespace {
 
-// Small weights are held in two layouts: pictures that come and go change the size of a batch at each step.
-// Of large ones a second layout would double the memory, and laying them out takes little beside a call.
+// Small weights are held in two layouts: networks of several sizes take turns at them. Of large ones a second
+// layout would double the memory, and laying them out takes little beside a call.
 constexpr size_t kSmallBytes = size_t{4} << 20;
 constexpr size_t kMostCalls = 64;  // sizes remembered for one layout
 
@@ -25,7 +25,7 @@ ConvolutionLayouts::ConvolutionLayouts(at::Tensor weight, const onednn::Geometry
     : geometry_(geometry), plain_(std::move(weight)) {}
 
 at::Tensor ConvolutionLayouts::for_map(const at::Tensor& x) {
-  const Call call{x.size(0), x.size(2), x.size(3), at::get_num_threads()};
+  const Call call{x.size(2), x.size(3), at::get_num_threads()};
   const std::lock_guard lock(mutex_);
   const auto wanted = std::find_if(layouts_.begin(), layouts_.end(), [&](const Layout& layout) {
     return std::find(layout.calls.begin(), layout.calls.end(), call) != layout.calls.end();

@@ -1,9 +1,16 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "brume/weights/safetensors.h"
 #include "cli_fixture.h"
 #include "single_file_case.h"
+#include "weights/pickle_assembler.h"
+#include "weights/zip_assembler.h"
 
 namespace brume::testing {
 namespace {
@@ -36,6 +43,49 @@ TEST_F(OneFileModel, IsDrawnWithByItsName) {
   EXPECT_EQ(recipe["model"], "sd1");
   EXPECT_FALSE(recipe.contains("prediction"));
   EXPECT_FALSE(recipe.contains("vae"));
+}
+
+/// The same tensors as torch.save writes them: {"global_step": STEPS, "state_dict": {...}}.
+fs::path pickled(const fs::path& file, int64_t steps) {
+  using testing_corpus::Pickle;
+  const SafetensorsFile source(file);
+  Pickle pickle;
+  pickle.raw("}").text("global_step").integer(steps).raw("s").text("state_dict").raw("}(");
+  std::vector<std::string> storages;
+  for (const StoredTensor& tensor : source.header().tensors) {
+    std::string data(tensor.end - tensor.begin, '\0');
+    source.read(tensor, std::as_writable_bytes(std::span(data)));
+    const std::vector<int64_t> shape(tensor.shape.begin(), tensor.shape.end());
+    std::vector<int64_t> strides(shape.size(), 1);
+    for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+    const int64_t bytes = stored_type_bits(tensor.dtype) / 8;
+    pickle.text(tensor.name)
+        .tensor({.type = tensor.dtype == StoredType::kI64 ? "LongStorage" : "FloatStorage",
+                 .key = std::to_string(storages.size()),
+                 .elements = static_cast<int64_t>(data.size()) / bytes,
+                 .shape = shape,
+                 .strides = strides});
+    storages.push_back(std::move(data));
+  }
+  pickle.raw("us");
+  fs::path made = file;
+  made.replace_extension(".ckpt");
+  std::ofstream(made, std::ios::binary) << testing_corpus::checkpoint_bytes(pickle.stopped(), storages);
+  return made;
+}
+
+TEST_F(OneFileModel, IsTheSameInAPickle) {
+  for (const char* family : {"sd1", "sd2", "sdxl"}) {
+    const fs::path file = file_of(family);
+    ASSERT_EQ(draw(file, {"--save-latents", "a.safetensors"}).code, 0);
+    const Outcome outcome = draw(pickled(file, 1000), {"--save-latents", "b.safetensors"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(bytes_of("a.safetensors"), bytes_of("b.safetensors")) << family;
+  }
+  // The steps that the base model of 512 pixels was trained for say that it predicts noise.
+  ASSERT_EQ(draw(file_of("sd2"), {"--prediction", "epsilon", "--save-latents", "a.safetensors"}).code, 0);
+  ASSERT_EQ(draw(pickled(file_of("sd2"), 875000), {"--save-latents", "b.safetensors"}).code, 0);
+  EXPECT_EQ(bytes_of("a.safetensors"), bytes_of("b.safetensors"));
 }
 
 TEST_F(OneFileModel, WhatItPredictsCanBeSaid) {

@@ -74,7 +74,7 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
   command
       .add_option(
           "-m,--model", options.model,
-          "Model directory in diffusers layout, or a .safetensors checkpoint of Stable Diffusion 1, 2 or "
+          "Model directory in diffusers layout, or a .safetensors or .ckpt file of Stable Diffusion 1, 2 or "
           "XL (default: the embedded model)")
       ->check(not_empty());
   command.add_option("--vae", options.vae, "Take the autoencoder from this file or directory")
