@@ -135,6 +135,7 @@ uint32_t PickleBuilder::tensor(GlobalRole role, const std::vector<uint32_t>& arg
     fail("a tensor with metadata of its own is not supported",
          "save it again after .resolve_conj() and .resolve_neg()");
   if (node(arguments[0]).kind != PickleKind::kStorage) fail("a tensor is not made of a storage");
+  if (extra > 0 && node(arguments[4]).kind != PickleKind::kBool) fail("requires_grad is not a bool");
   if (tree_.tensors.size() == kMaxPickledTensors)
     fail("there are more tensors than the limit of " + std::to_string(kMaxPickledTensors));
   const std::vector<uint32_t> shape = items(arguments[2], kMaxPickledRank, "a tensor's shape");
@@ -156,6 +157,7 @@ uint32_t PickleBuilder::tensor(GlobalRole role, const std::vector<uint32_t>& arg
 uint32_t PickleBuilder::parameter(const std::vector<uint32_t>& arguments) const {
   if (arguments.size() != 3 || node(arguments[0]).kind != PickleKind::kTensor)
     fail("a parameter is not made of a tensor and two more values");
+  if (node(arguments[1]).kind != PickleKind::kBool) fail("requires_grad is not a bool");
   return arguments[0];
 }
 

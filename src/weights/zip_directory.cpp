@@ -37,6 +37,7 @@ constexpr uint32_t kIn64 = UINT32_MAX;      // a size that stands there
 constexpr uint16_t kSizesFollow = 1U << 3;  // the local header may leave sizes and checksum at zero
 constexpr uint16_t kUtf8Name = 1U << 11;
 constexpr uint16_t kEncrypted = 1U;
+constexpr uint32_t kDirectory = 1U << 4;
 
 [[noreturn]] void reject(const InputFile& file, const std::string& problem,
                          const std::string& remedy = "fetch the file again") {
@@ -172,7 +173,8 @@ Listed read_entry(const InputFile& file, Fields& fields) {
   const uint16_t extra_bytes = fields.u16();
   const uint16_t comment_bytes = fields.u16();
   const bool first_disk = fields.u16() == 0;
-  fields.take(6);  // attributes
+  fields.take(2);  // attributes of the contents
+  const uint32_t attributes = fields.u32();
   listed.local = fields.u32();
   listed.entry.name = fields.take(name_bytes);
   Fields numbers(file, zip64_numbers(file, fields.take(extra_bytes)));
@@ -184,6 +186,8 @@ Listed read_entry(const InputFile& file, Fields& fields) {
   if ((listed.flags & kEncrypted) != 0) reject(file, name + " is encrypted", "decrypt the file first");
   if ((listed.flags & ~(kSizesFollow | kUtf8Name)) != 0 || !first_disk)
     reject(file, name + " uses a zip feature that no checkpoint needs");
+  // The mark of MS-DOS, which makes torch read nothing.
+  if ((attributes & kDirectory) != 0) reject(file, name + " is marked as a directory");
   if (listed.entry.method == 0 && listed.unpacked != listed.entry.size)
     reject(file, name + " is stored as it is, but its two sizes differ");
   return listed;

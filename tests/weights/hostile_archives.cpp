@@ -84,6 +84,8 @@ void add_entries(Corpus& c) {
           [](Items& all) { all[kPickle].local_method = 8; });
   c.items("Encrypted", "the entry \"archive/data.pkl\" is encrypted",
           [](Items& all) { all[kPickle].flags = 1; });
+  c.items("StorageMarkedAsADirectory", "the entry \"archive/data/0\" is marked as a directory",
+          [](Items& all) { all[kStorage].attributes = 0x10; });
   c.items("UnknownFlags", "uses a zip feature that no checkpoint needs",
           [](Items& all) { all[kPickle].flags = 0x40; });
   c.items("WrongChecksum", "data.pkl does not have the checksum that the archive states",

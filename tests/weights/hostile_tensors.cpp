@@ -94,6 +94,7 @@ void add_calls(Corpus& c) {
   c.call(
       "NineDimensions", "a tensor's shape has 9 values, more than the limit of 8",
       storage().raw("K\0"s).tuple(std::vector<int64_t>(9, 1)).tuple(std::vector<int64_t>(9, 1)).raw("\x89N"));
+  c.call("RequiresGradOfText", "requires_grad is not a bool", storage().raw("K\0))"s).text("no").raw("N"));
   c.call("TooFewValues", "a tensor is made of 3 values", storage().raw("K\0)"s));
   c.call("TooManyValues", "a tensor is made of 8 values", storage().raw("K\0))\x89NNN"s));
   c.call("NoValues", "a tensor is made of 0 values", Pickle());

@@ -33,8 +33,8 @@ std::string central_header(const ZipItem& item, uint64_t place) {
   return "PK\x01\x02" + little(20, 2) + little(20, 2) + little(item.flags, 2) + little(item.method, 2) +
          little(0, 4) + little(item.crc.value_or(crc32(item.data)), 4) +
          little(item.zip64 ? kIn64 : size, 4) + little(item.zip64 ? kIn64 : size, 4) +
-         little(item.name.size(), 2) + little(extra.size(), 2) + little(0, 2) + little(0, 2) + little(0, 6) +
-         little(item.zip64 ? kIn64 : offset, 4) + item.name + extra;
+         little(item.name.size(), 2) + little(extra.size(), 2) + little(0, 2) + little(0, 2) + little(0, 2) +
+         little(item.attributes, 4) + little(item.zip64 ? kIn64 : offset, 4) + item.name + extra;
 }
 
 }  // namespace

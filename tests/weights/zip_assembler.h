@@ -21,6 +21,7 @@ struct ZipItem {
   std::optional<uint16_t> local_flags = {};
   std::optional<uint16_t> local_method = {};
   std::string local_extra = {};
+  uint32_t attributes = 0;
   bool zip64 = false;  // the directory holds its sizes and place in an extra field
 };
 
