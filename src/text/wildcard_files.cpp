@@ -32,7 +32,7 @@ std::vector<std::string> choices_of(std::string_view text) {
 
 }  // namespace
 
-WildcardFiles::WildcardFiles(std::filesystem::path directory) {
+WildcardFiles::WildcardFiles(const std::filesystem::path& directory) {
   std::error_code failed;
   directory_ = std::filesystem::canonical(directory, failed);
   if (failed || !std::filesystem::is_directory(directory_, failed))

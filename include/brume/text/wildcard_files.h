@@ -15,7 +15,7 @@ namespace brume {
 class WildcardFiles {
  public:
   /// Throws kInputInvalid for what is no directory.
-  explicit WildcardFiles(std::filesystem::path directory);
+  explicit WildcardFiles(const std::filesystem::path& directory);
 
   /// At least one. Throws kInputInvalid for a file that is missing, outside the directory (by .. or by a
   /// link), empty, larger than 16 MiB or not UTF-8.

@@ -100,7 +100,7 @@ AdapterForm lora(const Shapes& shapes) {
     return {AdapterKind::kLora, change, rank};
   }
   const Shape down = shapes.matrix(AdapterRole::kDown);
-  const Shape mid = shapes.of(AdapterRole::kMid);
+  const Shape& mid = shapes.of(AdapterRole::kMid);
   shapes.rank(AdapterRole::kUp, up[1], AdapterRole::kMid, mid[0]);
   const uint64_t rank = shapes.rank(AdapterRole::kDown, down[0], AdapterRole::kMid, mid[1]);
   Shape change = mid;
@@ -143,8 +143,7 @@ AdapterForm loha(const Shapes& shapes) {
                                    std::pair{kHadaW2A, "hada_w2_a"}, std::pair{kHadaW2B, "hada_w2_b"}}) {
     if (!shapes.has(role)) shapes.incomplete(name);
   }
-  const AdapterForm first =
-      form_of(shapes, {kHadaW1A, kHadaW1B, if_there(shapes, kHadaT1)}, AdapterKind::kLoha);
+  AdapterForm first = form_of(shapes, {kHadaW1A, kHadaW1B, if_there(shapes, kHadaT1)}, AdapterKind::kLoha);
   const AdapterForm second =
       form_of(shapes, {kHadaW2A, kHadaW2B, if_there(shapes, kHadaT2)}, AdapterKind::kLoha);
   if (first.shape != second.shape)

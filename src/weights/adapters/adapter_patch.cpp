@@ -63,7 +63,7 @@ at::Tensor AdapterPatch::weight_delta(at::IntArrayRef shape) const {
 }
 
 at::Tensor AdapterPatch::bias_delta() const {
-  const at::Tensor change = part_of(read(bias_));
+  at::Tensor change = part_of(read(bias_));
   if (bias_ == AdapterRole::kDiffBias) return change;
   return change * adapter_->file.scale(*module_, module_->find(AdapterRole::kDown)->shape[0]);
 }

@@ -212,6 +212,7 @@ Weights Weights::adapted(std::shared_ptr<const AdapterPatches> patches) const {
 Adapters::Adapters(const std::vector<AdapterChoice>& choices, const std::vector<AdaptedNetwork>& networks,
                    UnmatchedKeys unmatched) {
   std::vector<Target> targets;
+  targets.reserve(networks.size());
   for (const AdaptedNetwork& network : networks) {
     targets.push_back(
         {network, network.weights.view(at::kFloat), ModuleNames(network.tower, network.weights.names()), {}});
