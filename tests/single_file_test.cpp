@@ -218,9 +218,12 @@ TEST_P(SingleFile, LeftoversAreListedInOneLine) {
   EXPECT_EQ(remark.find("model.safetensors: not used: "), 0U) << remark;
   EXPECT_NE(remark.find("4 tensors of model_ema"), std::string::npos) << remark;
   EXPECT_NE(remark.find("betas"), std::string::npos) << remark;
-  if (GetParam() == "sd1") EXPECT_NE(remark.find("position_ids"), std::string::npos) << remark;
-  if (GetParam() == "sd2")
+  if (GetParam() == "sd1") {
+    EXPECT_NE(remark.find("position_ids"), std::string::npos) << remark;
+  }
+  if (GetParam() == "sd2") {
     EXPECT_NE(remark.find("14 tensors of cond_stage_model"), std::string::npos) << remark;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, SingleFile, ::testing::Values("sd1", "sd2", "sdxl"),

@@ -31,9 +31,9 @@ struct ModelDefaults {
 /// What whoever opens a model decides about it.
 struct ModelChoices {
   WeightsOrigin origin = WeightsOrigin::kFiles;
-  std::optional<Prediction> prediction;      // instead of what the model says
-  std::filesystem::path vocabulary;          // tokenizer directory of CLIP, for files that carry none
-  std::optional<std::filesystem::path> vae;  // a file or a directory to take the autoencoder from
+  std::optional<Prediction> prediction = {};      // instead of what the model says
+  std::filesystem::path vocabulary = {};          // tokenizer directory of CLIP, for files that carry none
+  std::optional<std::filesystem::path> vae = {};  // a file or a directory to take the autoencoder from
 };
 
 /// What a model is, wherever its parts lie.

@@ -15,7 +15,7 @@ inline constexpr double kMostAdapterStrength = 1000;
 struct AdapterStrength {
   double text = 1;
   double unet = 1;
-  std::vector<double> blocks;  // factors of the UNet's blocks in A1111's order; empty: 1 each
+  std::vector<double> blocks = {};  // factors of the UNet's blocks in A1111's order; empty: 1 each
 
   bool operator==(const AdapterStrength&) const = default;
 };
