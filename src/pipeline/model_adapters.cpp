@@ -4,26 +4,22 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "derived_model.h"
 
 namespace brume {
 
 namespace {
 
-class AdaptedModel : public ModelSource {
+class AdaptedModel : public DerivedModel {
  public:
   AdaptedModel(std::shared_ptr<const ModelSource> model, std::shared_ptr<const Adapters> adapters)
-      : ModelSource(model->facts()), model_(std::move(model)), adapters_(std::move(adapters)) {}
+      : DerivedModel(std::move(model)), adapters_(std::move(adapters)) {}
 
-  ConfigFile config(const std::string& part) const override { return model_->config(part); }
-  std::string config_name(const std::string& part) const override { return model_->config_name(part); }
   Weights weights(const std::string& component) const override {
-    return adapters_->adapt(component, model_->weights(component));
+    return adapters_->adapt(component, model().weights(component));
   }
-  Tokenizer tokenizer(const std::string& part) const override { return model_->tokenizer(part); }
-  std::vector<NamedFile> files() const override { return model_->files(); }
 
  private:
-  std::shared_ptr<const ModelSource> model_;
   std::shared_ptr<const Adapters> adapters_;
 };
 

@@ -5,7 +5,8 @@
 
 #include "brume/base/error.h"
 #include "brume/weights/checkpoint.h"
-#include "brume/weights/safetensors.h"
+#include "brume/weights/tensor_file.h"
+#include "derived_model.h"
 
 namespace brume {
 
@@ -73,29 +74,27 @@ class VaeFile : public VaeSource {
 };
 
 /// Everything else comes from the model.
-class ModelWithVae : public ModelSource {
+class ModelWithVae : public DerivedModel {
  public:
   ModelWithVae(std::shared_ptr<const ModelSource> model, std::unique_ptr<const VaeSource> vae)
-      : ModelSource(model->facts()), model_(std::move(model)), vae_(std::move(vae)) {}
+      : DerivedModel(std::move(model)), vae_(std::move(vae)) {}
 
   ConfigFile config(const std::string& part) const override {
-    return part == kVae ? vae_->config() : model_->config(part);
+    return part == kVae ? vae_->config() : model().config(part);
   }
   std::string config_name(const std::string& part) const override {
-    return part == kVae ? vae_->config_name() : model_->config_name(part);
+    return part == kVae ? vae_->config_name() : model().config_name(part);
   }
   Weights weights(const std::string& component) const override {
-    return component == kVae ? vae_->weights() : model_->weights(component);
+    return component == kVae ? vae_->weights() : model().weights(component);
   }
-  Tokenizer tokenizer(const std::string& part) const override { return model_->tokenizer(part); }
   std::vector<NamedFile> files() const override {
-    std::vector<NamedFile> files = model_->files();
+    std::vector<NamedFile> files = model().files();
     for (NamedFile& file : vae_->files()) files.push_back(std::move(file));
     return files;
   }
 
  private:
-  std::shared_ptr<const ModelSource> model_;
   std::unique_ptr<const VaeSource> vae_;
 };
 

@@ -6,7 +6,7 @@
 #include "brume/weights/adapters/adapter_choice.h"
 #include "brume/weights/adapters/adapter_key.h"
 #include "brume/weights/adapters/module_names.h"
-#include "brume/weights/adapters/original_unet_names.h"
+#include "brume/weights/dialects/original_unet_names.h"
 #include "message_of.h"
 
 namespace brume {

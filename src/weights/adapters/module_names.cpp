@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "brume/weights/adapters/original_unet_names.h"
+#include "brume/weights/dialects/original_unet_names.h"
 
 namespace brume {
 

@@ -1,27 +1,12 @@
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "original.h"
+#include "original_unet_table.h"
 
 namespace brume::dialects {
 
 namespace {
-
-constexpr std::array<NameRow, 7> kOuter{{{"time_embed.0.", "time_embedding.linear_1."},
-                                         {"time_embed.2.", "time_embedding.linear_2."},
-                                         {"label_emb.0.0.", "add_embedding.linear_1."},
-                                         {"label_emb.0.2.", "add_embedding.linear_2."},
-                                         {"input_blocks.0.0.", "conv_in."},
-                                         {"out.0.", "conv_norm_out."},
-                                         {"out.2.", "conv_out."}}};
-
-constexpr std::array<NameRow, 6> kResnet{{{"in_layers.0.", "norm1."},
-                                          {"in_layers.2.", "conv1."},
-                                          {"emb_layers.1.", "time_emb_proj."},
-                                          {"out_layers.0.", "norm2."},
-                                          {"out_layers.3.", "conv2."},
-                                          {"skip_connection.", "conv_shortcut."}}};
 
 /// Where a numbered block of the original lies among diffusers' levels.
 struct Position {
@@ -54,7 +39,7 @@ std::vector<Position> positions(const OriginalTensors& tensors, std::string_view
 }
 
 std::optional<std::string> resnet_name(const std::string& place, std::string_view rest) {
-  const std::optional<std::string> part = renamed(rest, kResnet);
+  const std::optional<std::string> part = renamed(rest, kUNetResnet);
   return part ? std::optional(place + *part) : std::nullopt;
 }
 
@@ -68,7 +53,7 @@ class Names {
         })) {}
 
   std::optional<std::string> of(std::string_view name) const {
-    if (std::optional<std::string> outer = renamed(name, kOuter)) return outer;
+    if (std::optional<std::string> outer = renamed(name, kUNetOuter)) return outer;
     if (take_word(name, "input_blocks.")) return down(name);
     if (take_word(name, "middle_block.")) return middle(name);
     if (take_word(name, "output_blocks.")) return up(name);

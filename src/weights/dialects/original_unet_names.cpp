@@ -1,38 +1,23 @@
-#include "brume/weights/adapters/original_unet_names.h"
+#include "brume/weights/dialects/original_unet_names.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <limits>
+#include <span>
 #include <system_error>
-#include <utility>
+
+#include "original_unet_table.h"
 
 namespace brume {
 
 namespace {
 
 using Words = std::vector<std::string_view>;
-using Name = std::pair<std::string_view, std::string_view>;  // diffusers', the original
 
-constexpr std::array<Name, 7> kOutside{{{"conv_in", "input_blocks.0.0"},
-                                        {"time_embedding.linear_1", "time_embed.0"},
-                                        {"time_embedding.linear_2", "time_embed.2"},
-                                        {"add_embedding.linear_1", "label_emb.0.0"},
-                                        {"add_embedding.linear_2", "label_emb.0.2"},
-                                        {"conv_norm_out", "out.0"},
-                                        {"conv_out", "out.2"}}};
-
-constexpr std::array<Name, 6> kResnet{{{"norm1", "in_layers.0"},
-                                       {"conv1", "in_layers.2"},
-                                       {"time_emb_proj", "emb_layers.1"},
-                                       {"norm2", "out_layers.0"},
-                                       {"conv2", "out_layers.3"},
-                                       {"conv_shortcut", "skip_connection"}}};
-
-template <size_t N>
-std::optional<std::string> named(const std::array<Name, N>& table, std::string_view name) {
-  for (const auto& [ours, original] : table) {
-    if (ours == name) return std::string(original);
+/// The original's name of a layer that a table has, as the rows write them: with a dot behind.
+std::optional<std::string> named(std::span<const dialects::NameRow> table, const std::string& name) {
+  for (const dialects::NameRow& row : table) {
+    if (row.ours == name + ".") return std::string(row.original.substr(0, row.original.size() - 1));
   }
   return std::nullopt;
 }
@@ -65,7 +50,7 @@ std::optional<size_t> index(std::string_view digits) {
 /// What follows the block's own number, for a layer at words[first] and after.
 std::optional<std::string> within(std::string_view kind, const Words& words, size_t first) {
   if (kind == "attentions") return joined(words, first);
-  return named(kResnet, joined(words, first));
+  return named(dialects::kUNetResnet, joined(words, first));
 }
 
 }  // namespace
@@ -125,7 +110,7 @@ std::optional<std::string> OriginalUNetNames::of(std::string_view layer) const {
   const Words words = split(layer);
   if (words[0] == "down_blocks" || words[0] == "up_blocks")
     return words.size() < 5 ? std::nullopt : in_path(words);
-  if (words[0] != "mid_block") return named(kOutside, layer);
+  if (words[0] != "mid_block") return named(dialects::kUNetOuter, std::string(layer));
   if (words.size() < 4) return std::nullopt;
   const std::optional<std::string> rest = within(words[1], words, 3);
   if (!rest) return std::nullopt;
