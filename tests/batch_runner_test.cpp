@@ -47,6 +47,16 @@ bool never() { return false; }
 
 class Batches : public ::testing::TestWithParam<std::tuple<RowCalls, Phases>> {
  protected:
+  /// Why each picture failed, by ticket; empty for those that did not.
+  std::map<uint64_t, std::string> failures_of(const std::vector<Request>& requests) const {
+    std::map<uint64_t, std::string> failures;
+    Runner runner(
+        pipeline_, settings_, source_of(requests),
+        [&](const Made& one) { failures[one.ticket] = one.failure; }, never);
+    runner.run();
+    return failures;
+  }
+
   Pipeline pipeline_{ModelConfig(reference_path("sd1")), at::kFloat};
   RunnerSettings settings_{
       .most_rows = 3, .calls = std::get<RowCalls>(GetParam()), .phases = std::get<Phases>(GetParam())};
@@ -139,11 +149,7 @@ TEST_P(Batches, ASourceThatWaitsHearsOfTheEnd) {
 TEST_P(Batches, APictureThatDoesNotFitTheModelFailsAlone) {
   std::vector<Request> requests = mixed_requests(6);
   requests[2].clip_skip = 50;
-  std::map<uint64_t, std::string> failures;
-  Runner runner(
-      pipeline_, settings_, source_of(requests), [&](const Made& one) { failures[one.ticket] = one.failure; },
-      never);
-  runner.run();
+  const std::map<uint64_t, std::string> failures = failures_of(requests);
   ASSERT_EQ(failures.size(), requests.size());
   for (const auto& [ticket, failure] : failures) EXPECT_EQ(failure.empty(), ticket != 2) << failure;
 }
@@ -153,11 +159,7 @@ TEST_P(Batches, APromptThatIsRefusedFailsAlone) {
   requests[1].prompt = std::string(300, '(');
   requests[4].prompt = "a (fox";
   requests[4].reading.unread = Unread::kRefuse;
-  std::map<uint64_t, std::string> failures;
-  Runner runner(
-      pipeline_, settings_, source_of(requests), [&](const Made& one) { failures[one.ticket] = one.failure; },
-      never);
-  runner.run();
+  const std::map<uint64_t, std::string> failures = failures_of(requests);
   ASSERT_EQ(failures.size(), requests.size());
   for (const auto& [ticket, failure] : failures)
     EXPECT_EQ(failure.empty(), ticket != 1 && ticket != 4) << failure;

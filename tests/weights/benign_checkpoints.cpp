@@ -2,6 +2,7 @@
 
 #include "checkpoint_corpus.h"
 #include "pickle_assembler.h"
+#include "times.h"
 #include "zip_assembler.h"
 
 namespace brume::testing_corpus {
@@ -14,12 +15,6 @@ using namespace std::string_literals;
 std::string counted(size_t bytes) {
   std::string out;
   for (size_t i = 0; i < bytes; ++i) out += static_cast<char>(i);
-  return out;
-}
-
-std::string times(const std::string& text, size_t count) {
-  std::string out;
-  for (size_t i = 0; i < count; ++i) out += text;
   return out;
 }
 

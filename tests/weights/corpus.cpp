@@ -1,4 +1,5 @@
 #include "corpus.h"
+#include "times.h"
 
 #include <array>
 #include <utility>
@@ -31,11 +32,6 @@ std::string plain(const std::string& name, uint64_t begin = 0) {
   return entry(name, "U8", "[4]", begin, begin + 4);
 }
 std::string object(const std::string& members) { return "{" + members + "}"; }
-std::string times(const std::string& text, size_t count) {
-  std::string out;
-  for (size_t i = 0; i < count; ++i) out += text;
-  return out;
-}
 
 class Corpus {
  public:

@@ -2,6 +2,7 @@
 
 #include "checkpoint_corpus.h"
 #include "pickle_assembler.h"
+#include "times.h"
 #include "zip_assembler.h"
 
 namespace brume::testing_corpus {
@@ -9,13 +10,6 @@ namespace brume::testing_corpus {
 namespace {
 
 using namespace std::string_literals;
-
-std::string times(const std::string& text, size_t count) {
-  std::string out;
-  out.reserve(text.size() * count);
-  for (size_t i = 0; i < count; ++i) out += text;
-  return out;
-}
 
 class Corpus {
  public:
