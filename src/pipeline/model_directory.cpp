@@ -58,7 +58,7 @@ ModelFacts read_facts(const fs::path& path) {
   if (!fs::is_directory(path, failed)) {
     throw Error(ExitCode::kModelInvalid, path.string(),
                 "is not a model directory" + (failed ? ": " + failed.message() : ""),
-                "name a directory in diffusers layout, or a .safetensors or .ckpt file");
+                "name a directory that holds model_index.json, or a .safetensors or .ckpt file");
   }
   ModelFacts facts;
   facts.path = path;
