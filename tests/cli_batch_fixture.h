@@ -43,8 +43,8 @@ class BatchCommand : public CommandLine {
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
-  Outcome batch(const Words& more = {}, const std::string& to = "out") const {
-    return brume(words(more, to));
+  Outcome batch(const Words& more = {}, const std::string& to = "out", double patience = 120) const {
+    return Program({.arguments = words(more, to), .directory = directory_}).finish(patience);
   }
 
   nlohmann::json planned(const Words& more = {}) const {

@@ -274,6 +274,7 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
   const char* const wanted = std::getenv("BRUME_STOPS");
   const int stops = wanted != nullptr ? std::atoi(wanted) : 5;
   write_mixed_jobs(8 * stops);
+  const double patience = 60 + 8 * stops;  // where many are asked for
   std::minstd_rand random(5);
   int stopped = 0;
   for (int i = 0; i < stops; ++i) {
@@ -282,7 +283,7 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
     program.wait_for(".png\n", 60);
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
     program.send(signal);
-    const Outcome outcome = program.finish(60);
+    const Outcome outcome = program.finish(patience);
     // A fast machine may have drawn everything before.
     EXPECT_TRUE(outcome.code == kSignalled + signal || outcome.code == 0) << outcome.code << outcome.err;
     stopped += outcome.code != 0 ? 1 : 0;
@@ -292,7 +293,7 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
     EXPECT_TRUE(told["remarks"].empty()) << told;
   }
   EXPECT_GE(stopped, 1);
-  EXPECT_EQ(batch({"--deterministic"}).code, 0);
+  EXPECT_EQ(batch({"--deterministic"}, "out", patience).code, 0);
   EXPECT_EQ(pictures_by_key().size(), static_cast<size_t>(8 * stops));
 }
 
@@ -303,7 +304,8 @@ TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
   const int kills = wanted != nullptr ? std::atoi(wanted) : 50;
   write_mixed_jobs(2 * kills);
   fs::create_directory(directory_ / "whole");
-  ASSERT_EQ(batch({"--deterministic"}, "whole").code, 0);
+  const double patience = 60 + 2 * kills;
+  ASSERT_EQ(batch({"--deterministic"}, "whole", patience).code, 0);
   const Pictures whole = pictures("whole");
   ASSERT_EQ(whole.size(), static_cast<size_t>(2 * kills));
   std::minstd_rand random(7);
@@ -319,7 +321,7 @@ TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
     killed += outcome.signal == SIGKILL ? 1 : 0;
     printed += outcome.out;
   }
-  const Outcome last = batch({"--deterministic", "--resume"});
+  const Outcome last = batch({"--deterministic", "--resume"}, "out", patience);
   EXPECT_EQ(last.code, 0) << last.err;
   printed += last.out;
   EXPECT_EQ(pictures(), whole);

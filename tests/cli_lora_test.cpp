@@ -171,36 +171,77 @@ TEST_F(LoraCommand, WorkersMergeThemToo) {
   EXPECT_EQ(pictures_by_key("by_workers"), pictures_by_key());
 }
 
-TEST_F(LoraCommand, ABatchRefusesJobsWithOtherAdaptersThanTheFirst) {
+size_t times_in(const std::string& text, const std::string& part) {
+  size_t times = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
+  return times;
+}
+
+TEST_F(LoraCommand, TheJobsOfABatchMayNameDifferentOnes) {
   write_jobs(
       "a fox <lora:ink:0.8> --d 1\n"
       "an owl --d 2\n"
-      "a hen <lora:ink:0.9> --d 3\n"
+      "a hen <lora:ink:0.8><lora:snow:1> --d 3\n"
       "a cat<lora:ink:0.8> --d 4\n"
-      "a cow <lora:broken --d 5\n");
-  const Outcome outcome = batch({"--lora-model-dir", "loras"});
+      "a cow <lora:broken --d 5\n"
+      "a dog <lora:absent:1> --d 6\n"
+      "an owl --d 2\n"
+      "a cat<lora:ink:0.8> --d 4\n");
+  const Words more{"--lora-model-dir", "loras", "--deterministic", "-v"};
+  const Outcome outcome = batch(more);
   EXPECT_EQ(outcome.code, 1);
-  EXPECT_EQ(lines_in(outcome.out), 2U) << outcome.out;
-  for (const char* said :
-       {"line 2", "line 3", "line 5", "names no <lora:...>", "<lora:ink:0.9>", "<lora:broken"})
+  // Those of one set of adapters are drawn together: the weights are merged three times.
+  EXPECT_EQ(outcome.out, "out/00001_1.png\nout/00004_4.png\nout/00002_2.png\nout/00003_3.png\n");
+  EXPECT_EQ(times_in(outcome.err, "loading "), 3U) << outcome.err;
+  for (const char* said : {"line 5", "<lora:broken", "line 6", "<lora:absent>"})
     EXPECT_NE(outcome.err.find(said), std::string::npos) << said << "\n" << outcome.err;
-  EXPECT_EQ(pictures().size(), 2U);
-  EXPECT_EQ(recipe_of("out/00004_4.png")["prompt"], "a cat<lora:ink:0.8>");
-  EXPECT_EQ(lines_in(bytes_of("out/failed.jsonl")), 3U);
+  EXPECT_EQ(lines_in(bytes_of("out/failed.jsonl")), 2U);
+  EXPECT_EQ(recipe_of("out/00003_3.png")["loras"], (Words{"ink:0.8", "snow:1"}));
+  EXPECT_FALSE(recipe_of("out/00002_2.png").contains("loras"));
 
-  draw("one.png", {"-p", "a cat", "-s", "4", "--cfg-scale", "2", "--lora", "loras/ink.safetensors:0.8"});
-  const std::vector<uint8_t> batched = pixels("out/00004_4.png");
-  const std::vector<uint8_t> alone = pixels("one.png");
-  for (size_t i = 0; i < alone.size(); ++i) ASSERT_LE(std::abs(int{batched[i]} - int{alone[i]}), 1);
+  const auto alone = [&](const Words& words) {
+    Words all{"--cfg-scale", "2", "--lora-model-dir", "loras"};
+    all.insert(all.end(), words.begin(), words.end());
+    draw("one.png", all);
+    std::vector<uint8_t> drawn = pixels("one.png");
+    fs::remove(directory_ / "one.png");
+    return drawn;
+  };
+  EXPECT_EQ(pixels("out/00001_1.png"), alone({"-p", "a fox <lora:ink:0.8>", "-s", "1"}));
+  EXPECT_EQ(pixels("out/00002_2.png"), alone({"-p", "an owl", "-s", "2"}));
+  EXPECT_EQ(pixels("out/00003_3.png"), alone({"-p", "a hen <lora:ink:0.8><lora:snow:1>", "-s", "3"}));
+
+  EXPECT_EQ(summary(more)["skipped"], 6);
+  fs::remove(directory_ / "out/00003_3.png");
+  const nlohmann::json again = summary(more);
+  EXPECT_EQ(again["drawn"], 1);
+  EXPECT_EQ(again["skipped"], 5);
+
+  fs::create_directory(directory_ / "by_workers");
+  Words by_workers = more;
+  by_workers.insert(by_workers.end(), {"--devices", "cpu:2"});
+  EXPECT_EQ(batch(by_workers, "by_workers").code, 1);
+  EXPECT_EQ(pictures_by_key("by_workers"), pictures_by_key());
 }
 
-TEST_F(LoraCommand, AJobWhoseAdapterCannotBeFoundIsRefusedAndTheNextDecides) {
-  write_jobs("a fox <lora:absent:1> --d 1\nan owl --d 2\na hen <lora:ink:1> --d 3\n");
+TEST_F(LoraCommand, AStreamOfJobsIsDrawnInItsOrder) {
+  write_jobs("a fox <lora:ink:1> --d 1\nan owl --d 2\na hen <lora:ink:1> --d 3\n");
+  Words all = words({"--lora-model-dir", "loras"});
+  all[1] = "-";
+  std::string line = "cd " + directory_.string() + " && cat jobs.txt | " + BRUME_PROGRAM;
+  for (const std::string& word : all) line += " " + word;
+  EXPECT_EQ(WEXITSTATUS(std::system((line + " >paths").c_str())), 0);
+  EXPECT_EQ(bytes_of("paths"), "out/00001_1.png\nout/00002_2.png\nout/00003_3.png\n");
+}
+
+TEST_F(LoraCommand, AnAdapterOfAPromptThatDoesNotFitFailsItsJobsAlone) {
+  fs::copy_file(fs::path(BRUME_TEST_DATA) / "reference/adapters/sdxl_peft/adapter_0.safetensors",
+                directory_ / "loras/large.safetensors");
+  write_jobs("a fox <lora:large:1> --d 1\nan owl <lora:ink:1> --d 2\n");
   const Outcome outcome = batch({"--lora-model-dir", "loras"});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(lines_in(outcome.out), 1U) << outcome.out;
-  EXPECT_NE(outcome.err.find("<lora:absent>"), std::string::npos) << outcome.err;
-  EXPECT_NE(outcome.err.find("first job's names no <lora:...>"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("large"), std::string::npos) << outcome.err;
   fs::create_directory(directory_ / "none");
   const Outcome without = batch({}, "none");
   EXPECT_NE(without.err.find("--lora-model-dir"), std::string::npos) << without.err;

@@ -1,5 +1,6 @@
 #include "brume/batch/batch_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <utility>
@@ -10,6 +11,18 @@
 namespace brume::batch {
 
 using Guard = std::lock_guard<std::mutex>;
+
+namespace {
+
+void add(const Busy& more, Busy& sum) {
+  sum.load += more.load;
+  sum.text += more.text;
+  sum.denoise += more.denoise;
+  sum.decode += more.decode;
+  sum.write += more.write;
+}
+
+}  // namespace
 
 FeedFaults BatchRun::faults() {
   return {.bad_line =
@@ -91,11 +104,13 @@ void BatchRun::fail(const Job& job, const std::string& reason) {
   listener_.on_failed(job, reason);
 }
 
-Runner::Source BatchRun::source(ReadyJob first, JobFeed& feed) {
-  return [this, &feed, waiting = std::optional(std::move(first))]() mutable -> std::optional<Work> {
-    std::optional<ReadyJob> job = waiting ? std::exchange(waiting, {}) : next(feed);
-    if (!job) return {};
-    return begin(std::move(*job));
+Runner::Source BatchRun::source(JobGroups& group) {
+  return [this, &group]() -> std::optional<Work> {
+    while (std::optional<ReadyJob> job = group.next()) {
+      // Looked at again: one that was passed over may have been drawn for its twin.
+      if (!skip(*job)) return begin(std::move(*job));
+    }
+    return {};
   };
 }
 
@@ -103,25 +118,44 @@ Runner::Sink BatchRun::sink() {
   return [this](Made made) { take(std::move(made)); };
 }
 
-void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
-                    std::function<int()> stop_signal) {
-  const auto stop = [this, stop_signal = std::move(stop_signal)] {
-    listener_.on_steps(runner_->steps_done());
-    return stop_signal() != 0 || (fail_fast_ && failed_);
+/// Runs a Runner or a WorkerPool, and takes account of it whatever its end.
+template <class Drawing>
+void BatchRun::run(std::optional<Drawing>& drawing) {
+  drew_ = true;
+  const auto settle = [&] {
+    add(drawing->busy(), busy_);
+    steps_ += drawing->steps_done();
+    drawing.reset();
   };
-  runner_.emplace(pipeline, settings, source(std::move(first), feed), sink(), stop);
-  stopped_ = !runner_->run();
+  try {
+    stopped_ = !drawing->run();
+  } catch (...) {
+    settle();
+    throw;
+  }
+  settle();
 }
 
-void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, ReadyJob first, JobFeed& feed,
+void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, JobGroups& group,
+                    std::function<int()> stop_signal) {
+  const auto stop = [this, stop_signal = std::move(stop_signal)] {
+    listener_.on_steps(steps_done());
+    return stop_signal() != 0 || (fail_fast_ && failed_);
+  };
+  runner_.emplace(pipeline, settings, source(group), sink(), stop);
+  run(runner_);
+}
+
+void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
                                std::function<int()> stop_signal) {
   const auto stop = [this, stop_signal = std::move(stop_signal)] {
-    listener_.on_steps(workers_->steps_done());
+    listener_.on_steps(steps_done());
+    workers_memory_ = std::max(workers_memory_, workers_->workers_memory());
     const int signal = stop_signal();
     return signal != 0 ? signal : (fail_fast_ && failed_ ? SIGTERM : 0);
   };
-  workers_.emplace(settings, source(std::move(first), feed), sink(), stop);
-  stopped_ = !workers_->run();
+  workers_.emplace(settings, source(group), sink(), stop);
+  run(workers_);
 }
 
 bool BatchRun::ending() const {
@@ -129,13 +163,7 @@ bool BatchRun::ending() const {
 }
 
 int64_t BatchRun::steps_done() const {
-  if (workers_) return workers_->steps_done();
-  return runner_ ? runner_->steps_done() : 0;
-}
-
-const Busy* BatchRun::busy() const {
-  if (workers_) return &workers_->busy();
-  return runner_ ? &runner_->busy() : nullptr;
+  return steps_ + (workers_ ? workers_->steps_done() : 0) + (runner_ ? runner_->steps_done() : 0);
 }
 
 BatchTally BatchRun::tally() const {

@@ -79,7 +79,7 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
     ready.request = model_.resolve(job.settings, {seed});
     ready.unknown_wildcards = make_choices(ready.request, seed, settings_.wildcards);
     model_.check_fit(ready.request);
-    settle_adapters(ready.request);
+    if (settings_.adapters) settings_.engine.adapters = settings_.adapters(ready.request);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;
     if (reports_) faults_.refused(job, error);
@@ -94,21 +94,6 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
   ready.label.id = job.id;
   ready.job = std::move(job);
   return ready;
-}
-
-/// Adapters are merged into the weights once: those of the first job are for all.
-void JobFeed::settle_adapters(const Request& request) {
-  const std::string asked = request.adapters ? request.adapters->adapters : "";
-  if (!adapters_) {
-    if (settings_.merge) settings_.engine.adapters = settings_.merge(request);
-    adapters_ = settings_.merge ? asked : "";
-  }
-  if (asked == *adapters_) return;
-  const auto named = [](const std::string& tags) { return tags.empty() ? "no <lora:...>" : tags; };
-  throw Error(ExitCode::kUsage, "the prompt",
-              "names " + named(asked) + ", but the first job's names " + named(*adapters_) +
-                  ", and a batch draws all with the same",
-              "put such jobs in a file of their own, or name the adapter with --lora");
 }
 
 bool JobFeed::has_room(const ReadyJob& job) const {

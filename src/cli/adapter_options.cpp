@@ -19,10 +19,16 @@ std::vector<AdapterChoice> adapters_of(const AdapterOptions& options, const Requ
   return choices;
 }
 
-void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options) {
-  if (adapters.empty()) return;
+std::shared_ptr<const Adapters> open_adapters(const ModelConfig& model,
+                                              const std::vector<AdapterChoice>& adapters,
+                                              const AdapterOptions& options) {
+  if (adapters.empty()) return {};
   const UnmatchedKeys unmatched = options.strict ? UnmatchedKeys::kRefuse : UnmatchedKeys::kRemark;
-  model.adapt(open_adapters(model.source(), adapters, unmatched));
+  return brume::open_adapters(model.source(), adapters, unmatched);
+}
+
+void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options) {
+  model.adapt(open_adapters(model, adapters, options));
 }
 
 }  // namespace brume::cli

@@ -4,10 +4,11 @@
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 #include <utility>
 
-#include "adapter_options.h"
+#include "adapter_sets.h"
 #include "batch_grid.h"
 #include "batch_plan.h"
 #include "batch_progress.h"
@@ -54,6 +55,7 @@ class Batch {
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
                           options.grid ? sheet_file(journal_).filename().string() : ""}),
         model_(open_checked(options)),
+        adapters_(model_, options.engine.adapters),
         files_(model_.source().files()),
         rows_(rows_of(options.use, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
@@ -64,9 +66,9 @@ class Batch {
              options.fail_fast),
         feed_(
             batch::JobsReader(options.places.front(), [this] { return stop_signal() != 0 || run_.ending(); }),
-            model_, feed_settings(), run_.faults()) {
+            model_, feed_settings(), run_.faults()),
+        groups_([this] { return run_.next(feed_); }, most_passed_over()) {
     for (const std::string& remark : journal_.remarks()) progress_.say("note: " + remark);
-    merge({});
   }
 
   int plan() {
@@ -94,7 +96,7 @@ class Batch {
     const PoliteStop polite;
     std::exception_ptr failure;
     try {
-      if (std::optional<batch::ReadyJob> first = run_.next(feed_)) draw_from(std::move(*first));
+      while (!run_.stopped() && groups_.begin()) draw_group();
       if (grid_ && !stopped()) grid_->draw();
     } catch (...) {
       failure = std::current_exception();  // what is done is told all the same
@@ -140,7 +142,7 @@ class Batch {
             .engine = std::move(engine),
             .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
-            .merge = [this](const Request& request) { return merge(request); },
+            .adapters = [this](const Request& request) { return adapters_.recipe(request); },
             .memory = room_of_an_engine()};
   }
 
@@ -153,37 +155,47 @@ class Batch {
     return std::max(*free / engines - weights, 0.0);
   }
 
-  /// Gives the model the command line's adapters, and those that a prompt names.
-  std::vector<RecipeAdapter> merge(const Request& request) {
-    const std::vector<AdapterChoice> asked = adapters_of(options_.engine.adapters, request);
-    if (asked.size() == adapters_.size()) return recipe_adapters(model_);  // the command line's alone
-    adapt(model_, asked, options_.engine.adapters);
-    adapters_.clear();
-    for (const AdapterChoice& adapter : asked) adapters_.push_back(choice_text(adapter));
-    return recipe_adapters(model_);
-  }
-
-  void draw_from(batch::ReadyJob first) {
+  void draw_group() {
+    const Request request = groups_.request();
+    ModelConfig model = adapters_.adapted(request);
     if (const int64_t workers = options_.workers(); workers > 0) {
-      if (const Adapters* adapters = model_.adapters()) {
-        for (const std::string& line : adapters->remarks()) progress_.say("note: " + line);
+      if (const Adapters* adapters = model.adapters()) {
+        for (const std::string& line : adapters->remarks()) say_once("note: " + line);
       }
       const batch::WorkerPoolSettings settings{
-          .commands = std::vector(static_cast<size_t>(workers), options_.worker_command(adapters_)),
+          .commands =
+              std::vector(static_cast<size_t>(workers), options_.worker_command(adapters_.words(request))),
           .most_each = rows_ + 2};
-      run_.draw_by_workers(settings, std::move(first), feed_, stop_signal);
+      run_.draw_by_workers(settings, groups_, stop_signal);
       return;
     }
     const auto start = Clock::now();
-    if (options_.engine.verbose) progress_.say("loading " + model_.source().path().string());
-    const Pipeline pipeline = open_pipeline(model_, scalar_type_of(options_.engine));
-    load_seconds_ = Seconds(Clock::now() - start).count();
-    for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) progress_.say(line);
+    if (options_.engine.verbose) progress_.say("loading " + loaded_text(request));
+    const Pipeline pipeline = open_pipeline(std::move(model), scalar_type_of(options_.engine));
+    load_seconds_ += Seconds(Clock::now() - start).count();
+    for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) say_once(line);
     const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, model_);
     if (options_.engine.verbose)
       progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
                     " threads");
-    run_.draw(pipeline, settings, std::move(first), feed_, stop_signal);
+    run_.draw(pipeline, settings, groups_, stop_signal);
+  }
+
+  std::string loaded_text(const Request& request) const {
+    return model_.source().path().string() + (request.adapters ? " with " + request.adapters->adapters : "");
+  }
+
+  /// A note that each group has.
+  void say_once(const std::string& line) {
+    if (said_.insert(line).second) progress_.say(line);
+  }
+
+  /// Jobs that come from a program are drawn in their order, since it may wait for one before it sends the
+  /// next.
+  size_t most_passed_over() const {
+    constexpr size_t kMost = 1000;
+    std::error_code failed;
+    return std::filesystem::is_regular_file(options_.places.front(), failed) ? kMost : 0;
   }
 
   /// Its path, after those of the pictures.
@@ -257,6 +269,7 @@ class Batch {
   batch::Journal journal_;  // first: a directory that cannot be written to, or is another's, is told at once
   batch::PictureStore store_;
   ModelConfig model_;
+  AdapterSets adapters_;
   std::vector<NamedFile> files_;
   int64_t rows_;
   std::unique_ptr<batch::FailureFile> failure_file_;  // where something is drawn; before the jobs are read
@@ -265,7 +278,8 @@ class Batch {
   std::unique_ptr<batch::FailureList> failures_;
   batch::BatchRun run_;
   batch::JobFeed feed_;
-  std::vector<std::string> adapters_;  // merged, as the command line has them
+  batch::JobGroups groups_;
+  std::set<std::string> said_;
   double load_seconds_ = 0;
 };
 

@@ -44,7 +44,7 @@ RecipeEngine recipe_engine(const EngineOptions& engine, const ModelConfig& model
           .version = version_name(),
           .prediction = prediction ? std::string(prediction_name(*prediction)) : "",
           .vae = engine.vae.empty() ? "" : std::filesystem::path(engine.vae).filename().string(),
-          .adapters = recipe_adapters(model)};
+          .adapters = recipe_adapters(model.adapters())};
 }
 
 at::ScalarType scalar_type_of(const EngineOptions& engine) {

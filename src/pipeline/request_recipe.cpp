@@ -4,12 +4,13 @@
 
 namespace brume {
 
-std::vector<RecipeAdapter> recipe_adapters(const ModelConfig& model) {
-  std::vector<RecipeAdapter> adapters;
-  if (model.adapters() == nullptr) return adapters;
-  for (const AdapterRecord& record : model.adapters()->records())
-    adapters.push_back({record.name, record.strength, record.hash, record.data_hash});
-  return adapters;
+std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
+  std::vector<RecipeAdapter> named;
+  if (adapters == nullptr) return named;
+  named.reserve(adapters->records().size());
+  for (const AdapterRecord& record : adapters->records())
+    named.push_back({record.name, record.strength, record.hash, record.data_hash});
+  return named;
 }
 
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine) {

@@ -12,6 +12,7 @@
 
 #include "brume/batch/batch_listener.h"
 #include "brume/batch/job_feed.h"
+#include "brume/batch/job_groups.h"
 #include "brume/batch/picture_store.h"
 #include "brume/batch/runner.h"
 #include "brume/batch/worker_pool.h"
@@ -39,11 +40,11 @@ class BatchRun {
   /// The next job that is not there yet.
   std::optional<ReadyJob> next(JobFeed& feed);
 
-  /// Draws `first` and all that comes after it.
-  void draw(const Pipeline& pipeline, const RunnerSettings& settings, ReadyJob first, JobFeed& feed,
+  /// Draws a group of jobs; the pipeline has its adapters.
+  void draw(const Pipeline& pipeline, const RunnerSettings& settings, JobGroups& group,
             std::function<int()> stop_signal);
   /// The same by other processes.
-  void draw_by_workers(const WorkerPoolSettings& settings, ReadyJob first, JobFeed& feed,
+  void draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
                        std::function<int()> stop_signal);
 
   /// No more jobs are wanted: who waits for some need not any longer. From any thread.
@@ -53,21 +54,24 @@ class BatchRun {
   /// A stop or the first failure ended it before all was drawn.
   bool stopped() const { return stopped_; }
   int64_t steps_done() const;
-  /// Seconds of the phases, of this process or its workers; null where nothing was to be drawn.
-  const Busy* busy() const;
-  /// As WorkerPool::workers_memory; 0 where this process drew.
-  int64_t workers_memory() const { return workers_ ? workers_->workers_memory() : 0; }
+  /// Seconds of the phases of the groups that ended, of this process or its workers; null where nothing was
+  /// to be drawn.
+  const Busy* busy() const { return drew_ ? &busy_ : nullptr; }
+  /// As WorkerPool::workers_memory, of the group that took most; 0 where this process drew.
+  int64_t workers_memory() const { return workers_memory_; }
 
  private:
   struct OnItsWay {
     ReadyJob job;
     std::chrono::steady_clock::time_point begun;
   };
-  Runner::Source source(ReadyJob first, JobFeed& feed);
+  Runner::Source source(JobGroups& group);
   Runner::Sink sink();
   bool skip(const ReadyJob& job);
   Work begin(ReadyJob job);
   void take(Made made);
+  template <class Drawing>
+  void run(std::optional<Drawing>& drawing);
   void fail(const Job& job, const std::string& reason);
 
   PictureStore& store_;
@@ -82,6 +86,10 @@ class BatchRun {
   std::optional<Runner> runner_;
   std::optional<WorkerPool> workers_;
   bool stopped_ = false;
+  bool drew_ = false;
+  Busy busy_;  // of groups that ended, as the next two
+  int64_t steps_ = 0;
+  int64_t workers_memory_ = 0;
 };
 
 }  // namespace brume::batch

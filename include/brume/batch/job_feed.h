@@ -38,9 +38,9 @@ struct FeedSettings {
   RecipeEngine engine;          // its model_hash is the whole digest of the model
   Wildcards wildcards = {};     // what __name__ chooses among
   bool keep_too_large = false;  // gives pictures that memory has no room for: they are only planned
-  /// Merges the adapters that a request's prompt names, beside those of the command line, into the model;
-  /// what recipes then say. Called with the first job.
-  std::function<std::vector<RecipeAdapter>(const Request&)> merge = {};
+  /// What recipes say of the adapters that a request's prompt names, with those of the command line. What it
+  /// throws refuses the job.
+  std::function<std::vector<RecipeAdapter>(const Request&)> adapters = {};
   std::optional<double> memory;  // bytes for drawing a picture, as it was before anything was drawn
 };
 
@@ -68,14 +68,12 @@ class JobFeed {
  private:
   void take(const Job& job);
   std::optional<ReadyJob> ready(Job job);
-  void settle_adapters(const Request& request);
 
   JobsReader reader_;
   const ModelConfig& model_;
   FeedSettings settings_;
   FeedFaults faults_;
-  bool reports_;                         // what can be nobody's picture is told by the first shard alone
-  std::optional<std::string> adapters_;  // that the first job's prompt names, and so must all
+  bool reports_;  // what can be nobody's picture is told by the first shard alone
   Occurrences occurrences_;
   std::deque<Job> pictures_;  // of the last line
 };

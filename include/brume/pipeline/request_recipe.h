@@ -9,7 +9,7 @@
 namespace brume {
 
 /// The adapters that a model has merged in, as recipes name them.
-std::vector<RecipeAdapter> recipe_adapters(const ModelConfig& model);
+std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters);
 
 /// The recipe of one of the request's pictures, as far as the request says it.
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine);
