@@ -156,6 +156,10 @@ TEST_F(CommandLine, TokenizeShowsWindowsAndFailsWhereStrict) {
   EXPECT_EQ(tokenize({"a (fox"}).code, 0);
   EXPECT_EQ(json::parse(tokenize({"{a|a} fox", "-s", "3"}).out)["chosen_text"], "a fox");
   EXPECT_EQ(json::parse(tokenize({"[a:b:0.5]", "--steps", "10"}).out)["texts"][0]["last_step"], 5);
+  const json tagged = json::parse(tokenize({"a <lora:ink:0.8>fox"}).out);
+  EXPECT_EQ(tagged["ids"], json::parse(tokenize({"a fox"}).out)["ids"]);
+  EXPECT_EQ(tagged["adapters"], "<lora:ink:0.8>");
+  EXPECT_EQ(tokenize({"a <lora:ink"}).code, 4);
   Words xl{"tokenize", "-m", model("sdxl").string(), "a fox"};
   EXPECT_TRUE(json::parse(brume(xl).out).contains("ids_2"));
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "brume/text/adapter_tags.h"
 #include "brume/text/token_chunks.h"
 
 namespace brume {
@@ -68,9 +69,10 @@ class TextReader {
 
 TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string_view text,
                                const ReportSettings& settings) {
-  ChosenText chosen{std::string(text), {}};
+  const TaggedPrompt tagged = split_adapter_tags(std::string(text));
+  ChosenText chosen{tagged.words, {}};
   if (reads_choices(settings.compat))
-    chosen = choose_text(text, settings.seed, /*stream=*/0, settings.wildcards);
+    chosen = choose_text(tagged.words, settings.seed, /*stream=*/0, settings.wildcards);
   const PromptPlan plan = plan_prompt(chosen.text, settings.compat, settings.steps, PromptRole::kPrompt);
   TokenizeReport report;
   for (const std::string& name : chosen.unknown)
@@ -79,7 +81,8 @@ TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string
   TextReader reader(towers, settings.compat, report);
 
   Json out = {{"text", text}, {"compat", compat_name(settings.compat)}};
-  if (chosen.text != text) out["chosen_text"] = chosen.text;
+  if (chosen.text != tagged.words) out["chosen_text"] = chosen.text;
+  if (!tagged.tags.empty()) out["adapters"] = tags_text(tagged.tags);
   out["max_length"] = towers.front().max_length();
   reader.read(plan.texts[plan.parts.front().text_in(0)], out);
   Json texts = Json::array();

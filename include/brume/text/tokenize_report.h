@@ -25,13 +25,14 @@ struct TokenizeReport {
 };
 
 /// How the towers of a model read `text`: "text", "compat", where choices were made "chosen_text",
-/// "max_length", "ignored" (a line each), and of the text of the first step
+/// "adapters" for the tags that are no words, "max_length", "ignored" (a line each), and of the text of the
+/// first step
 ///   "chunks", the windows that it takes; "tokens", each with its token, id, chunk (null: cut) and weight;
 ///   "ids" as the text encoder gets them, window after window ("ids_2": the second tower's); "cut", the
 ///   tokens and the words that no window has room for.
 /// Where there are several texts, "texts" has an object of each with these, its "part" of AND, that part's
-/// "part_weight", and "first_step" and "last_step", from 0, in which it is read. Throws as plan_prompt and
-/// choose_text do.
+/// "part_weight", and "first_step" and "last_step", from 0, in which it is read. Throws as plan_prompt,
+/// choose_text and split_adapter_tags do.
 TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string_view text,
                                const ReportSettings& settings);
 
