@@ -78,6 +78,7 @@ std::string work_line(const Work& work) {
                      {"width", request.width},
                      {"height", request.height},
                      {"seed", request.seeds.front()},
+                     {"rng", noise_kind_name(request.rng)},
                      {"sampler", sampler_name(request.sampling.sampler)},
                      {"spacing", spacing_name(request.sampling.spacing)},
                      {"sigmas", request.sampling.sigmas},
@@ -103,6 +104,7 @@ Work read_work_line(const std::string& line) {
     request.width = fields.at("width");
     request.height = fields.at("height");
     request.seeds = {fields.at("seed").get<uint64_t>()};
+    request.rng = noise_kind_from_name(fields.at("rng").get<std::string>());
     request.sampling = {.sampler = sampler_from_name(fields.at("sampler").get<std::string>()),
                         .steps = fields.at("steps"),
                         .eta = fields.at("eta"),

@@ -50,6 +50,11 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
           "Whose prompts these are: a1111 (the whole language), sdcpp (emphasis and BREAK) or diffusers "
           "(words as they stand) (default a1111)")
       ->check(one_of({"a1111", "diffusers", "sdcpp"}));
+  command
+      .add_option("--rng", settings.rng,
+                  "Noise: cpu or cuda, the same numbers as torch.Generator of that device; philox is cuda "
+                  "(default cpu; with --compat a1111 or sdcpp as they have it: cuda)")
+      ->check(one_of({"cpu", "cuda", "philox"}));
   command.add_flag("--strict", settings.strict,
                    "Fail where words would be cut, or not be read as they stand, or some of an adapter fits "
                    "nothing in the model (default: a note)");
@@ -83,10 +88,6 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("--prediction,--prediction-type", options.prediction,
                   "What the UNet predicts: epsilon, v or sample (default: as the model says)")
       ->check(one_of({"epsilon", "v", "sample", "v_prediction"}));
-  command
-      .add_option_function<std::string>(
-          "--rng", [](const std::string&) {}, "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
-      ->check(one_of({"cpu"}));
   command.add_option("--device", options.device, "auto or cpu")->check(one_of({"auto", "cpu"}));
   command.add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32)")
       ->check(one_of({"auto", "fp32", "bf16", "fp16"}));

@@ -43,7 +43,7 @@ class DenoisingRows::Row {
         request_(request),
         words_(pipeline, std::move(words), /*pictures=*/1),
         predictions_(words_.rows()),
-        noise_({request.seeds.front()}),
+        noise_({request.seeds.front()}, request.rng),
         fiber_([this] { run(); }, kStackBytes) {
     result_.ticket = ticket;
     resume();

@@ -97,6 +97,14 @@ NoiseScheduleConfig read_schedule(const ModelSource& source, const ModelChoices&
   return schedule;
 }
 
+/// A1111 draws by the GPU's generator, as stable-diffusion.cpp does; who asks for pictures like theirs by name
+/// gets these.
+NoiseKind choose_noise(const PictureSettings& settings) {
+  if (settings.rng) return noise_kind_from_name(*settings.rng);
+  return settings.compat && compat_from_name(*settings.compat) != Compat::kDiffusers ? NoiseKind::kCuda
+                                                                                     : NoiseKind::kCpu;
+}
+
 /// The layer as Request counts it. A1111 takes SDXL's own layer whatever is asked; diffusers counts the
 /// layers skipped; stable-diffusion.cpp counts SDXL's from the last, where the model's own is the second.
 int64_t choose_layer(const std::optional<int64_t>& clip_skip, Compat compat, ModelFamily family) {
@@ -150,6 +158,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.width = settings.width.value_or(defaults.width.value_or(trained_side));
   request.height = settings.height.value_or(defaults.height.value_or(trained_side));
   request.seeds = std::move(seeds);
+  request.rng = choose_noise(settings);
   request.sampling = sampling_of(settings, *source_, schedule_);
   request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
   if (settings.compat) request.reading.compat = compat_from_name(*settings.compat);

@@ -17,6 +17,7 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(scheduler, others.scheduler);
   complete(eta, others.eta);
   complete(seed, others.seed);
+  complete(rng, others.rng);
   complete(clip_skip, others.clip_skip);
   complete(vae_tiling, others.vae_tiling);
   complete(compat, others.compat);

@@ -112,7 +112,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   WordsInTime words = first_words(request, finite, observer);
   result.times.text_seconds = watch.lap();
 
-  Noise generators(request.seeds);
+  Noise generators(request.seeds, request.rng);
   const auto noise = [&] { return generators.normal(model_.latent_sizes(request)); };
   const auto observe = [&](int64_t step, const at::Tensor& latents) {
     observer.on_stage("latents_step" + std::to_string(step), latents);

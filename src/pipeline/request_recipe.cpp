@@ -12,6 +12,18 @@ std::vector<RecipeAdapter> recipe_adapters(const ModelConfig& model) {
   return adapters;
 }
 
+namespace {
+
+/// What the request uses that not every one does.
+std::vector<RecipeOption> options_of(const Request& request) {
+  std::vector<RecipeOption> options;
+  if (request.rng == NoiseKind::kCuda)
+    options.push_back({"rng", "RNG", std::string(noise_kind_name(request.rng)), "NV"});
+  return options;
+}
+
+}  // namespace
+
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine) {
   Recipe recipe;
   // As typed: with the tags of adapters, and before choices were made.
@@ -39,7 +51,8 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
                      .usual_eta = default_eta(sampling.sampler).value_or(0),
                      .cfg_scale = request.guidance.scale,
                      .cfg_rescale = request.guidance.rescale,
-                     .clip_skip = static_cast<int>(request.clip_skip)};
+                     .clip_skip = static_cast<int>(request.clip_skip),
+                     .options = options_of(request)};
   recipe.engine = engine;
   if (request.init_latents) recipe.notes.emplace_back("init_latents");
   if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/base/noise.h"
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
 #include "brume/image/picture.h"
@@ -47,6 +48,7 @@ struct Request {
   int64_t width = 512;
   int64_t height = 512;
   std::vector<uint64_t> seeds;
+  NoiseKind rng = NoiseKind::kCpu;
   SamplingSettings sampling;
   GuidanceSettings guidance;
   Reading reading;

@@ -18,7 +18,7 @@ constexpr int64_t kMostName = 256;
 
 using S = PictureSettings;
 
-constexpr std::array<Field, 15> kFields = {{
+constexpr std::array<Field, 16> kFields = {{
     {.name = "prompt", .member = &S::prompt, .most = kMostText},
     {.name = "negative_prompt",
      .member = &S::negative_prompt,
@@ -54,6 +54,7 @@ constexpr std::array<Field, 15> kFields = {{
      .most = std::numeric_limits<int64_t>::max(),
      .letter = 'd',
      .lists_in_text = true},  // the others must not: 7,5 is how half of Europe writes 7.5
+    {.name = "rng", .member = &S::rng, .most = kMostName},
     {.name = "clip_skip", .member = &S::clip_skip, .least = 1, .most = kMostClipSkip},
     {.name = "vae_tiling", .member = &S::vae_tiling},
     {.name = "compat", .member = &S::compat, .most = kMostName},
