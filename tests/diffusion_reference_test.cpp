@@ -38,8 +38,8 @@ void replay(const ReferenceCase& reference, const nlohmann::json& run) {
   const at::Tensor expected = reference.tensor(name + "/prev_samples");
   int64_t step = 0;
   int64_t compared = 0;
-  const Denoiser denoise = [&](const at::Tensor&, double t) {
-    EXPECT_EQ(t, timesteps[step].item<double>());
+  const Denoiser denoise = [&](const at::Tensor&, const NoiseLevel& level) {
+    EXPECT_EQ(level.timestep, timesteps[step].item<double>());
     const at::Tensor output = outputs[step % outputs.size(0)];
     return NetworkOutput{output, output};
   };

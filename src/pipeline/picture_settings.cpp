@@ -13,6 +13,14 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(steps, others.steps);
   complete(cfg_scale, others.cfg_scale);
   complete(cfg_rescale, others.cfg_rescale);
+  complete(guidance_start, others.guidance_start);
+  complete(guidance_end, others.guidance_end);
+  complete(mimic_scale, others.mimic_scale);
+  complete(threshold_percentile, others.threshold_percentile);
+  complete(pag_scale, others.pag_scale);
+  complete(pag_adaptive_scale, others.pag_adaptive_scale);
+  complete(pag_layers, others.pag_layers);
+  complete(freeu, others.freeu);
   complete(sampler, others.sampler);
   complete(scheduler, others.scheduler);
   complete(eta, others.eta);

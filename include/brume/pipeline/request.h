@@ -13,6 +13,7 @@
 #include "brume/image/picture.h"
 #include "brume/text/adapter_tags.h"
 #include "brume/text/compat.h"
+#include "brume/unet/row_change.h"
 
 namespace brume {
 
@@ -51,6 +52,7 @@ struct Request {
   NoiseKind rng = NoiseKind::kCpu;
   SamplingSettings sampling;
   GuidanceSettings guidance;
+  std::optional<FreeU> free_u;
   Reading reading;
   std::optional<TypedPrompts> typed;  // where the prompts are what was chosen (chosen_words.h)
   int64_t clip_skip = 1;              // 1: the last layer, as the model has it; 2: the one before
