@@ -89,7 +89,7 @@ TEST_F(CommandLine, StrictRefusesWhatIsCutOrIgnored) {
 TEST_F(CommandLine, CompatReadsPromptsAndCountsLayers) {
   const auto pixels = [&](const Words& more) {
     Words words = more;
-    words.insert(words.end(), {"--cfg-scale", "4", "-n", "fog", "-o", "x.png"});
+    words.insert(words.end(), {"--rng", "cpu", "--cfg-scale", "4", "-n", "fog", "-o", "x.png"});
     const Outcome outcome = generate(words);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return decode(bytes_of("x.png")).pixels;
@@ -115,7 +115,7 @@ TEST_F(CommandLine, CompatReadsPromptsAndCountsLayers) {
 TEST_F(CommandLine, LayersOfXlAreCountedAsEachProgramDoes) {
   const auto pixels = [&](const Words& more) {
     Words words = generate_words(more, model("sdxl"));
-    words.insert(words.end(), {"-o", "x.png"});
+    words.insert(words.end(), {"--rng", "cpu", "-o", "x.png"});
     const Outcome outcome = brume(words);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return decode(bytes_of("x.png")).pixels;

@@ -38,8 +38,8 @@ void replay(const ReferenceCase& reference, const nlohmann::json& run) {
   const at::Tensor expected = reference.tensor(name + "/prev_samples");
   int64_t step = 0;
   int64_t compared = 0;
-  const Denoiser denoise = [&](const at::Tensor&, double t) {
-    EXPECT_EQ(t, timesteps[step].item<double>());
+  const Denoiser denoise = [&](const at::Tensor&, const NoiseLevel& level) {
+    EXPECT_EQ(level.timestep, timesteps[step].item<double>());
     const at::Tensor output = outputs[step % outputs.size(0)];
     return NetworkOutput{output, output};
   };
@@ -83,6 +83,22 @@ TEST(NoiseDraws, EqualTorchGenerators) {
           << seed << " draw " << k;
     }
     ASSERT_GT(k, 1U);
+  }
+}
+
+TEST(NoiseDraws, OfPhiloxEqualTorchOnAGpu) {
+  const ReferenceCase reference("noise");
+  const at::Tensor published = reference.tensor("cuda/on_a_gpu");
+  expect_close(Noise({0}, NoiseKind::kCuda).normal({published.numel()})[0], published, "published", 1e-6);
+  EXPECT_NEAR(published[0].item<float>(), -0.9247, 1e-4);
+  for (const auto& text : reference.parameters()["seeds"]) {
+    const auto seed = text.get<std::string>();
+    Noise sequence({std::stoull(seed), 3}, NoiseKind::kCuda);
+    size_t k = 0;
+    for (const auto& shape : reference.parameters()["sequence"]) {
+      const std::string name = "cuda/seed_" + seed + "/sequence_" + std::to_string(k++);
+      expect_close(sequence.normal(shape.get<std::vector<int64_t>>())[0], reference.tensor(name), name, 1e-5);
+    }
   }
 }
 

@@ -159,7 +159,9 @@ TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
   expect_reason(
       "a --zz 3",
       "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
-      "(h), steps (s), cfg_scale (l), cfg_rescale, sampler, scheduler, eta, seed (d), clip_skip, vae_tiling, "
+      "(h), steps (s), cfg_scale (l), cfg_rescale, guidance_start, guidance_end, mimic_scale, "
+      "threshold_percentile, pag_scale, pag_adaptive_scale, pag_layers, freeu, sampler, scheduler, eta, seed (d), "
+      "rng, clip_skip, vae_tiling, "
       "compat, strict");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
@@ -186,6 +188,8 @@ TEST(OptionLines, EveryOption) {
              R"({"id":"n-1","prompt":"x","cfg_rescale":0.7,"eta":1.0,"clip_skip":2,"vae_tiling":true})");
   expect_job("--prompt=x --compat diffusers --strict",
              R"({"prompt":"x","compat":"diffusers","strict":true})");
+  expect_job("a fox --rng cuda --guidance-stop 0.5 --freeu 1,2,1,1 --pag_scale 3",
+             R"({"prompt":"a fox","guidance_end":0.5,"pag_scale":3.0,"freeu":"1,2,1,1","rng":"cuda"})");
   expect_job("a fox --compat sdcpp", R"({"prompt":"a fox","compat":"sdcpp"})");
   expect_in_reason("a fox --wildcards w", "--wildcards: brume cannot do this for one picture; it holds for");
   expect_job("--steps 020", R"({"steps":20})");

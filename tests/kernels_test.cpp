@@ -158,7 +158,8 @@ StepPrediction step_prediction(Prediction prediction) {
 }
 
 TEST(GuidedStep, EqualsGuidanceAndTheSamplersStep) {
-  const GuidanceSettings guidance{7.5, 0};
+  GuidanceSettings guidance;
+  guidance.scale = 7.5;
   for (const Prediction kind : {Prediction::kEpsilon, Prediction::kV, Prediction::kSample}) {
     NoiseScheduleConfig config;
     config.prediction = kind;
@@ -177,7 +178,9 @@ TEST(GuidedStep, EqualsGuidanceAndTheSamplersStep) {
       const at::Tensor noise = step.eta > 0 ? randn({2, 4, 5, 3}) : at::Tensor();
       const at::Tensor row = step_number(static_cast<int>(table.size(0)) - 1);
       const at::Tensor wanted =
-          ddim_step(schedule, step, guide(negative, positive, guidance), latents, noise).to(at::kDouble);
+          ddim_step(schedule, step, guide({negative, positive, {}}, guidance, {kind, latents, {}}), latents,
+                    noise)
+              .to(at::kDouble);
       const at::Tensor got = guided_step({latents, negative, positive, noise}, table, row);
       EXPECT_LT(largest_error(got, wanted), 1e-5 * wanted.abs().max().item<double>())
           << static_cast<int>(kind) << " " << step.t << " " << step.eta;

@@ -22,6 +22,9 @@ NoiseScheduleConfig config_of(const nlohmann::json& options) {
   config.steps_offset = options["steps_offset"];
   config.final_alpha_one = options.value("set_alpha_to_one", false);
   config.limits.clip = false;
+  config.limits.dynamic_threshold = options.value("thresholding", false);
+  config.limits.threshold_quantile = options.value("dynamic_thresholding_ratio", 0.995);
+  config.limits.threshold_most = options.value("sample_max_value", 1.0);
   if (options.value("prediction_type", "") == "v_prediction") config.prediction = Prediction::kV;
   if (options.contains("timestep_spacing"))
     config.spacing =
@@ -30,9 +33,9 @@ NoiseScheduleConfig config_of(const nlohmann::json& options) {
 }
 
 /// sampler_cases.network; what the negative prompt answers has another phase.
-NetworkOutput network(const at::Tensor& latents, double timestep) {
+NetworkOutput network(const at::Tensor& latents, const NoiseLevel& level) {
   const auto answer = [&](double phase) {
-    return 0.5 * latents + 0.3 * at::sin(2 * latents + (timestep / 200 + phase));
+    return 0.5 * latents + 0.3 * at::sin(2 * latents + (level.timestep / 200 + phase));
   };
   return {answer(0), answer(1)};
 }

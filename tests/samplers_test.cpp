@@ -242,7 +242,7 @@ TEST(NetworkCalls, AreTwoAStepWhereTheSamplerLooksTwice) {
       int64_t calls = 0;
       sample(
           schedule, settings, at::ones({1, 1, 2, 2}),
-          [&](const at::Tensor& latents, double) {
+          [&](const at::Tensor& latents, const NoiseLevel&) {
             ++calls;
             return NetworkOutput{latents, latents};
           },

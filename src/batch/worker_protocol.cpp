@@ -50,6 +50,30 @@ WorkerUse read_use(const json& fields) {
           .peak_memory = amount<int64_t>(fields, "peak_memory")};
 }
 
+json guidance_fields(const GuidanceSettings& guidance) {
+  json fields = {{"scale", guidance.scale},
+                 {"rescale", guidance.rescale},
+                 {"start", guidance.interval.start},
+                 {"end", guidance.interval.end},
+                 {"pag_scale", guidance.perturbed.scale},
+                 {"pag_adaptive_scale", guidance.perturbed.adaptive_scale},
+                 {"pag_layers", guidance.perturbed.layers}};
+  if (guidance.mimic) fields["mimic"] = {guidance.mimic->mimic_scale, guidance.mimic->percentile};
+  return fields;
+}
+
+GuidanceSettings read_guidance(const json& fields) {
+  GuidanceSettings guidance;
+  guidance.scale = fields.at("scale");
+  guidance.rescale = fields.at("rescale");
+  guidance.interval = {fields.at("start"), fields.at("end")};
+  guidance.perturbed = {fields.at("pag_scale"), fields.at("pag_adaptive_scale"),
+                        fields.at("pag_layers").get<std::vector<std::string>>()};
+  if (fields.contains("mimic"))
+    guidance.mimic = MimicThreshold{fields["mimic"].at(0), fields["mimic"].at(1)};
+  return guidance;
+}
+
 /// The line before the pixels; room for these where there are any. Throws for what write_made does not write.
 MadeFrame read_head(const std::string& line) {
   const json head = json::parse(line);
@@ -78,13 +102,14 @@ std::string work_line(const Work& work) {
                      {"width", request.width},
                      {"height", request.height},
                      {"seed", request.seeds.front()},
+                     {"rng", noise_kind_name(request.rng)},
                      {"sampler", sampler_name(request.sampling.sampler)},
                      {"spacing", spacing_name(request.sampling.spacing)},
                      {"sigmas", request.sampling.sigmas},
                      {"steps", request.sampling.steps},
                      {"eta", request.sampling.eta},
-                     {"cfg_scale", request.guidance.scale},
-                     {"cfg_rescale", request.guidance.rescale},
+                     {"guidance", guidance_fields(request.guidance)},
+                     {"free_u", request.free_u ? json(free_u_text(*request.free_u)) : json()},
                      {"clip_skip", request.clip_skip},
                      {"compat", compat_name(request.reading.compat)},
                      {"strict", request.reading.unread == Unread::kRefuse},
@@ -103,12 +128,15 @@ Work read_work_line(const std::string& line) {
     request.width = fields.at("width");
     request.height = fields.at("height");
     request.seeds = {fields.at("seed").get<uint64_t>()};
+    request.rng = noise_kind_from_name(fields.at("rng").get<std::string>());
     request.sampling = {.sampler = sampler_from_name(fields.at("sampler").get<std::string>()),
                         .steps = fields.at("steps"),
                         .eta = fields.at("eta"),
                         .spacing = spacing_from_name(fields.at("spacing").get<std::string>()),
                         .sigmas = fields.at("sigmas")};
-    request.guidance = {fields.at("cfg_scale"), fields.at("cfg_rescale")};
+    request.guidance = read_guidance(fields.at("guidance"));
+    if (!fields.at("free_u").is_null())
+      request.free_u = free_u_from_text(fields["free_u"].get<std::string>());
     request.clip_skip = fields.at("clip_skip");
     request.reading.compat = compat_from_name(fields.at("compat").get<std::string>());
     request.reading.unread = fields.at("strict").get<bool>() ? Unread::kRefuse : Unread::kTell;

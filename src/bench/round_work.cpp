@@ -20,13 +20,13 @@ std::vector<ClipTextConfig> text_configs(const ModelSource& model) {
 void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds) {
   const ModelConfig& model = pipeline.model();
   const MapSize latents{request.height / model.factor(), request.width / model.factor()};
-  const double halves = request.guidance.active() ? 2 : 1;
-  const double rows = halves * static_cast<double>(request.seeds.size());
+  const double texts = request.guidance.active() ? 2 : 1;
+  const double rows = request.guidance.rows(request.sampling.steps) * static_cast<double>(request.seeds.size());
   Observer unseen;
   const int64_t tokens = pipeline.words(request, unseen).texts.back().context.size(1);
   Work words;
   for (const ClipTextConfig& text : text_configs(model.source())) words += text_work(text, tokens);
-  rounds.text.flop = halves * words.flop();
+  rounds.text.flop = texts * words.flop();
   const double calls =
       static_cast<double>(network_calls(request.sampling)) / static_cast<double>(request.sampling.steps);
   rounds.step.flop = rows * calls * unet_work(model.unet(), latents, tokens).flop();

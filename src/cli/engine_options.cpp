@@ -7,6 +7,47 @@
 
 namespace brume::cli {
 
+namespace {
+
+void add_guidance_options(CLI::App& command, PictureSettings& settings) {
+  command
+      .add_option("--guidance-start", settings.guidance_start,
+                  "Share of the steps, 0 to 1, from which on the negative prompt is looked at (default 0)")
+      ->transform(real_number(0, 1));
+  command
+      .add_option("--guidance-end,--guidance-stop", settings.guidance_end,
+                  "Share of the steps up to which it is; the others take half of the time (default 1)")
+      ->transform(real_number(0, 1));
+  command
+      .add_option("--mimic-scale", settings.mimic_scale,
+                  "Dynamic thresholding: values in the range that this --cfg-scale would have; 7 is usual")
+      ->transform(real_number(0, kMostGuidance));
+  command
+      .add_option("--threshold-percentile", settings.threshold_percentile,
+                  "0 to 1: which part of the values is brought into that range (default 1)")
+      ->transform(real_number(0, 1));
+  command
+      .add_option("--pag-scale", settings.pag_scale,
+                  "Perturbed attention guidance: 3 is usual, 0 is none; works without a negative prompt too "
+                  "(default 0)")
+      ->transform(real_number(0, kMostGuidance));
+  command
+      .add_option("--pag-adaptive-scale", settings.pag_adaptive_scale,
+                  "How much weaker it becomes with every timestep, such as 0.01 (default 0)")
+      ->transform(real_number(0, kMostGuidance));
+  command
+      .add_option("--pag-layers,--pag-applied-layers", settings.pag_layers,
+                  "Whose self-attentions are perturbed, with commas: mid, down_blocks.1, "
+                  "up_blocks.0.attentions.1 (default mid)")
+      ->check(not_empty());
+  command
+      .add_option("--freeu", settings.freeu,
+                  "B1,B2,S1,S2: factors of the UNet's backbone and skips, such as 1.3,1.4,0.9,0.2")
+      ->check(not_empty());
+}
+
+}  // namespace
+
 void add_picture_options(CLI::App& command, PictureSettings& settings) {
   command.add_option("-p,--prompt", settings.prompt, "What to draw");
   command.add_option("-n,--negative-prompt", settings.negative_prompt, "What to keep out of the picture");
@@ -26,6 +67,7 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
       .add_option("--cfg-rescale,--guidance-rescale", settings.cfg_rescale,
                   "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)")
       ->transform(real_number(0, 1));
+  add_guidance_options(command, settings);
   command.add_option("--sampling-method,--sampler,--sampler-name", settings.sampler,
                      "euler, euler_a, heun, dpm2, dpm2_a, dpm++2s_a, dpm++2m, dpm++sde, dpm++2m_sde, "
                      "dpm++3m_sde, lms, plms, ipndm, deis, unipc, lcm, tcd, euler_cfg_pp, ddim or ddpm "
@@ -50,6 +92,11 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
           "Whose prompts these are: a1111 (the whole language), sdcpp (emphasis and BREAK) or diffusers "
           "(words as they stand) (default a1111)")
       ->check(one_of({"a1111", "diffusers", "sdcpp"}));
+  command
+      .add_option("--rng", settings.rng,
+                  "Noise: cpu or cuda, the same numbers as torch.Generator of that device; philox is cuda "
+                  "(default cpu; with --compat a1111 or sdcpp as they have it: cuda)")
+      ->check(one_of({"cpu", "cuda", "philox"}));
   command.add_flag("--strict", settings.strict,
                    "Fail where words would be cut, or not be read as they stand, or some of an adapter fits "
                    "nothing in the model (default: a note)");
@@ -83,10 +130,6 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("--prediction,--prediction-type", options.prediction,
                   "What the UNet predicts: epsilon, v or sample (default: as the model says)")
       ->check(one_of({"epsilon", "v", "sample", "v_prediction"}));
-  command
-      .add_option_function<std::string>(
-          "--rng", [](const std::string&) {}, "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
-      ->check(one_of({"cpu"}));
   command.add_option("--device", options.device, "auto or cpu")->check(one_of({"auto", "cpu"}));
   command.add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32)")
       ->check(one_of({"auto", "fp32", "bf16", "fp16"}));

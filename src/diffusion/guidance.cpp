@@ -2,7 +2,46 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include "mimic.h"
+
 namespace brume {
+
+namespace {
+
+/// Its first step, as diffusers cuts it off.
+int64_t step_of(double share, int64_t steps) {
+  return static_cast<int64_t>(share * static_cast<double>(steps));
+}
+
+at::Tensor away_from_negative(const Predictions& predictions, const GuidanceSettings& settings,
+                              const GuidedPoint& point) {
+  if (settings.mimic) return mimicked(predictions, settings.scale, *settings.mimic, point);
+  return predictions.negative + settings.scale * (predictions.positive - predictions.negative);
+}
+
+}  // namespace
+
+bool GuidanceInterval::holds(int64_t step, int64_t steps) const {
+  return step_of(start, steps) <= step && step < step_of(end, steps);
+}
+
+int64_t GuidanceInterval::length(int64_t steps) const {
+  return std::max<int64_t>(0, step_of(end, steps) - step_of(start, steps));
+}
+
+double PerturbedGuidance::scale_at(double timestep) const {
+  constexpr double kTimesteps = 1000;
+  if (adaptive_scale <= 0) return scale;
+  return std::max(0.0, scale - adaptive_scale * (kTimesteps - timestep));
+}
+
+double GuidanceSettings::rows(int64_t steps) const {
+  const double guided =
+      active() ? static_cast<double>(interval.length(steps)) / static_cast<double>(steps) : 0;
+  return 1 + guided + (perturbed.active() ? 1 : 0);
+}
 
 at::Tensor compose(const at::Tensor& negative, const std::vector<at::Tensor>& parts,
                    const std::vector<double>& weights) {
@@ -12,9 +51,13 @@ at::Tensor compose(const at::Tensor& negative, const std::vector<at::Tensor>& pa
   return composed;
 }
 
-at::Tensor guide(const at::Tensor& negative, const at::Tensor& positive, const GuidanceSettings& settings) {
-  at::Tensor guided = negative + settings.scale * (positive - negative);
-  if (settings.rescale <= 0) return guided;
+at::Tensor guide(const Predictions& predictions, const GuidanceSettings& settings, const GuidedPoint& point) {
+  const at::Tensor& positive = predictions.positive;
+  const bool guided_by_words = predictions.negative.defined();
+  at::Tensor guided = guided_by_words ? away_from_negative(predictions, settings, point) : positive;
+  if (predictions.perturbed.defined())
+    guided = guided + settings.perturbed.scale_at(point.level.timestep) * (positive - predictions.perturbed);
+  if (!guided_by_words || settings.rescale <= 0) return guided;
   // Give the result the contrast of the unguided prediction, then mix both: full rescaling looks plain.
   const at::Tensor wanted = positive.std({1, 2, 3}, /*unbiased=*/true, /*keepdim=*/true);  // [N, 1, 1, 1]
   const at::Tensor actual = guided.std({1, 2, 3}, /*unbiased=*/true, /*keepdim=*/true);

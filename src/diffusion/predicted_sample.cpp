@@ -3,31 +3,16 @@
 #include <cmath>
 
 #include "brume/diffusion/samplers.h"
+#include "row_quantile.h"
 
 namespace brume {
 
-namespace {
-
-/// [N, K] -> [N, 1], between neighbours by their distance, as torch.quantile, which takes 16 million values
-/// at most.
-at::Tensor row_quantile(const at::Tensor& rows, double q) {
-  const at::Tensor sorted = std::get<0>(rows.sort(1));
-  const auto rank = static_cast<float>(q) * static_cast<float>(rows.size(1) - 1);
-  const auto below = static_cast<int64_t>(rank);
-  const auto above = static_cast<int64_t>(std::ceil(rank));
-  return at::lerp(sorted.narrow(1, below, 1), sorted.narrow(1, above, 1), rank - static_cast<float>(below));
-}
-
-/// Imagen's dynamic thresholding: each picture is clamped to its own quantile of absolute values, then scaled
-/// back.
-at::Tensor threshold(const at::Tensor& sample, const SampleLimits& limits) {
+at::Tensor thresholded(const at::Tensor& sample, const SampleLimits& limits) {
   const at::Tensor flat = sample.flatten(1);
   const at::Tensor bound =
       row_quantile(flat.abs(), limits.threshold_quantile).clamp(1.0, limits.threshold_most);  // [N, 1]
   return (at::maximum(at::minimum(flat, bound), -bound) / bound).view(sample.sizes());
 }
-
-}  // namespace
 
 at::Tensor unlimited_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                             const at::Tensor& latents) {
@@ -49,7 +34,7 @@ at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& pre
                             const at::Tensor& latents, bool usual_clip) {
   const SampleLimits& limits = schedule.config().limits;
   at::Tensor sample = unlimited_sample(schedule, prediction, t, latents);
-  if (limits.dynamic_threshold) return threshold(sample, limits);
+  if (limits.dynamic_threshold) return thresholded(sample, limits);
   if (limits.clip.value_or(usual_clip)) return sample.clamp(-limits.clip_range, limits.clip_range);
   return sample;
 }

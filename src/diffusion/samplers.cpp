@@ -35,6 +35,7 @@ struct SamplerTraits {
   Scale scale = Scale::kExploding;
   bool whole_karras = false;  // SigmaRequest
   TimestepSpacing unsaid = TimestepSpacing::kLinspace;
+  bool thresholds = false;  // whether that class knows SampleLimits::dynamic_threshold
 };
 
 constexpr TimestepGrid kOpen = TimestepGrid::kWithoutLast;
@@ -97,7 +98,8 @@ constexpr std::array<SamplerTraits, 20> kSamplers = {{
      .walk = dpmpp_2m,
      .grid = kOpen,
      .scale = kUnit,
-     .whole_karras = true},
+     .whole_karras = true,
+     .thresholds = true},
     {.sampler = Sampler::kDpmppSde,
      .ours = "dpm++sde",
      .title = "DPM++ SDE",
@@ -112,7 +114,8 @@ constexpr std::array<SamplerTraits, 20> kSamplers = {{
      .walk = dpmpp_2m_sde,
      .grid = kOpen,
      .scale = kUnit,
-     .whole_karras = true},
+     .whole_karras = true,
+     .thresholds = true},
     {.sampler = Sampler::kDpmpp3mSde,
      .ours = "dpm++3m_sde",
      .title = "DPM++ 3M SDE",
@@ -120,7 +123,8 @@ constexpr std::array<SamplerTraits, 20> kSamplers = {{
      .walk = dpmpp_3m_sde,
      .grid = kOpen,
      .scale = kUnit,
-     .whole_karras = true},
+     .whole_karras = true,
+     .thresholds = true},
     {.sampler = Sampler::kLms,
      .ours = "lms",
      .title = "LMS",
@@ -147,7 +151,8 @@ constexpr std::array<SamplerTraits, 20> kSamplers = {{
      .grid = kOpen,
      .last = LastSigma::kLeast,
      .scale = kUnit,
-     .whole_karras = true},
+     .whole_karras = true,
+     .thresholds = true},
     {.sampler = Sampler::kUniPc,
      .ours = "unipc",
      .title = "UniPC",
@@ -156,7 +161,8 @@ constexpr std::array<SamplerTraits, 20> kSamplers = {{
      .walk = unipc,
      .grid = kOpen,
      .scale = kUnit,
-     .whole_karras = true},
+     .whole_karras = true,
+     .thresholds = true},
     {.sampler = Sampler::kLcm, .ours = "lcm", .title = "LCM", .reference = "LCMScheduler"},
     {.sampler = Sampler::kTcd, .ours = "tcd", .title = "TCD", .reference = "TCDScheduler", .eta = 0.3},
 }};
@@ -220,12 +226,15 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
                            const StepObserver& observe) {
   const SamplerTraits& traits = traits_of(settings.sampler);
   const SigmaSchedule sigmas = schedule_of(schedule, settings);
+  const SampleLimits& limits = schedule.config().limits;
+  const bool thresholds = traits.thresholds && limits.dynamic_threshold;
   const auto denoised = [&](const at::Tensor& x, double sigma, std::optional<int64_t> place) {
     const bool known = place && *place < static_cast<int64_t>(sigmas.timesteps.size());
     const double timestep =
         known ? sigmas.timesteps[static_cast<size_t>(*place)] : timestep_at(schedule, sigma);
-    const NetworkOutput output = denoise(x / preserving(sigma), timestep);
-    return Denoised{denoised_of(schedule, output.guided, x, sigma),
+    const NetworkOutput output = denoise(x / preserving(sigma), {timestep, sigma});
+    const at::Tensor guided = denoised_of(schedule, output.guided, x, sigma);
+    return Denoised{thresholds ? thresholded(guided, limits) : guided,
                     denoised_of(schedule, output.negative, x, sigma)};
   };
   const auto arrive = [&](int64_t step, const at::Tensor& x) {
@@ -247,7 +256,7 @@ at::Tensor sample_by_timestep(const NoiseSchedule& schedule, const SamplingSetti
   for (size_t i = 0; i < timesteps.size(); ++i) {
     const int64_t t = timesteps[i];
     const bool last = i + 1 == timesteps.size();
-    const at::Tensor prediction = denoise(latents, static_cast<double>(t)).guided;
+    const at::Tensor prediction = denoise(latents, {static_cast<double>(t), sigma_at(schedule, static_cast<double>(t))}).guided;
     const auto fresh = [&](bool wanted) { return wanted ? noise() : at::Tensor(); };
     switch (settings.sampler) {
       case Sampler::kDdpm:

@@ -94,6 +94,11 @@ std::string parameter_line(const Recipe& recipe) {
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (sampling.eta != sampling.usual_eta) add("Eta", number(recipe.sampling.eta));
   if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
+  for (const RecipeOption& option : sampling.options) {
+    const auto* text = std::get_if<std::string>(&option.value);
+    const std::string value = text != nullptr ? *text : number(std::get<double>(option.value));
+    add(option.title, option.titled.empty() ? value : option.titled);
+  }
   if (recipe.compat != "a1111") add("Compat", recipe.compat);
   if (recipe.chosen) {
     add("Template", recipe.prompt);
@@ -197,6 +202,8 @@ std::string recipe_json(const Recipe& recipe) {
   out["eta"] = recipe.sampling.eta;
   out["seed"] = recipe.seed;
   out["clip_skip"] = recipe.sampling.clip_skip;
+  for (const RecipeOption& option : recipe.sampling.options)
+    std::visit([&](const auto& value) { out[option.name] = value; }, option.value);
   out["model"] = recipe.engine.model;
   if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;
   if (!recipe.engine.vae.empty()) out["vae"] = recipe.engine.vae;

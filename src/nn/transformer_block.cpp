@@ -40,10 +40,10 @@ void TransformerBlock::prepare(const at::Tensor& context, std::vector<at::Tensor
   prepared.push_back(attention2_.prepare(context));
 }
 
-at::Tensor TransformerBlock::operator()(const at::Tensor& x, PreparedReader& words) const {
+at::Tensor TransformerBlock::operator()(const at::Tensor& x, PreparedReader& words, LoneTokens& lone) const {
   const auto* self = std::get_if<SelfAttention>(&attention1_);
   const at::Tensor first = self != nullptr
-                               ? self->plus(norm1_(x), x)
+                               ? self->plus(norm1_(x), x, lone.next())
                                : std::get<CrossAttention>(attention1_).plus(norm1_(x), words.next(), x);
   const at::Tensor second = attention2_.plus(norm2_(first), words.next(), first);
   return feed_forward_.plus(norm3_(second), second);

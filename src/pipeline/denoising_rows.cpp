@@ -29,6 +29,15 @@ PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
   for (size_t i = 0; i < rows.front()->keys_values.size(); ++i)
     words.keys_values.push_back(all([i](const PreparedWords& row) { return row.keys_values[i]; }));
   if (rows.front()->added.defined()) words.added = all([](const PreparedWords& row) { return row.added; });
+  // Rows without changes stand beside those with some as they are.
+  for (const PreparedWords* row : rows) {
+    const auto count = static_cast<size_t>(row->keys_values.front().size(0));
+    std::vector<RowChange> changes = row->changes;
+    changes.resize(count);
+    words.changes.insert(words.changes.end(), changes.begin(), changes.end());
+  }
+  const auto any = [](const PreparedWords* row) { return !row->changes.empty(); };
+  if (std::none_of(rows.begin(), rows.end(), any)) words.changes.clear();
   return words;
 }
 
@@ -41,9 +50,9 @@ class DenoisingRows::Row {
   Row(const Pipeline& pipeline, uint64_t ticket, const Request& request, PictureWords words)
       : pipeline_(pipeline),
         request_(request),
-        words_(pipeline, std::move(words), /*pictures=*/1),
+        words_(pipeline, request, std::move(words)),
         predictions_(words_.rows()),
-        noise_({request.seeds.front()}),
+        noise_({request.seeds.front()}, request.rng),
         fiber_([this] { run(); }, kStackBytes) {
     result_.ticket = ticket;
     resume();
@@ -55,7 +64,7 @@ class DenoisingRows::Row {
   const std::vector<WordGroup>& groups() const { return words_.groups(); }
   /// What the prediction is wanted for. [1, C, h, w]
   const at::Tensor& latents() const { return latents_; }
-  double timestep() const { return timestep_; }
+  double timestep() const { return level_.timestep; }
 
   /// What the UNet has for one of the groups. [rows of the group, C, h, w]
   void take(const WordGroup& group, const at::Tensor& prediction) {
@@ -65,7 +74,7 @@ class DenoisingRows::Row {
   /// All groups are there: runs the sampler to its next call, or its end. True where it reads other words
   /// there.
   bool answer() {
-    output_ = words_.output(predictions_, request_.guidance);
+    output_ = words_.output(predictions_, latents_, level_);
     ++calls_;
     resume();
     return !ended() && words_.move_to(steps_);  // here, not on the sampler's small stack
@@ -93,9 +102,9 @@ class DenoisingRows::Row {
       if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
     }
     const auto noise = [this] { return noise_.normal(pipeline_.model().latent_sizes(request_)); };
-    const auto denoise = [this](const at::Tensor& latents, double timestep) {
+    const auto denoise = [this](const at::Tensor& latents, const NoiseLevel& level) {
       latents_ = latents;
-      timestep_ = timestep;
+      level_ = level;
       fiber_.pause();
       return std::exchange(output_, {});
     };
@@ -117,7 +126,7 @@ class DenoisingRows::Row {
   Noise noise_;
   at::Tensor latents_;
   NetworkOutput output_;
-  double timestep_ = 0;
+  NoiseLevel level_{};
   int64_t steps_ = 0;
   int64_t calls_ = 0;  // of the network
   DenoisedRow result_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/pipeline/guidance_choice.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/model_adapters.h"
 #include "brume/text/adapter_tags.h"
@@ -97,6 +98,14 @@ NoiseScheduleConfig read_schedule(const ModelSource& source, const ModelChoices&
   return schedule;
 }
 
+/// A1111 draws by the GPU's generator, as stable-diffusion.cpp does; who asks for pictures like theirs by name
+/// gets these.
+NoiseKind choose_noise(const PictureSettings& settings) {
+  if (settings.rng) return noise_kind_from_name(*settings.rng);
+  return settings.compat && compat_from_name(*settings.compat) != Compat::kDiffusers ? NoiseKind::kCuda
+                                                                                     : NoiseKind::kCpu;
+}
+
 /// The layer as Request counts it. A1111 takes SDXL's own layer whatever is asked; diffusers counts the
 /// layers skipped; stable-diffusion.cpp counts SDXL's from the last, where the model's own is the second.
 int64_t choose_layer(const std::optional<int64_t>& clip_skip, Compat compat, ModelFamily family) {
@@ -150,8 +159,11 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.width = settings.width.value_or(defaults.width.value_or(trained_side));
   request.height = settings.height.value_or(defaults.height.value_or(trained_side));
   request.seeds = std::move(seeds);
+  request.rng = choose_noise(settings);
   request.sampling = sampling_of(settings, *source_, schedule_);
-  request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
+  request.guidance = choose_guidance(settings, defaults.cfg_scale);
+  if (request.guidance.perturbed.active()) perturbed_layers(unet_, request.guidance.perturbed.layers);
+  if (settings.freeu) request.free_u = free_u_from_text(*settings.freeu);
   if (settings.compat) request.reading.compat = compat_from_name(*settings.compat);
   if (settings.strict.value_or(false)) request.reading.unread = Unread::kRefuse;
   request.clip_skip = choose_layer(settings.clip_skip, request.reading.compat, source_->family());
@@ -229,8 +241,9 @@ void ModelConfig::check_fit(const Request& request) const {
 
 double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) const {
   // A step holds the UNet's maps of every picture, for each text that it follows.
+  const size_t parts = count_parts(request.prompt, request.reading.compat);
   const size_t texts =
-      count_parts(request.prompt, request.reading.compat) + (request.guidance.active() ? 1 : 0);
+      (request.guidance.perturbed.active() ? 2 * parts : parts) + (request.guidance.active() ? 1 : 0);
   return static_cast<double>(texts) * static_cast<double>(request.seeds.size()) *
          static_cast<double>(c10::elementSize(dtype)) *
          unet_.activation_values(request.height / factor(), request.width / factor());

@@ -6,35 +6,54 @@
 #include <utility>
 
 #include "brume/pipeline/pipeline.h"
+#include "brume/pipeline/request.h"
 
 namespace brume {
 
-WordsInTime::WordsInTime(const Pipeline& pipeline, PictureWords words, int64_t pictures)
-    : pipeline_(&pipeline), words_(std::move(words)), pictures_(pictures), texts_(texts_in(0)) {
+WordsInTime::WordsInTime(const Pipeline& pipeline, const Request& request, PictureWords words)
+    : pipeline_(&pipeline),
+      words_(std::move(words)),
+      guidance_(request.guidance),
+      free_u_(request.free_u),
+      steps_(request.sampling.steps),
+      pictures_(static_cast<int64_t>(request.seeds.size())) {
+  for (size_t part = 0; part < words_.rows.size(); ++part)
+    rows_.push_back({part, guidance_.active() && part == 0, false});
+  if (guidance_.perturbed.active()) {
+    perturbed_layers_ = perturbed_layers(pipeline.model().unet(), guidance_.perturbed.layers);
+    for (size_t part = guidance_.active() ? 1 : 0; part < words_.rows.size(); ++part)
+      rows_.push_back({part, false, true});
+  }
+  reading_ = reading_in(0);
   prepare();
 }
 
 bool WordsInTime::move_to(int64_t step) {
-  std::vector<size_t> texts = texts_in(step);
-  if (texts == texts_) return false;
-  texts_ = std::move(texts);
+  Reading reading = reading_in(step);
+  if (reading == reading_) return false;
+  reading_ = std::move(reading);
   prepare();
   return true;
 }
 
-std::vector<size_t> WordsInTime::texts_in(int64_t step) const {
-  std::vector<size_t> texts;
-  texts.reserve(words_.rows.size());
-  for (const PlannedPart& row : words_.rows) texts.push_back(row.text_in(step));
-  return texts;
+WordsInTime::Reading WordsInTime::reading_in(int64_t step) const {
+  Reading reading{{}, guidance_.active_in(step, steps_)};
+  reading.texts.reserve(rows_.size());
+  for (const Row& row : rows_) reading.texts.push_back(words_.rows[row.part].text_in(step));
+  return reading;
+}
+
+RowChange WordsInTime::change_of(const Row& row) const {
+  return {free_u_, row.perturbed ? perturbed_layers_ : nullptr};
 }
 
 void WordsInTime::prepare() {
   groups_.clear();
-  for (size_t row = 0; row < texts_.size(); ++row) {
-    const int64_t tokens = words_.texts[texts_[row]].context.size(1);
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    if (rows_[row].negative && !reading_.guided) continue;
+    const auto tokens_of = [&](size_t one) { return words_.texts[reading_.texts[one]].context.size(1); };
     const auto same = std::find_if(groups_.begin(), groups_.end(), [&](const WordGroup& group) {
-      return words_.texts[texts_[group.rows.front()]].context.size(1) == tokens;
+      return tokens_of(group.rows.front()) == tokens_of(row);
     });
     if (same == groups_.end()) {
       groups_.push_back({{row}, {}, {}});
@@ -42,12 +61,13 @@ void WordsInTime::prepare() {
       same->rows.push_back(row);
     }
   }
+  const bool changes = free_u_ || perturbed_layers_ != nullptr;
   for (WordGroup& group : groups_) {
     const auto stacked = [&](at::Tensor Conditioning::*part) {
       std::vector<at::Tensor> parts;
       parts.reserve(group.rows.size());
       for (const size_t row : group.rows)
-        parts.push_back((words_.texts[texts_[row]].*part).repeat_interleave(pictures_, 0));
+        parts.push_back((words_.texts[reading_.texts[row]].*part).repeat_interleave(pictures_, 0));
       return at::cat(parts);
     };
     group.conditioning.context = stacked(&Conditioning::context);
@@ -56,21 +76,36 @@ void WordsInTime::prepare() {
       group.conditioning.time_ids = stacked(&Conditioning::time_ids);
     }
     group.words = pipeline_->prepare(group.conditioning);
+    if (!changes) continue;
+    for (const size_t row : group.rows)
+      group.words.changes.insert(group.words.changes.end(), static_cast<size_t>(pictures_),
+                                 change_of(rows_[row]));
   }
 }
 
-NetworkOutput WordsInTime::output(const std::vector<at::Tensor>& predictions,
-                                  const GuidanceSettings& guidance) const {
-  const auto first_part = guidance.active() ? 1 : 0;
-  const std::vector<at::Tensor> parts(predictions.begin() + first_part, predictions.end());
+/// All parts of the prompt together, as they are or as they are perturbed. Without a negative prompt the
+/// first part stands for it, as in A1111: `negative` is undefined then.
+at::Tensor WordsInTime::composed(const std::vector<at::Tensor>& predictions, const at::Tensor& negative,
+                                 bool perturbed) const {
+  std::vector<at::Tensor> parts;
   std::vector<double> weights;
-  weights.reserve(parts.size());
-  for (size_t row = first_part; row < words_.rows.size(); ++row) weights.push_back(words_.rows[row].weight);
-  const at::Tensor& first = predictions.front();
-  // Without a negative prompt the first part stands for it, as in A1111.
-  const at::Tensor positive = compose(first, parts, weights);
-  if (!guidance.active()) return {positive, positive};
-  return {guide(first, positive, guidance), first};
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    if (rows_[row].negative || rows_[row].perturbed != perturbed) continue;
+    parts.push_back(predictions[row]);
+    weights.push_back(words_.rows[rows_[row].part].weight);
+  }
+  return compose(negative.defined() ? negative : parts.front(), parts, weights);
+}
+
+NetworkOutput WordsInTime::output(const std::vector<at::Tensor>& predictions, const at::Tensor& latents,
+                                  const NoiseLevel& level) const {
+  Predictions said;
+  if (reading_.guided) said.negative = predictions.front();
+  said.positive = composed(predictions, said.negative, /*perturbed=*/false);
+  if (guidance_.perturbed.active())
+    said.perturbed = composed(predictions, said.negative, /*perturbed=*/true);
+  const Prediction kind = pipeline_->model().schedule().config().prediction;
+  return {guide(said, guidance_, {kind, latents, level}), reading_.guided ? said.negative : said.positive};
 }
 
 }  // namespace brume

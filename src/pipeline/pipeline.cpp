@@ -51,6 +51,12 @@ Picture to_picture(const at::Tensor& decoded) {
   return picture;
 }
 
+/// A row that its step does not need has no prediction.
+std::vector<at::Tensor> defined_of(std::vector<at::Tensor> predictions) {
+  std::erase_if(predictions, [](const at::Tensor& one) { return !one.defined(); });
+  return predictions;
+}
+
 PromptPlan plan_of(const Request& request, PromptRole role) {
   const std::string& text =
       role == PromptRole::kPrompt ? request.prompt : request.negative_prompt.value_or("");
@@ -112,7 +118,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
   WordsInTime words = first_words(request, finite, observer);
   result.times.text_seconds = watch.lap();
 
-  Noise generators(request.seeds);
+  Noise generators(request.seeds, request.rng);
   const auto noise = [&] { return generators.normal(model_.latent_sizes(request)); };
   const auto observe = [&](int64_t step, const at::Tensor& latents) {
     observer.on_stage("latents_step" + std::to_string(step), latents);
@@ -123,7 +129,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
     return !result.stopped && !finite.all_failed();
   };
   result.latents = sample(model_.schedule(), request.sampling, first_latents(request, noise),
-                          denoiser(request, words, observer), noise, observe);
+                          denoiser(words, observer), noise, observe);
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
@@ -194,7 +200,7 @@ WordsInTime Pipeline::first_words(const Request& request, FiniteCheck& finite, O
     finite.look_at_shared(text.context, "text embedding");
     if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
   }
-  WordsInTime all(*this, std::move(one), static_cast<int64_t>(request.seeds.size()));
+  WordsInTime all(*this, request, std::move(one));
   const Conditioning& first = all.groups().front().conditioning;
   observer.on_stage("context", first.context);
   if (first.pooled.defined()) observer.on_stage("pooled", first.pooled);
@@ -205,18 +211,18 @@ at::Tensor Pipeline::first_latents(const Request& request, const std::function<a
   return request.init_latents ? request.init_latents->to(at::kFloat) : noise();
 }
 
-Denoiser Pipeline::denoiser(const Request& request, const WordsInTime& words, Observer& observer) const {
-  return [this, &request, &words, &observer, first = true](const at::Tensor& latents, double t) mutable {
+Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer) const {
+  return [this, &words, &observer, first = true](const at::Tensor& latents, const NoiseLevel& level) mutable {
     std::vector<at::Tensor> predictions(words.rows());
     for (const WordGroup& group : words.groups()) {
       const auto count = static_cast<int64_t>(group.rows.size());
       const at::Tensor input = count > 1 ? latents.repeat({count, 1, 1, 1}) : latents;
-      const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(t), at::kFloat);
+      const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(level.timestep), at::kFloat);
       const std::vector<at::Tensor> parts = predict(input, timesteps, group.words).chunk(count);
       for (size_t i = 0; i < parts.size(); ++i) predictions[group.rows[i]] = parts[i];
     }
-    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", at::cat(predictions));
-    return words.output(predictions, request.guidance);
+    if (std::exchange(first, false)) observer.on_stage("unet_out_step0", at::cat(defined_of(predictions)));
+    return words.output(predictions, latents, level);
   };
 }
 

@@ -13,6 +13,40 @@ std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
   return named;
 }
 
+namespace {
+
+void append_guidance(const GuidanceSettings& guidance, std::vector<RecipeOption>& options) {
+  if (guidance.active()) {
+    const GuidanceInterval& interval = guidance.interval;
+    if (interval.start > 0) options.push_back({"guidance_start", "Guidance start", interval.start});
+    if (interval.end < 1) options.push_back({"guidance_end", "Guidance end", interval.end});
+    if (guidance.mimic) {
+      options.push_back({"mimic_scale", "Mimic scale", guidance.mimic->mimic_scale});
+      options.push_back({"threshold_percentile", "Threshold percentile", guidance.mimic->percentile});
+    }
+  }
+  const PerturbedGuidance& perturbed = guidance.perturbed;
+  if (!perturbed.active()) return;
+  options.push_back({"pag_scale", "PAG scale", perturbed.scale});
+  if (perturbed.adaptive_scale > 0)
+    options.push_back({"pag_adaptive_scale", "PAG adaptive scale", perturbed.adaptive_scale});
+  std::string layers;
+  for (const std::string& layer : perturbed.layers) layers += (layers.empty() ? "" : ",") + layer;
+  options.push_back({"pag_layers", "PAG layers", layers});
+}
+
+/// What the request uses that not every one does.
+std::vector<RecipeOption> options_of(const Request& request) {
+  std::vector<RecipeOption> options;
+  if (request.rng == NoiseKind::kCuda)
+    options.push_back({"rng", "RNG", std::string(noise_kind_name(request.rng)), "NV"});
+  append_guidance(request.guidance, options);
+  if (request.free_u) options.push_back({"freeu", "FreeU", free_u_text(*request.free_u)});
+  return options;
+}
+
+}  // namespace
+
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine) {
   Recipe recipe;
   // As typed: with the tags of adapters, and before choices were made.
@@ -40,7 +74,8 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
                      .usual_eta = default_eta(sampling.sampler).value_or(0),
                      .cfg_scale = request.guidance.scale,
                      .cfg_rescale = request.guidance.rescale,
-                     .clip_skip = static_cast<int>(request.clip_skip)};
+                     .clip_skip = static_cast<int>(request.clip_skip),
+                     .options = options_of(request)};
   recipe.engine = engine;
   if (request.init_latents) recipe.notes.emplace_back("init_latents");
   if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");

@@ -9,7 +9,16 @@ namespace brume {
 
 namespace {
 
+constexpr size_t kFreeUStages = 2;
+
 int64_t time_width(const UNetConfig& config) { return 4 * config.levels.front().channels; }
+
+std::vector<PerturbedLayers> perturbed_of(const std::vector<RowChange>& rows) {
+  std::vector<PerturbedLayers> layers;
+  layers.reserve(rows.size());
+  for (const RowChange& row : rows) layers.push_back(row.perturbed);
+  return layers;
+}
 
 }  // namespace
 
@@ -49,12 +58,16 @@ at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timeste
       sinusoid(timesteps, config_.levels.front().channels, latents.scalar_type()));  // [N, 4 C0]
   if (words.added.defined()) time = time + words.added;
   nn::PreparedReader reader(words.keys_values);
-  const BlockInput input{kernels::silu(time), reader};  // every residual block begins with it
+  nn::LoneTokens lone(perturbed_of(words.changes));
+  BlockInput input{kernels::silu(time), reader, lone, {}};  // every residual block begins with the time
   at::Tensor x = conv_in_(latents);                     // [N, C0, H, W]
   std::vector<at::Tensor> skips{x};
   for (const DownBlock& block : down_) x = block(x, input, skips);  // [N, C_last, H / 2^(levels - 1), ...]
   if (mid_) x = (*mid_)(x, input);
-  for (const UpBlock& block : up_) x = block(x, input, skips);  // [N, C0, H, W]
+  for (size_t i = 0; i < up_.size(); ++i) {
+    input.free_u = i < kFreeUStages ? FreeUStage::of(words.changes, i) : std::nullopt;
+    x = up_[i](x, input, skips);  // [N, C0, H, W] at last
+  }
   return conv_out_(norm_out_(x));
 }
 

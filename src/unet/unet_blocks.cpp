@@ -48,6 +48,11 @@ void prepare_all(const std::vector<nn::SpatialTransformer>& transformers, const 
   for (const nn::SpatialTransformer& transformer : transformers) transformer.prepare(context, prepared);
 }
 
+kernels::MapParts joined(const at::Tensor& x, const at::Tensor& skip, const std::optional<FreeUStage>& free_u) {
+  if (!free_u) return {x, skip};
+  return {free_u->backbone(x), free_u->skip(skip)};
+}
+
 }  // namespace
 
 DownBlock::DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
@@ -74,7 +79,7 @@ at::Tensor DownBlock::operator()(at::Tensor x, const BlockInput& input,
                                  std::vector<at::Tensor>& skips) const {
   for (size_t i = 0; i < resnets_.size(); ++i) {
     x = resnets_[i](x, input.time);
-    if (!attentions_.empty()) x = attentions_[i](x, input.words);
+    if (!attentions_.empty()) x = attentions_[i](x, input.words, input.lone);
     skips.push_back(x);
   }
   if (downsample_) {
@@ -96,7 +101,7 @@ void MidBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepa
 
 at::Tensor MidBlock::operator()(const at::Tensor& x, const BlockInput& input) const {
   const at::Tensor y = first_(x, input.time);
-  return rest_ ? rest_->resnet(rest_->attention(y, input.words), input.time) : y;
+  return rest_ ? rest_->resnet(rest_->attention(y, input.words, input.lone), input.time) : y;
 }
 
 UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, Resample resample) {
@@ -121,9 +126,9 @@ void UpBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepar
 
 at::Tensor UpBlock::operator()(at::Tensor x, const BlockInput& input, std::vector<at::Tensor>& skips) const {
   for (size_t i = 0; i < resnets_.size(); ++i) {
-    x = resnets_[i]({x, skips.back()}, input.time);
+    x = resnets_[i](joined(x, skips.back(), input.free_u), input.time);
     skips.pop_back();
-    if (!attentions_.empty()) x = attentions_[i](x, input.words);
+    if (!attentions_.empty()) x = attentions_[i](x, input.words, input.lone);
   }
   // Twice the size, or one row or column less where the halving had rounded up.
   return upsample_ ? (*upsample_)(x, skips.back().size(2), skips.back().size(3)) : x;

@@ -87,7 +87,10 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ac", "cd"}}; });
   add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ab", "cd"}, {"ink", "1", "ac", "cd"}}; });
   add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ac", "cd"}, {"ink", "1", "ab", "cd"}}; });
-  EXPECT_EQ(keys.size(), 30U);
+  add([](Recipe& r) { r.sampling.options = {{"rng", "RNG", "cuda"}}; });
+  add([](Recipe& r) { r.sampling.options = {{"pag_scale", "PAG scale", 3.0}}; });
+  add([](Recipe& r) { r.sampling.options = {{"pag_scale", "PAG scale", 2.0}}; });
+  EXPECT_EQ(keys.size(), 33U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

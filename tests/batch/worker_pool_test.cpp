@@ -162,6 +162,11 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   request.sampling = {Sampler::kDpmpp2mSde, 37, 0.1, SigmaSpacing::kKarras, "3,1.5,0"};
   request.guidance = {7.3, 0.7000000000000001};
   request.clip_skip = 2;
+  request.rng = NoiseKind::kCuda;
+  request.guidance.interval = {0.25, 0.75};
+  request.guidance.mimic = MimicThreshold{3, 0.9};
+  request.guidance.perturbed = {2, 0.01, {"mid", "up_blocks.1"}};
+  request.free_u = FreeU{{1.3, 1.4}, {0.9, 0.2}};
   request.reading = {Compat::kSdCpp, Unread::kRefuse};
   request.decode = DecodeMode::kTiled;
   const Work back = read_work_line(work_line(work));
@@ -176,6 +181,13 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   EXPECT_EQ(back.request.sampling.sigmas, request.sampling.sigmas);
   EXPECT_EQ(back.request.reading.compat, request.reading.compat);
   EXPECT_EQ(back.request.reading.unread, request.reading.unread);
+  EXPECT_EQ(back.request.rng, request.rng);
+  EXPECT_EQ(back.request.guidance.interval.start, 0.25);
+  EXPECT_EQ(back.request.guidance.interval.end, 0.75);
+  EXPECT_EQ(back.request.guidance.mimic->percentile, 0.9);
+  EXPECT_EQ(back.request.guidance.perturbed.adaptive_scale, 0.01);
+  EXPECT_EQ(back.request.guidance.perturbed.layers, request.guidance.perturbed.layers);
+  EXPECT_EQ(back.request.free_u, request.free_u);
   EXPECT_EQ(work_line(back), work_line(work));
   request.negative_prompt.reset();
   EXPECT_EQ(read_work_line(work_line(work)).request.negative_prompt, std::nullopt);

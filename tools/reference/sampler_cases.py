@@ -18,6 +18,7 @@ POOL = 7
 STABLE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
 V = {"prediction_type": "v_prediction"}
 KARRAS = {"use_karras_sigmas": True}
+THRESHOLD = {"thresholding": True, "dynamic_thresholding_ratio": 0.9, "sample_max_value": 1.5}
 EXPONENTIAL = {"use_exponential_sigmas": True}
 BETA = {"use_beta_sigmas": True}
 LEADING = {"timestep_spacing": "leading"}
@@ -30,6 +31,7 @@ SPACED = {"plain": ({}, 6), "twenty": ({}, 20), "thirty": ({}, 30), "trailing_48
 # Of exponential and beta spacing the solvers of the DPM family cut the timesteps off to whole ones; ours do not.
 WHOLE = {name: run for name, run in SPACED.items() if name not in ("exponential", "beta")}
 PLAIN = {name: SPACED[name] for name in ("plain", "twenty", "thirty", "v", "leading", "trailing")}
+THRESHOLDED = {"threshold": (THRESHOLD, 6), "threshold_v": ({**THRESHOLD, **V}, 5)}
 # diffusers names what it samples by other settings of one class after our own sampler here.
 SDE = {"algorithm_type": "sde-dpmsolver++"}
 
@@ -41,10 +43,10 @@ SAMPLERS: dict[str, tuple[type, dict, dict[str, tuple[dict, int]]]] = {
     "dpm2": (diffusers.KDPM2DiscreteScheduler, {}, SPACED),
     "dpm2_a": (diffusers.KDPM2AncestralDiscreteScheduler, {}, SPACED),
     "lms": (diffusers.LMSDiscreteScheduler, {}, SPACED),
-    "dpm++2m": (diffusers.DPMSolverMultistepScheduler, {}, WHOLE),
-    "dpm++2m_sde": (diffusers.DPMSolverMultistepScheduler, SDE, WHOLE),
-    "deis": (diffusers.DEISMultistepScheduler, {}, PLAIN),
-    "unipc": (diffusers.UniPCMultistepScheduler, {}, WHOLE),
+    "dpm++2m": (diffusers.DPMSolverMultistepScheduler, {}, {**WHOLE, **THRESHOLDED}),
+    "dpm++2m_sde": (diffusers.DPMSolverMultistepScheduler, SDE, {**WHOLE, **THRESHOLDED}),
+    "deis": (diffusers.DEISMultistepScheduler, {}, {**PLAIN, **THRESHOLDED}),
+    "unipc": (diffusers.UniPCMultistepScheduler, {}, {**WHOLE, **THRESHOLDED}),
     # Of velocities PNDMScheduler combines the predictions themselves; ours combines the noise that they mean.
     "plms": (diffusers.PNDMScheduler, {"skip_prk_steps": True},
              {"plain": ({}, 6), "twenty": ({}, 20), "to_one": ({"set_alpha_to_one": True}, 6)}),

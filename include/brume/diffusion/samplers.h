@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/diffusion/guidance.h"
 #include "brume/diffusion/noise_schedule.h"
 #include "brume/diffusion/sigma_schedule.h"
 
@@ -66,8 +67,8 @@ struct NetworkOutput {
   at::Tensor guided;
   at::Tensor negative;
 };
-/// For latents [N, C, H, W] of unit variance at a timestep, which may lie between two; the same shape.
-using Denoiser = std::function<NetworkOutput(const at::Tensor& latents, double timestep)>;
+/// For latents [N, C, H, W] of unit variance at a level whose timestep may lie between two; the same shape.
+using Denoiser = std::function<NetworkOutput(const at::Tensor& latents, const NoiseLevel& level)>;
 /// Fresh standard normal noise of the latents' shape.
 using NoiseSource = std::function<at::Tensor()>;
 /// Called with the latents after each step (0, 1, ...), scaled as diffusers' scheduler of that name has them;
@@ -88,6 +89,9 @@ at::Tensor unlimited_sample(const NoiseSchedule& schedule, const at::Tensor& pre
 /// The same, kept in the schedule's limits; `usual_clip`: whether it is clipped where the model does not say.
 at::Tensor predicted_sample(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                             const at::Tensor& latents, bool usual_clip = true);
+/// Imagen's dynamic thresholding of a clean sample [N, C, H, W]: each picture is clamped to its own quantile
+/// of absolute values, then scaled back.
+at::Tensor thresholded(const at::Tensor& sample, const SampleLimits& limits);
 /// The noise that it means, before any limit.
 at::Tensor predicted_noise(const NoiseSchedule& schedule, const at::Tensor& prediction, int64_t t,
                            const at::Tensor& latents);

@@ -3,11 +3,20 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "brume/image/png.h"
 
 namespace brume {
+
+/// An option that not every picture uses: written where one does.
+struct RecipeOption {
+  std::string name;   // ours: "rng"
+  std::string title;  // in the infotext, A1111's where it has one: "RNG"
+  std::variant<double, std::string> value;
+  std::string titled = {};  // the value in the infotext, where it is another text there
+};
 
 /// How the latents were denoised.
 struct RecipeSampling {
@@ -21,6 +30,7 @@ struct RecipeSampling {
   double cfg_scale = 1;
   double cfg_rescale = 0;
   int clip_skip = 1;
+  std::vector<RecipeOption> options = {};
 };
 
 /// An adapter (LoRA or one of its kin) that was merged into the model.

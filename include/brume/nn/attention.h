@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "brume/nn/linear.h"
@@ -19,8 +20,9 @@ struct AttentionShape {
 class SelfAttention {
  public:
   SelfAttention(const WeightsView& weights, int64_t width, int64_t heads, Bias qkv_bias = Bias::kNo);
-  /// Attention of x, added to `residual`. Both [N, T, width] -> [N, T, width]
-  at::Tensor plus(const at::Tensor& x, const at::Tensor& residual) const;
+  /// Attention of x, added to `residual`. Both [N, T, width] -> [N, T, width]. In rows that are `lone` each
+  /// token sees itself alone; none: in no row.
+  at::Tensor plus(const at::Tensor& x, const at::Tensor& residual, const std::vector<bool>& lone = {}) const;
 
  private:
   int64_t heads_;
@@ -36,6 +38,21 @@ class PreparedReader {
 
  private:
   const std::vector<at::Tensor>& prepared_;
+  size_t next_ = 0;
+};
+
+/// Says of the self-attentions of a network, in the order in which it meets them, in which rows each token
+/// sees itself alone (PAGIdentitySelfAttnProcessor2_0 of diffusers).
+class LoneTokens {
+ public:
+  /// By row, the self-attentions; null: in none.
+  explicit LoneTokens(std::vector<std::shared_ptr<const std::vector<bool>>> rows);
+  /// By row; empty where there is none.
+  std::vector<bool> next();
+
+ private:
+  std::vector<std::shared_ptr<const std::vector<bool>>> rows_;
+  bool any_;
   size_t next_ = 0;
 };
 

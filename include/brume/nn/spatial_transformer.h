@@ -33,7 +33,7 @@ class SpatialTransformer {
   /// Appends what its blocks read of the words. context [N, S, context_width]
   void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
   /// x [N, C, H, W] -> [N, C, H, W]; takes what it prepared from `words`.
-  at::Tensor operator()(const at::Tensor& x, PreparedReader& words) const;
+  at::Tensor operator()(const at::Tensor& x, PreparedReader& words, LoneTokens& lone) const;
 
  private:
   GroupNorm norm_;

@@ -37,7 +37,7 @@ class TransformerBlock {
   /// Appends what its cross-attentions read of the words. context [N, S, context_width]
   void prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const;
   /// x [N, T, width] -> [N, T, width]; takes what it prepared from `words`.
-  at::Tensor operator()(const at::Tensor& x, PreparedReader& words) const;
+  at::Tensor operator()(const at::Tensor& x, PreparedReader& words, LoneTokens& lone) const;
 
  private:
   LayerNorm norm1_;

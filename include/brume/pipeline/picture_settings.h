@@ -20,10 +20,19 @@ struct PictureSettings {
   std::optional<int64_t> steps;
   std::optional<double> cfg_scale;
   std::optional<double> cfg_rescale;
+  std::optional<double> guidance_start;  // shares of the steps between which the negative prompt is looked at
+  std::optional<double> guidance_end;
+  std::optional<double> mimic_scale;  // MimicThreshold
+  std::optional<double> threshold_percentile;
+  std::optional<double> pag_scale;  // PerturbedGuidance
+  std::optional<double> pag_adaptive_scale;
+  std::optional<std::string> pag_layers;  // with commas
+  std::optional<std::string> freeu;       // as free_u_from_text reads it
   std::optional<std::string> sampler;    // any name that named_sampler knows
   std::optional<std::string> scheduler;  // any name that spacing_from_name knows, or a list of sigmas
   std::optional<double> eta;
   std::optional<int64_t> seed;       // -1: any
+  std::optional<std::string> rng;    // any name that noise_kind_from_name knows
   std::optional<int64_t> clip_skip;  // as `compat` counts
   std::optional<bool> vae_tiling;
   std::optional<std::string> compat;  // any name that compat_from_name knows

@@ -1,15 +1,18 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
 #include "brume/text/prompt_plan.h"
+#include "brume/unet/row_change.h"
 #include "brume/unet/unet.h"
 
 namespace brume {
 
 class Pipeline;
+struct Request;
 
 /// The words of one picture: all texts that it is drawn from, and which of them the UNet reads in which step.
 struct PictureWords {
@@ -19,36 +22,60 @@ struct PictureWords {
 
 /// Rows that read texts of one length, as they go through the UNet together.
 struct WordGroup {
-  std::vector<size_t> rows;   // of PictureWords
+  std::vector<size_t> rows;   // of WordsInTime
   Conditioning conditioning;  // [rows * N, T, D], row after row
   PreparedWords words;
 };
 
 /// The words of N pictures of one request, made ready for one step after the other. Rows of other lengths
-/// are not padded: it would change what they say.
+/// are not padded: it would change what they say. Its rows are those of the words, and where there is perturbed
+/// guidance those of the prompt's parts once more; only those that the step needs are in groups.
 class WordsInTime {
  public:
   /// For the first step. `pipeline` must outlive it.
-  WordsInTime(const Pipeline& pipeline, PictureWords words, int64_t pictures);
+  WordsInTime(const Pipeline& pipeline, const Request& request, PictureWords words);
 
-  /// True where another text is read in `step` than in the one before.
+  /// True where other rows are there, or other texts are read, in `step` than in the one before.
   bool move_to(int64_t step);
 
   const std::vector<WordGroup>& groups() const { return groups_; }
   const PictureWords& words() const { return words_; }
-  /// Rows that one picture has.
-  size_t rows() const { return words_.rows.size(); }
-  /// What the sampler goes by, of a prediction [N, C, h, w] for each row.
-  NetworkOutput output(const std::vector<at::Tensor>& predictions, const GuidanceSettings& guidance) const;
+  /// Rows that one picture has at most.
+  size_t rows() const { return rows_.size(); }
+  /// What the sampler goes by, of a prediction [N, C, h, w] for each row that is in a group, for latents of
+  /// the same shape.
+  NetworkOutput output(const std::vector<at::Tensor>& predictions, const at::Tensor& latents,
+                       const NoiseLevel& level) const;
 
  private:
-  std::vector<size_t> texts_in(int64_t step) const;
+  struct Row {
+    size_t part;  // of PictureWords
+    bool negative;
+    bool perturbed;
+  };
+  /// What is read in a step.
+  struct Reading {
+    std::vector<size_t> texts;  // by row
+    bool guided;                // whether the negative prompt is looked at
+
+    bool operator==(const Reading&) const = default;
+  };
+
+  Reading reading_in(int64_t step) const;
   void prepare();
+  RowChange change_of(const Row& row) const;
+  at::Tensor composed(const std::vector<at::Tensor>& predictions, const at::Tensor& negative,
+                      bool perturbed) const;
 
   const Pipeline* pipeline_;
   PictureWords words_;
+  GuidanceSettings guidance_;
+  std::optional<FreeU> free_u_;
+  PerturbedLayers perturbed_layers_;
+  int64_t steps_;
   int64_t pictures_;
-  std::vector<size_t> texts_;  // that the rows read now
+  std::vector<Row> rows_;
+  Reading reading_;  // now
   std::vector<WordGroup> groups_;
 };
 

@@ -56,7 +56,7 @@ class Pipeline {
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
-  Denoiser denoiser(const Request& request, const WordsInTime& words, Observer& observer) const;
+  Denoiser denoiser(const WordsInTime& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         FiniteCheck& finite, Observer& observer) const;
   at::Tensor decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const;

@@ -7,11 +7,13 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/base/noise.h"
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
 #include "brume/image/picture.h"
 #include "brume/text/adapter_tags.h"
 #include "brume/text/compat.h"
+#include "brume/unet/row_change.h"
 
 namespace brume {
 
@@ -47,8 +49,10 @@ struct Request {
   int64_t width = 512;
   int64_t height = 512;
   std::vector<uint64_t> seeds;
+  NoiseKind rng = NoiseKind::kCpu;
   SamplingSettings sampling;
   GuidanceSettings guidance;
+  std::optional<FreeU> free_u;
   Reading reading;
   std::optional<TypedPrompts> typed;  // where the prompts are what was chosen (chosen_words.h)
   int64_t clip_skip = 1;              // 1: the last layer, as the model has it; 2: the one before

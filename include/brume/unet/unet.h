@@ -7,6 +7,7 @@
 #include "brume/nn/conv2d.h"
 #include "brume/nn/norm.h"
 #include "brume/nn/timestep_embedding.h"
+#include "brume/unet/row_change.h"
 #include "brume/unet/unet_blocks.h"
 #include "brume/unet/unet_config.h"
 #include "brume/weights/weights.h"
@@ -24,6 +25,7 @@ struct Conditioning {
 struct PreparedWords {
   std::vector<at::Tensor> keys_values;  // [N, T, 2 width] for each cross-attention, in the network's order
   at::Tensor added;                     // [N, 4 C0], where the model has an added condition
+  std::vector<RowChange> changes = {};  // N, or empty where no row has any
 };
 
 /// The denoising network of Stable Diffusion 1, 2 and XL ("High-Resolution Image Synthesis with Latent

@@ -7,6 +7,7 @@
 #include "brume/nn/resample.h"
 #include "brume/nn/resnet_block.h"
 #include "brume/nn/spatial_transformer.h"
+#include "brume/unet/free_u.h"
 #include "brume/unet/unet_config.h"
 #include "brume/weights/weights.h"
 
@@ -16,6 +17,8 @@ namespace brume {
 struct BlockInput {
   at::Tensor time;            // [N, 4 x finest channels], after its SiLU
   nn::PreparedReader& words;  // each block takes what it prepared
+  nn::LoneTokens& lone;
+  std::optional<FreeUStage> free_u;  // of the block of the up path
 };
 
 /// Whether a block changes the resolution; the last one of each path does not.

@@ -18,7 +18,7 @@ constexpr int64_t kMostName = 256;
 
 using S = PictureSettings;
 
-constexpr std::array<Field, 15> kFields = {{
+constexpr std::array<Field, 24> kFields = {{
     {.name = "prompt", .member = &S::prompt, .most = kMostText},
     {.name = "negative_prompt",
      .member = &S::negative_prompt,
@@ -39,6 +39,16 @@ constexpr std::array<Field, 15> kFields = {{
      .letter = 'l',
      .aliases = {"guidance_scale"}},
     {.name = "cfg_rescale", .member = &S::cfg_rescale, .most = 1, .aliases = {"guidance_rescale"}},
+    {.name = "guidance_start", .member = &S::guidance_start, .most = 1},
+    {.name = "guidance_end", .member = &S::guidance_end, .most = 1, .aliases = {"guidance_stop"}},
+    {.name = "mimic_scale", .member = &S::mimic_scale, .most = static_cast<int64_t>(kMostGuidance)},
+    {.name = "threshold_percentile", .member = &S::threshold_percentile, .most = 1},
+    {.name = "pag_scale", .member = &S::pag_scale, .most = static_cast<int64_t>(kMostGuidance)},
+    {.name = "pag_adaptive_scale",
+     .member = &S::pag_adaptive_scale,
+     .most = static_cast<int64_t>(kMostGuidance)},
+    {.name = "pag_layers", .member = &S::pag_layers, .most = kMostText, .aliases = {"pag_applied_layers"}},
+    {.name = "freeu", .member = &S::freeu, .most = kMostName},
     {.name = "sampler",
      .member = &S::sampler,
      .most = kMostName,
@@ -54,6 +64,7 @@ constexpr std::array<Field, 15> kFields = {{
      .most = std::numeric_limits<int64_t>::max(),
      .letter = 'd',
      .lists_in_text = true},  // the others must not: 7,5 is how half of Europe writes 7.5
+    {.name = "rng", .member = &S::rng, .most = kMostName},
     {.name = "clip_skip", .member = &S::clip_skip, .least = 1, .most = kMostClipSkip},
     {.name = "vae_tiling", .member = &S::vae_tiling},
     {.name = "compat", .member = &S::compat, .most = kMostName},

@@ -17,7 +17,7 @@ constexpr std::string_view kForTheRun = "it holds for the whole run: give it on 
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
 constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
-constexpr std::array<Refused, 52> kRefused = {{
+constexpr std::array<Refused, 51> kRefused = {{
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
@@ -43,7 +43,6 @@ constexpr std::array<Refused, 52> kRefused = {{
     {"output", "give the picture an id, and name the directory with -o"},
     {"dtype", kForTheRun},
     {"device", kForTheRun},
-    {"rng", kForTheRun},
     {"threads", kForTheRun},
     {"wildcards", kForTheRun},
     {"lora",
