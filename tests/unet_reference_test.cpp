@@ -38,7 +38,7 @@ class UNetVariant : public ::testing::TestWithParam<std::string> {};
 TEST_P(UNetVariant, AgreesWithDiffusers) {
   const ReferenceCase reference("variants/" + GetParam());
   const UNet unet = open_unet(reference.path());
-  const PreparedWords words = unet.prepare({reference.tensor("context"), {}, {}});
+  const PreparedWords words = unet.prepare({reference.tensor("context"), {}, {}, {}});
   const at::Tensor timesteps = reference.integers("timesteps").to(at::kFloat);
   for (const std::string size : {"9x7", "5x10"}) {
     expect_close(unet(reference.tensor("sample_" + size), timesteps, words),

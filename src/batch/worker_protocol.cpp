@@ -55,6 +55,7 @@ json guidance_fields(const GuidanceSettings& guidance) {
                  {"rescale", guidance.rescale},
                  {"start", guidance.interval.start},
                  {"end", guidance.interval.end},
+                 {"told", guidance.told},
                  {"pag_scale", guidance.perturbed.scale},
                  {"pag_adaptive_scale", guidance.perturbed.adaptive_scale},
                  {"pag_layers", guidance.perturbed.layers}};
@@ -67,6 +68,7 @@ GuidanceSettings read_guidance(const json& fields) {
   guidance.scale = fields.at("scale");
   guidance.rescale = fields.at("rescale");
   guidance.interval = {fields.at("start"), fields.at("end")};
+  guidance.told = fields.at("told");
   guidance.perturbed = {fields.at("pag_scale"), fields.at("pag_adaptive_scale"),
                         fields.at("pag_layers").get<std::vector<std::string>>()};
   if (fields.contains("mimic"))

@@ -29,6 +29,7 @@ PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
   for (size_t i = 0; i < rows.front()->keys_values.size(); ++i)
     words.keys_values.push_back(all([i](const PreparedWords& row) { return row.keys_values[i]; }));
   if (rows.front()->added.defined()) words.added = all([](const PreparedWords& row) { return row.added; });
+  if (rows.front()->scale.defined()) words.scale = all([](const PreparedWords& row) { return row.scale; });
   // Rows without changes stand beside those with some as they are.
   for (const PreparedWords* row : rows) {
     const auto count = static_cast<size_t>(row->keys_values.front().size(0));

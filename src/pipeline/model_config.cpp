@@ -162,6 +162,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.rng = choose_noise(settings);
   request.sampling = sampling_of(settings, *source_, schedule_);
   request.guidance = choose_guidance(settings, defaults.cfg_scale);
+  request.guidance.told = unet_.scale_width.has_value();
   if (request.guidance.perturbed.active()) perturbed_layers(unet_, request.guidance.perturbed.layers);
   if (settings.freeu) request.free_u = free_u_from_text(*settings.freeu);
   if (settings.compat) request.reading.compat = compat_from_name(*settings.compat);

@@ -75,6 +75,7 @@ void WordsInTime::prepare() {
       group.conditioning.pooled = stacked(&Conditioning::pooled);
       group.conditioning.time_ids = stacked(&Conditioning::time_ids);
     }
+    if (words_.texts.front().scale.defined()) group.conditioning.scale = stacked(&Conditioning::scale);
     group.words = pipeline_->prepare(group.conditioning);
     if (!changes) continue;
     for (const size_t row : group.rows)

@@ -184,13 +184,16 @@ void Pipeline::check_read(const Request& request) const {
   if (request.negative_prompt && request.guidance.active()) check(PromptRole::kNegative, "negative prompt");
 }
 
-/// One row for the UNet, with the sizes that SDXL is told.
+/// One row for the UNet, with the sizes that SDXL is told, and the scale that a distilled one is.
 Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt& prompt) const {
-  if (model_.source().family() != ModelFamily::kStableDiffusionXl) return {prompt.context, {}, {}};
+  Conditioning row{prompt.context, {}, {}, {}};
+  if (request.guidance.told) row.scale = at::full({1}, request.guidance.scale, at::kFloat);
+  if (model_.source().family() != ModelFamily::kStableDiffusionXl) return row;
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);
-  const at::Tensor sizes = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
-  return {prompt.context, prompt.pooled, sizes};
+  row.pooled = prompt.pooled;
+  row.time_ids = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
+  return row;
 }
 
 /// The words of one picture for each seed, in the first step.

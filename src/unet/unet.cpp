@@ -32,6 +32,9 @@ UNet::UNet(const WeightsView& weights, const UNetConfig& config)
   const size_t count = config.levels.size();
   if (config.added)
     added_embedding_.emplace(weights / "add_embedding", config.added->input_width, time_width(config));
+  if (config.scale_width)
+    scale_projection_.emplace(weights / "time_embedding" / "cond_proj", *config.scale_width,
+                              config.levels.front().channels, nn::Bias::kNo);
   for (size_t i = 0; i < count; ++i) {
     down_.emplace_back(weights / "down_blocks" / i, config, i,
                        i + 1 < count ? Resample::kYes : Resample::kNo);
@@ -49,13 +52,15 @@ PreparedWords UNet::prepare(const Conditioning& conditioning) const {
   if (mid_) mid_->prepare(conditioning.context, words.keys_values);
   for (const UpBlock& block : up_) block.prepare(conditioning.context, words.keys_values);
   if (added_embedding_) words.added = embed_added(conditioning);
+  if (scale_projection_) words.scale = embed_scale(conditioning);
   return words;
 }
 
 at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
                             const PreparedWords& words) const {
-  at::Tensor time = time_embedding_(
-      sinusoid(timesteps, config_.levels.front().channels, latents.scalar_type()));  // [N, 4 C0]
+  at::Tensor time = sinusoid(timesteps, config_.levels.front().channels, latents.scalar_type());  // [N, C0]
+  if (words.scale.defined()) time = time + words.scale;
+  time = time_embedding_(time);  // [N, 4 C0]
   if (words.added.defined()) time = time + words.added;
   nn::PreparedReader reader(words.keys_values);
   nn::LoneTokens lone(perturbed_of(words.changes));
@@ -82,6 +87,15 @@ at::Tensor UNet::embed_added(const Conditioning& conditioning) const {
       sinusoid(conditioning.time_ids.flatten(), config_.added->time_id_width, dtype);  // [6 N, width]
   const at::Tensor sizes = ids.view({conditioning.time_ids.size(0), -1});
   return (*added_embedding_)(at::cat({conditioning.pooled, sizes}, 1));
+}
+
+/// "On Distillation of Guided Diffusion Models" (Meng et al. 2023). Mirrors LatentConsistencyModelPipeline's
+/// get_guidance_scale_embedding, whose frequencies are not those of timesteps. [N, C0]
+at::Tensor UNet::embed_scale(const Conditioning& conditioning) const {
+  constexpr double kUnits = 1000;  // of timesteps
+  const at::Tensor embedded = kernels::sinusoidal_embedding(kUnits * (conditioning.scale - 1),
+                                                            {*config_.scale_width, /*cosine_first=*/false, 1});
+  return (*scale_projection_)(embedded.to(conditioning.context.scalar_type()));
 }
 
 }  // namespace brume

@@ -33,7 +33,6 @@ void refuse_other_arithmetic(const ConfigFile& config) {
   config.expect("resnet_out_scale_factor", {"1", "1.0"});
   config.expect("resnet_skip_time_act", {"false"});
   config.expect("resnet_time_scale_shift", {"default"});
-  config.expect("time_cond_proj_dim", {});
   config.expect("time_embedding_act_fn", {});
   config.expect("time_embedding_dim", {});
   config.expect("time_embedding_type", {"positional"});
@@ -192,6 +191,8 @@ UNetConfig UNetConfig::read(const ConfigFile& config, std::vector<std::string>& 
   if (static_cast<double>(waves) <= unet.freq_shift)
     config.reject("freq_shift", "it must be less than half of the first of block_out_channels");
   unet.added = read_added(config);
+  if (config.has("time_cond_proj_dim"))
+    unet.scale_width = config.require_int("time_cond_proj_dim", 4, kMostChannels);
   check_groups(config, unet);
   mark_without_effect(config);
   config.note_unread(ignored);

@@ -13,6 +13,7 @@ import torch
 
 from adapter_cases import make_adapter_cases
 from guidance_cases import make_guidance_cases
+from lcm_cases import make_lcm_cases
 from noise_cases import make_noise_cases
 from pipeline_cases import make_pipeline_cases
 from prompt_cases import make_prompt_cases
@@ -25,7 +26,7 @@ from variant_cases import make_variants
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
 WRITTEN = (
     "sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
-    "guidance",
+    "guidance", "lcm",
 )
 
 
@@ -46,6 +47,7 @@ def main() -> None:
     make_prompt_cases(output, output / "prompts")
     make_adapter_cases(output, output / "adapters")
     make_guidance_cases(output, output / "guidance")
+    make_lcm_cases(output, output / "lcm")
 
 
 if __name__ == "__main__":

@@ -48,8 +48,9 @@ struct GuidanceSettings {
   GuidanceInterval interval = {};
   std::optional<MimicThreshold> mimic = {};
   PerturbedGuidance perturbed = {};
+  bool told = false;  // to the network, which was distilled to guide itself: there is no negative prompt
 
-  bool active() const { return scale > 1; }
+  bool active() const { return scale > 1 && !told; }
   bool active_in(int64_t step, int64_t steps) const { return active() && interval.holds(step, steps); }
   /// Rows of the network that a prompt of one part has in a step, on average over `steps`.
   double rows(int64_t steps) const;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "brume/nn/conv2d.h"
+#include "brume/nn/linear.h"
 #include "brume/nn/norm.h"
 #include "brume/nn/timestep_embedding.h"
 #include "brume/unet/row_change.h"
@@ -19,12 +20,14 @@ struct Conditioning {
   at::Tensor context;   // [N, T, context_width]: the words
   at::Tensor pooled;    // [N, P], where the model has an added condition
   at::Tensor time_ids;  // [N, 6] fp32: original height and width, crop top and left, target height and width
+  at::Tensor scale;     // [N] fp32: the guidance scale, where the network is told it
 };
 
 /// What of it is the same in every step, as the UNet reads it.
 struct PreparedWords {
   std::vector<at::Tensor> keys_values;  // [N, T, 2 width] for each cross-attention, in the network's order
   at::Tensor added;                     // [N, 4 C0], where the model has an added condition
+  at::Tensor scale;                     // [N, C0], where the network is told the guidance scale
   std::vector<RowChange> changes = {};  // N, or empty where no row has any
 };
 
@@ -45,11 +48,13 @@ class UNet {
  private:
   at::Tensor sinusoid(const at::Tensor& values, int64_t width, at::ScalarType dtype) const;
   at::Tensor embed_added(const Conditioning& conditioning) const;
+  at::Tensor embed_scale(const Conditioning& conditioning) const;
 
   UNetConfig config_;
   nn::Conv2d conv_in_;
   nn::TimestepEmbedding time_embedding_;
   std::optional<nn::TimestepEmbedding> added_embedding_;
+  std::optional<nn::Linear> scale_projection_;
   std::vector<DownBlock> down_;
   std::optional<MidBlock> mid_;
   std::vector<UpBlock> up_;

@@ -53,6 +53,7 @@ struct UNetConfig {
   bool cosine_first;
   double freq_shift;
   std::optional<AddedCondition> added;
+  std::optional<int64_t> scale_width;  // time_cond_proj_dim: of the guidance scale that the network is told
 
   bool operator==(const UNetConfig&) const = default;
 
