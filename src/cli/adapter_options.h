@@ -15,4 +15,7 @@ std::vector<AdapterChoice> adapters_of(const AdapterOptions& options, const Requ
 /// Has them merged into a model when it is loaded. Throws as Adapters does.
 void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options);
 
+/// Gives the model the embeddings of the command line. Throws as Embeddings does.
+void embed(ModelConfig& model, const EmbeddingOptions& options);
+
 }  // namespace brume::cli
