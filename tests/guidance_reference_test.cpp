@@ -108,7 +108,10 @@ TEST_P(GuidanceRows, AreThePicturesMadeAlone) {
     }
     requests.push_back(pipeline.model().resolve(settings, {requests.size()}));
   }
-  requests.push_back(pipeline.model().resolve({.width = 56, .height = 56, .steps = 4}, {99}));
+  PictureSettings plain;
+  plain.width = plain.height = 56;
+  plain.steps = 4;
+  requests.push_back(pipeline.model().resolve(plain, {99}));
   Observer unseen;
   for (const RowCalls calls : {RowCalls::kTogether, RowCalls::kApart}) {
     DenoisingRows rows(pipeline, calls);

@@ -1,6 +1,9 @@
 #include "adapter_options.h"
 
+#include <memory>
+
 #include "brume/base/error.h"
+#include "brume/pipeline/embeddings.h"
 #include "brume/pipeline/model_adapters.h"
 #include "brume/text/adapter_tags.h"
 
@@ -29,6 +32,16 @@ std::shared_ptr<const Adapters> open_adapters(const ModelConfig& model,
 
 void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options) {
   model.adapt(open_adapters(model, adapters, options));
+}
+
+void embed(ModelConfig& model, const EmbeddingOptions& options) {
+  if (options.files.empty() && options.directory.empty()) return;
+  std::vector<EmbeddingChoice> asked;
+  asked.reserve(options.files.size());
+  for (const std::string& file : options.files) asked.push_back(embedding_choice(file));
+  const auto found =
+      options.directory.empty() ? std::vector<EmbeddingChoice>() : embeddings_in(options.directory);
+  model.embed(std::make_shared<const Embeddings>(model.source(), asked, found));
 }
 
 }  // namespace brume::cli

@@ -22,4 +22,7 @@ std::shared_ptr<const Adapters> open_adapters(const ModelConfig& model,
 /// Has them merged into a model when it is loaded.
 void adapt(ModelConfig& model, const std::vector<AdapterChoice>& adapters, const AdapterOptions& options);
 
+/// Gives the model the embeddings of the command line. Throws as Embeddings does.
+void embed(ModelConfig& model, const EmbeddingOptions& options);
+
 }  // namespace brume::cli

@@ -115,6 +115,7 @@ class Batch {
  private:
   static ModelConfig open_checked(const BatchOptions& options) {
     ModelConfig model = open_model(options.engine);
+    embed(model, options.engine.embeddings);
     batch::check_defaults(options.picture, model);
     return model;
   }

@@ -128,6 +128,10 @@ std::vector<std::string> BatchOptions::worker_command(const std::vector<std::str
   if (!engine.prediction.empty()) words.insert(words.end(), {"--prediction", engine.prediction});
   if (!engine.vae.empty()) words.insert(words.end(), {"--vae", engine.vae});
   for (const std::string& adapter : adapters) words.insert(words.end(), {"--lora", adapter});
+  for (const std::string& embedding : engine.embeddings.files)
+    words.insert(words.end(), {"--embedding", embedding});
+  if (!engine.embeddings.directory.empty())
+    words.insert(words.end(), {"--embeddings-dir", engine.embeddings.directory});
   if (use.deterministic) words.emplace_back("--deterministic");
   if (progress_kind() == ProgressKind::kEvents) words.emplace_back("--events");
   return words;

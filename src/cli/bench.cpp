@@ -88,6 +88,7 @@ class Bench {
         dtype_(scalar_type_of(options.engine)),
         model_(model_of(options)),
         request_(request_of(options, model_)) {
+    embed(model_, options.engine.embeddings);
     adapt(model_, adapters_of(options.engine.adapters, request_), options.engine.adapters);
     model_.check(request_, dtype_);
     report_.result.workload = workload_of(options, model_, request_);

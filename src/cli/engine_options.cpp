@@ -117,6 +117,19 @@ void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
   wildcards_in(wildcards);  // throws for what is no directory
 }
 
+void add_embedding_options(CLI::App& command, EmbeddingOptions& options) {
+  command
+      .add_option("--embedding,--textual-inversion", options.files,
+                  "A textual-inversion embedding, FILE or FILE:NAME, whose name in a prompt stands for its vectors; "
+                  "several: --embedding A --embedding B")
+      ->allow_extra_args(false)
+      ->check(not_empty());
+  command
+      .add_option("--embeddings-dir,--embd-dir", options.directory,
+                  "Directory of embeddings, each by its file's name without ending, or as embedding:NAME")
+      ->check(not_empty());
+}
+
 void add_engine_options(CLI::App& command, EngineOptions& options) {
   command
       .add_option(
@@ -147,6 +160,7 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("--lora-model-dir", options.adapters.directory,
                   "Where <lora:NAME:0.8> in a prompt finds NAME.safetensors")
       ->check(not_empty());
+  add_embedding_options(command, options.embeddings);
   command.add_flag("-v,--verbose", options.verbose, "Say what is being done, with times");
 }
 

@@ -17,6 +17,12 @@ struct AdapterOptions {
   bool strict = false;             // tensors that fit nothing are an error
 };
 
+/// Words of prompts that stand for vectors of the text encoders.
+struct EmbeddingOptions {
+  std::vector<std::string> files;  // as typed
+  std::string directory;
+};
+
 /// What draws.
 struct EngineOptions {
   std::string model;
@@ -27,6 +33,7 @@ struct EngineOptions {
   int64_t threads = 0;
   bool verbose = false;
   AdapterOptions adapters;
+  EmbeddingOptions embeddings;
 
   std::filesystem::path model_path() const;
 };
@@ -45,6 +52,7 @@ void add_wildcards_option(CLI::App& command, std::optional<std::filesystem::path
 /// are no directory.
 void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
                      const std::optional<std::string>& compat);
+void add_embedding_options(CLI::App& command, EmbeddingOptions& options);
 void add_engine_options(CLI::App& command, EngineOptions& options);
 
 }  // namespace brume::cli

@@ -44,6 +44,7 @@ int run_command(const GenerateWork& asked) {
   const std::filesystem::path model = options.engine.model_path();
   if (options.engine.verbose) say("loading " + model.string());
   ModelConfig config = open_model(options.engine);
+  embed(config, options.engine.embeddings);
   Request request = config.resolve(options.picture, seeds_of(options));
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), scalar_type_of(options.engine));

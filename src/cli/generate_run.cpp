@@ -116,6 +116,8 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
     return;
   }
   Recipe recipe = recipe_of(batch, result.seed, engine_);
+  for (RecipeOption& one : recipe_embeddings(pipeline_.model(), batch))
+    recipe.sampling.options.push_back(std::move(one));
   recipe.notes.insert(recipe.notes.begin(), result.notes.begin(), result.notes.end());
   const std::optional<std::filesystem::path> path =
       files_.write(index, encode_png(*result.picture, recipe_texts(recipe)));

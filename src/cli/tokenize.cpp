@@ -10,9 +10,12 @@
 #include "brume/text/tokenize_report.h"
 #include "brume/text/tokenizer.h"
 #include "brume/text/wildcard_files.h"
+#include "brume/weights/embedding_choice.h"
+#include "brume/weights/embedding_file.h"
 #include "commands.h"
 #include "engine_options.h"
 #include "model_tokenizer.h"
+#include "say.h"
 #include "shipped.h"
 #include "standard_output.h"
 #include "values.h"
@@ -29,7 +32,27 @@ struct TokenizeOptions {
   int64_t steps = 20;
   int64_t seed = 42;
   bool strict = false;
+  EmbeddingOptions embeddings;
 };
+
+/// Their widths are not looked at: that takes the model's configurations.
+std::vector<EmbeddingName> embedding_names(const EmbeddingOptions& options) {
+  std::vector<EmbeddingName> names;
+  names.reserve(options.files.size());
+  for (const std::string& file : options.files) {
+    const EmbeddingChoice choice = embedding_choice(file);
+    names.push_back({choice.name, EmbeddingFile(choice.file).vectors()});
+  }
+  if (options.directory.empty()) return names;
+  for (const EmbeddingChoice& choice : embeddings_in(options.directory)) {
+    try {
+      names.push_back({choice.name, EmbeddingFile(choice.file).vectors()});
+    } catch (const Error& error) {
+      say(std::string("note: left out: ") + error.what());
+    }
+  }
+  return names;
+}
 
 int tokenize(const TokenizeOptions& options) {
   check_wildcards(options.wildcards, options.compat);
@@ -38,7 +61,8 @@ int tokenize(const TokenizeOptions& options) {
                                                 {.compat = compat_from_name(options.compat.value_or("a1111")),
                                                  .steps = options.steps,
                                                  .seed = static_cast<uint64_t>(options.seed),
-                                                 .wildcards = wildcards_in(options.wildcards)});
+                                                 .wildcards = wildcards_in(options.wildcards),
+                                                 .embeddings = embedding_names(options.embeddings)});
   print_text(report.json + "\n");
   if (!options.strict) return 0;
   if (report.tokens_cut > 0) {
@@ -72,6 +96,7 @@ void add_tokenize(CLI::App& program, Action& chosen) {
   command->add_option("-s,--seed", options->seed, "That makes the choices of {a|b} (default 42)")
       ->transform(whole_number(0, std::numeric_limits<int64_t>::max()));
   add_wildcards_option(*command, options->wildcards);
+  add_embedding_options(*command, options->embeddings);
   command->add_flag("--strict", options->strict, "Fail where words are cut, or not read as they stand");
   command->callback([options, &chosen] { chosen = [options] { return tokenize(*options); }; });
 }

@@ -31,6 +31,7 @@ int work(const WorkerOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   const auto start = Clock::now();
   ModelConfig model = open_model(options.engine);
+  embed(model, options.engine.embeddings);
   adapt(model, adapters_of(options.engine.adapters, {}), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(model), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -30,15 +30,13 @@ PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
     words.keys_values.push_back(all([i](const PreparedWords& row) { return row.keys_values[i]; }));
   if (rows.front()->added.defined()) words.added = all([](const PreparedWords& row) { return row.added; });
   if (rows.front()->scale.defined()) words.scale = all([](const PreparedWords& row) { return row.scale; });
-  // Rows without changes stand beside those with some as they are.
+  const auto changes = [](const PreparedWords* row) { return !row->changes.empty(); };
+  if (std::none_of(rows.begin(), rows.end(), changes)) return words;
   for (const PreparedWords* row : rows) {
-    const auto count = static_cast<size_t>(row->keys_values.front().size(0));
-    std::vector<RowChange> changes = row->changes;
-    changes.resize(count);
-    words.changes.insert(words.changes.end(), changes.begin(), changes.end());
+    std::vector<RowChange> of_row = row->changes;  // of a row without any as many that change nothing
+    of_row.resize(static_cast<size_t>(row->keys_values.front().size(0)));
+    words.changes.insert(words.changes.end(), of_row.begin(), of_row.end());
   }
-  const auto any = [](const PreparedWords* row) { return !row->changes.empty(); };
-  if (std::none_of(rows.begin(), rows.end(), any)) words.changes.clear();
   return words;
 }
 

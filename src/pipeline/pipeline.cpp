@@ -77,12 +77,14 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
     : model_(std::move(model)),
       dtype_(dtype),
       remarks_(model_.remarks()),
-      prompts_(model_.source(), dtype, remarks_),
+      prompts_(model_.source(), model_.embeddings(), dtype, remarks_),
       unet_(open_network<UNet>(model_.source(), "unet", model_.unet(), dtype, remarks_)),
       vae_(open_vae(model_.vae_dtype(dtype), remarks_)) {
   check_words();
   if (const Adapters* adapters = model_.adapters())
     remarks_.insert(remarks_.begin(), adapters->remarks().begin(), adapters->remarks().end());
+  if (const auto& embeddings = model_.embeddings())
+    remarks_.insert(remarks_.begin(), embeddings->remarks().begin(), embeddings->remarks().end());
 }
 
 AutoencoderKL Pipeline::open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "brume/base/error.h"
 #include "brume/weights/weights.h"
@@ -73,9 +74,11 @@ const at::Tensor& layer_from_end(const TextStates& states, int64_t from_end) {
 
 }  // namespace
 
-PromptEncoder::PromptEncoder(const ModelSource& model, at::ScalarType dtype,
-                             std::vector<std::string>& remarks)
-    : family_(model.family()), zero_empty_negative_(model.facts().zero_empty_negative) {
+PromptEncoder::PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings,
+                             at::ScalarType dtype, std::vector<std::string>& remarks)
+    : family_(model.family()),
+      zero_empty_negative_(model.facts().zero_empty_negative),
+      embeddings_(std::move(embeddings)) {
   towers_.push_back(open_tower(model, "", dtype, remarks));
   if (family_ != ModelFamily::kStableDiffusionXl) return;
   towers_.push_back(open_tower(model, "_2", dtype, remarks));
@@ -87,13 +90,22 @@ PromptEncoder::PromptEncoder(const ModelSource& model, at::ScalarType dtype,
               "both encoders must read as many");
 }
 
+const EmbeddingWords* PromptEncoder::words_of(size_t tower) const {
+  return embeddings_ ? &embeddings_->words(tower) : nullptr;
+}
+
+ExtraVectors PromptEncoder::vectors_of(size_t tower) const {
+  if (!embeddings_) return {};
+  return {towers_[tower].tokenizer.size(), embeddings_->vectors(tower)};
+}
+
 /// Of each tower, as many as any of them has.
 std::vector<TokenChunks> PromptEncoder::windows(const std::string& text, Compat compat) const {
   std::vector<TokenChunks> all;
   all.reserve(towers_.size());
   size_t most = 0;
-  for (const TextTower& tower : towers_) {
-    all.push_back(chunk_text(tower.tokenizer, text, compat));
+  for (size_t i = 0; i < towers_.size(); ++i) {
+    all.push_back(chunk_text(towers_[i].tokenizer, text, compat, words_of(i)));
     most = std::max(most, all.back().chunks.size());
   }
   for (TokenChunks& windows : all) windows.chunks.resize(most);
@@ -110,7 +122,7 @@ EncodedPrompt PromptEncoder::encode(const std::string& text, Compat compat, int6
     const TextTower& tower = towers_[i];
     const TowerInput input = tower_input(tower.tokenizer, all[i]);
     observer.on_stage(i == 0 ? "ids" : "ids_2", input.ids);
-    const TextStates states = tower.encoder(input.ids);
+    const TextStates states = tower.encoder(input.ids, vectors_of(i));
     if (i == 0) first_weights = input.weights;
     // SDXL was trained on the layer before the last, without its norm.
     const at::Tensor words = family_ == ModelFamily::kStableDiffusionXl
@@ -135,8 +147,8 @@ EncodedPrompt PromptEncoder::encode_nothing(Compat compat, int64_t clip_skip) co
 UnreadWords PromptEncoder::unread(const PromptPlan& plan, Compat compat) const {
   UnreadWords result{0, plan.ignored};
   for (const std::string& text : plan.texts) {
-    for (const TextTower& tower : towers_) {
-      const TokenChunks windows = chunk_text(tower.tokenizer, text, compat);
+    for (size_t i = 0; i < towers_.size(); ++i) {
+      const TokenChunks windows = chunk_text(towers_[i].tokenizer, text, compat, words_of(i));
       result.tokens_cut = std::max(result.tokens_cut, static_cast<int64_t>(windows.cut.size()));
       for (const std::string& line : windows.ignored) {
         const bool known =

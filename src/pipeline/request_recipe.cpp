@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "brume/pipeline/embeddings.h"
+
 namespace brume {
 
 std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
@@ -11,6 +13,13 @@ std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
   for (const AdapterRecord& record : adapters->records())
     named.push_back({record.name, record.strength, record.hash, record.data_hash});
   return named;
+}
+
+std::vector<RecipeOption> recipe_embeddings(const ModelConfig& model, const Request& request) {
+  if (!model.embeddings()) return {};
+  const std::string used = model.embeddings()->used_by(request);
+  if (used.empty()) return {};
+  return {{"embeddings", "TI hashes", used}};
 }
 
 namespace {

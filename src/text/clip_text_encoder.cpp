@@ -57,13 +57,22 @@ ClipTextEncoder::ClipTextEncoder(const WeightsView& weights, const ClipTextConfi
   }
 }
 
-TextStates ClipTextEncoder::operator()(const at::Tensor& ids) const {
+at::Tensor ClipTextEncoder::embed(const at::Tensor& ids, const ExtraVectors& extra) const {
+  if (!extra.vectors.defined()) return at::embedding(token_embedding_, ids);
+  const at::Tensor is_extra = ids.ge(extra.first_id);  // [N, T]
+  const at::Tensor own = at::embedding(token_embedding_, ids.masked_fill(is_extra, 0));
+  const at::Tensor others = at::embedding(extra.vectors.to(own.scalar_type()), (ids - extra.first_id).clamp_min(0));
+  return at::where(is_extra.unsqueeze(-1), others, own);
+}
+
+TextStates ClipTextEncoder::operator()(const at::Tensor& ids, const ExtraVectors& extra) const {
   TextStates states;
-  states.hidden.push_back(at::embedding(token_embedding_, ids) +
-                          position_embedding_.narrow(0, 0, ids.size(1)));
+  states.hidden.push_back(embed(ids, extra) + position_embedding_.narrow(0, 0, ids.size(1)));
   for (const ClipTextLayer& layer : layers_) states.hidden.push_back(layer(states.hidden.back()));
   const at::Tensor last = final_norm_(states.hidden.back());  // [N, T, D]
-  states.pooled = last.index({at::arange(ids.size(0)), end_positions(ids)});
+  // The end token is the one behind the words, whatever ids the extra vectors have.
+  const at::Tensor known = extra.vectors.defined() ? ids.masked_fill(ids.ge(extra.first_id), 0) : ids;
+  states.pooled = last.index({at::arange(ids.size(0)), end_positions(known)});
   if (projection_) states.pooled = (*projection_)(states.pooled);
   return states;
 }

@@ -22,23 +22,33 @@ class Chunker {
     if (comma.size() == 1 && compat == Compat::kA1111) comma_ = comma.front();
   }
 
-  void add(int64_t id, double weight) {
+  /// A token, or the vectors of an embedding, which stay together.
+  void add(const std::vector<int64_t>& ids, double weight) {
     if (!result_.cut.empty()) {
-      result_.cut.push_back(id);
+      result_.cut.insert(result_.cut.end(), ids.begin(), ids.end());
       return;
     }
-    if (id == comma_) {
+    if (ids.front() == comma_) {
       last_comma_ = now_.ids.size();
     } else if (full() && last_comma_ && now_.ids.size() - *last_comma_ <= kCommaBacktrack) {
       end_behind(*last_comma_ + 1);
     }
-    if (full()) end_chunk();
+    if (now_.ids.size() + ids.size() > room_) end_chunk();
     if (result_.chunks.size() == most()) {
-      result_.cut.push_back(id);
+      result_.cut.insert(result_.cut.end(), ids.begin(), ids.end());
       return;
     }
-    now_.ids.push_back(id);
-    now_.weights.push_back(weight);
+    now_.ids.insert(now_.ids.end(), ids.begin(), ids.end());
+    now_.weights.insert(now_.weights.end(), ids.size(), weight);
+  }
+
+  /// Tokens, some of which may write the names of embeddings.
+  void add_all(const std::vector<int64_t>& ids, double weight, const EmbeddingWords* embeddings) {
+    for (size_t i = 0; i < ids.size();) {
+      const auto found = embeddings != nullptr ? embeddings->find(ids, i) : std::nullopt;
+      add(found ? embeddings->ids_of(found->name) : std::vector<int64_t>{ids[i]}, weight);
+      i += found ? found->tokens : 1;
+    }
   }
 
   void take_break() {
@@ -81,13 +91,22 @@ class Chunker {
   std::optional<size_t> last_comma_;  // in now_
 };
 
+void append_unknown(const EmbeddingWords* embeddings, std::string_view text, std::vector<std::string>& ignored) {
+  const EmbeddingWords none;
+  for (const std::string& name : (embeddings != nullptr ? *embeddings : none).unknown_in(text))
+    ignored.push_back("embedding:" + name + " is no embedding that is there, and stays words");
+}
+
 }  // namespace
 
-TokenChunks chunk_text(const Tokenizer& tokenizer, std::string_view text, Compat compat) {
+TokenChunks chunk_text(const Tokenizer& tokenizer, std::string_view text, Compat compat,
+                       const EmbeddingWords* embeddings) {
   Chunker chunker(tokenizer, compat);
   if (!reads_emphasis(compat)) {
-    for (const int64_t id : tokenizer.encode(text)) chunker.add(id, 1);
-    return chunker.finish();
+    chunker.add_all(tokenizer.encode(text), 1, embeddings);
+    TokenChunks chunks = chunker.finish();
+    append_unknown(embeddings, text, chunks.ignored);
+    return chunks;
   }
   check_utf8(text);
   const ReadEmphasis read = read_emphasis(text);
@@ -95,11 +114,12 @@ TokenChunks chunk_text(const Tokenizer& tokenizer, std::string_view text, Compat
     if (piece.kind == PromptPiece::Kind::kBreak) {
       chunker.take_break();
     } else {
-      for (const int64_t id : tokenizer.encode(piece.text)) chunker.add(id, piece.weight);
+      chunker.add_all(tokenizer.encode(piece.text), piece.weight, embeddings);
     }
   }
   TokenChunks chunks = chunker.finish();
   chunks.ignored = read.ignored;
+  append_unknown(embeddings, text, chunks.ignored);
   return chunks;
 }
 

@@ -22,35 +22,81 @@ std::vector<int64_t> all_ids(const Tokenizer& tokenizer, const TokenChunks& wind
   return ids;
 }
 
-Json tokens_json(const Tokenizer& tokenizer, const TokenChunks& windows) {
+/// A tokenizer, and the words that it knows beside its own.
+struct ReportTower {
+  const Tokenizer& tokenizer;
+  EmbeddingWords embeddings;
+
+  TokenChunks windows(const std::string& text, Compat compat) const {
+    return chunk_text(tokenizer, text, compat, &embeddings);
+  }
+};
+
+Json token_json(const ReportTower& tower, int64_t id) {
+  const auto vector = tower.embeddings.vector_of(id);
+  if (!vector) return {{"token", tower.tokenizer.token(id)}, {"id", id}};
+  const std::string& name = tower.embeddings.names()[vector->first].name;
+  return {{"token", name + "[" + std::to_string(vector->second) + "]"}, {"id", id}, {"embedding", name}};
+}
+
+/// Words and names.
+std::string cut_text(const ReportTower& tower, const std::vector<int64_t>& ids) {
+  std::string text;
+  std::vector<int64_t> words;
+  const auto end_words = [&] {
+    if (words.empty()) return;
+    text += (text.empty() ? "" : " ") + tower.tokenizer.decode(words);
+    words.clear();
+  };
+  for (const int64_t id : ids) {
+    const auto vector = tower.embeddings.vector_of(id);
+    if (!vector) {
+      words.push_back(id);
+    } else if (vector->second == 0) {
+      end_words();
+      text += (text.empty() ? "" : " ") + tower.embeddings.names()[vector->first].name;
+    }
+  }
+  end_words();
+  return text;
+}
+
+Json tokens_json(const ReportTower& tower, const TokenChunks& windows) {
   Json tokens = Json::array();
   for (size_t chunk = 0; chunk < windows.chunks.size(); ++chunk) {
     const TokenChunk& window = windows.chunks[chunk];
     for (size_t i = 0; i < window.ids.size(); ++i) {
-      const int64_t id = window.ids[i];
-      tokens.push_back(
-          {{"token", tokenizer.token(id)}, {"id", id}, {"chunk", chunk}, {"weight", window.weights[i]}});
+      Json one = token_json(tower, window.ids[i]);
+      one["chunk"] = chunk;
+      one["weight"] = window.weights[i];
+      tokens.push_back(std::move(one));
     }
   }
-  for (const int64_t id : windows.cut)
-    tokens.push_back({{"token", tokenizer.token(id)}, {"id", id}, {"chunk", nullptr}});
+  for (const int64_t id : windows.cut) {
+    Json one = token_json(tower, id);
+    one["chunk"] = nullptr;
+    tokens.push_back(std::move(one));
+  }
   return tokens;
 }
 
 /// Reads the texts of a plan, one after the other.
 class TextReader {
  public:
-  TextReader(const std::vector<Tokenizer>& towers, Compat compat, TokenizeReport& report)
-      : towers_(towers), compat_(compat), report_(report) {}
+  TextReader(const std::vector<Tokenizer>& towers, const ReportSettings& settings, TokenizeReport& report)
+      : compat_(settings.compat), report_(report) {
+    towers_.reserve(towers.size());
+    for (const Tokenizer& tower : towers) towers_.push_back({tower, EmbeddingWords(tower, settings.embeddings)});
+  }
 
   void read(const std::string& text, Json& into) {
-    const Tokenizer& first = towers_.front();
-    const TokenChunks windows = chunk_text(first, text, compat_);
+    const ReportTower& first = towers_.front();
+    const TokenChunks windows = first.windows(text, compat_);
     into["chunks"] = windows.chunks.size();
     into["tokens"] = tokens_json(first, windows);
-    into["ids"] = all_ids(first, windows);
-    if (towers_.size() > 1) into["ids_2"] = all_ids(towers_[1], chunk_text(towers_[1], text, compat_));
-    into["cut"] = {{"tokens", windows.cut.size()}, {"text", first.decode(windows.cut)}};
+    into["ids"] = all_ids(first.tokenizer, windows);
+    if (towers_.size() > 1) into["ids_2"] = all_ids(towers_[1].tokenizer, towers_[1].windows(text, compat_));
+    into["cut"] = {{"tokens", windows.cut.size()}, {"text", cut_text(first, windows.cut)}};
     report_.tokens_cut = std::max(report_.tokens_cut, static_cast<int64_t>(windows.cut.size()));
     for (const std::string& line : windows.ignored) {
       const bool known =
@@ -60,7 +106,7 @@ class TextReader {
   }
 
  private:
-  const std::vector<Tokenizer>& towers_;
+  std::vector<ReportTower> towers_;
   Compat compat_;
   TokenizeReport& report_;
 };
@@ -78,7 +124,7 @@ TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string
   for (const std::string& name : chosen.unknown)
     report.unread.push_back("__" + name + "__ stands for itself, without wildcards");
   report.unread.insert(report.unread.end(), plan.ignored.begin(), plan.ignored.end());
-  TextReader reader(towers, settings.compat, report);
+  TextReader reader(towers, settings, report);
 
   Json out = {{"text", text}, {"compat", compat_name(settings.compat)}};
   if (chosen.text != tagged.words) out["chosen_text"] = chosen.text;

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from adapter_cases import make_adapter_cases
+from embedding_cases import make_embedding_cases
 from guidance_cases import make_guidance_cases
 from lcm_cases import make_lcm_cases
 from noise_cases import make_noise_cases
@@ -26,7 +27,7 @@ from variant_cases import make_variants
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
 WRITTEN = (
     "sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
-    "guidance", "lcm",
+    "guidance", "embeddings", "lcm",
 )
 
 
@@ -46,6 +47,7 @@ def main() -> None:
     make_single_file_cases(output / "single_files")
     make_prompt_cases(output, output / "prompts")
     make_adapter_cases(output, output / "adapters")
+    make_embedding_cases(output, output / "embeddings")
     make_guidance_cases(output, output / "guidance")
     make_lcm_cases(output, output / "lcm")
 

@@ -20,6 +20,8 @@
 
 namespace brume {
 
+class Embeddings;
+
 /// What a model says of itself, its weights not yet looked at: enough to resolve and to judge a request.
 class ModelConfig {
  public:
@@ -31,6 +33,10 @@ class ModelConfig {
   void adapt(std::shared_ptr<const Adapters> adapters);
   /// Null where there are none.
   const Adapters* adapters() const { return adapters_.get(); }
+  /// Has words of prompts stand for vectors of their own.
+  void embed(std::shared_ptr<const Embeddings> embeddings) { embeddings_ = std::move(embeddings); }
+  /// Null where there are none.
+  const std::shared_ptr<const Embeddings>& embeddings() const { return embeddings_; }
   const UNetConfig& unet() const { return unet_; }
   const VaeConfig& vae() const { return vae_; }
   const NoiseSchedule& schedule() const { return schedule_; }
@@ -72,6 +78,7 @@ class ModelConfig {
   std::shared_ptr<const ModelSource> plain_;  // without adapters
   std::shared_ptr<const ModelSource> source_;
   std::shared_ptr<const Adapters> adapters_;
+  std::shared_ptr<const Embeddings> embeddings_;
   std::vector<std::string> remarks_;
   UNetConfig unet_;
   VaeConfig vae_;

@@ -1,10 +1,12 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "brume/pipeline/embeddings.h"
 #include "brume/pipeline/model_source.h"
 #include "brume/pipeline/request.h"
 #include "brume/text/clip_text_encoder.h"
@@ -37,8 +39,9 @@ struct TextTower {
 /// emphasis and several windows A1111's sd_hijack_clip.py.
 class PromptEncoder {
  public:
-  /// Remarks (ignored keys, unused weights) are appended to `remarks`.
-  PromptEncoder(const ModelSource& model, at::ScalarType dtype, std::vector<std::string>& remarks);
+  /// Remarks (ignored keys, unused weights) are appended to `remarks`. `embeddings` may be null.
+  PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings, at::ScalarType dtype,
+                std::vector<std::string>& remarks);
 
   /// A text of one moment. `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws
   /// kUsage where there is no such layer.
@@ -52,10 +55,13 @@ class PromptEncoder {
 
  private:
   std::vector<TokenChunks> windows(const std::string& text, Compat compat) const;
+  const EmbeddingWords* words_of(size_t tower) const;
+  ExtraVectors vectors_of(size_t tower) const;
 
   ModelFamily family_;
   bool zero_empty_negative_;
   std::vector<TextTower> towers_;
+  std::shared_ptr<const Embeddings> embeddings_;
 };
 
 }  // namespace brume

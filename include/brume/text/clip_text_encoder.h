@@ -18,6 +18,12 @@ struct TextStates {
   at::Tensor pooled;  // the end token after the final norm [N, D], projected [N, P] where there is one
 };
 
+/// Vectors beside those of the vocabulary (textual inversion).
+struct ExtraVectors {
+  int64_t first_id = 0;
+  at::Tensor vectors = {};  // [K, D], for the ids from first_id on; undefined: none
+};
+
 /// One layer of the encoder. Mirrors transformers' CLIPEncoderLayer.
 class ClipTextLayer {
  public:
@@ -46,13 +52,14 @@ class ClipTextEncoder {
  public:
   ClipTextEncoder(const WeightsView& weights, const ClipTextConfig& config);
 
-  /// ids [N, T] int64, T at most max_tokens, every id below vocab_size.
-  TextStates operator()(const at::Tensor& ids) const;
+  /// ids [N, T] int64, T at most max_tokens, every id below vocab_size, or one of `extra`.
+  TextStates operator()(const at::Tensor& ids, const ExtraVectors& extra = {}) const;
   /// The norm after the last layer: final_norm(states.hidden.back()) is transformers' last_hidden_state.
   at::Tensor final_norm(const at::Tensor& hidden) const { return final_norm_(hidden); }
   const ClipTextConfig& config() const { return config_; }
 
  private:
+  at::Tensor embed(const at::Tensor& ids, const ExtraVectors& extra) const;
   at::Tensor end_positions(const at::Tensor& ids) const;
 
   ClipTextConfig config_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "brume/text/compat.h"
+#include "brume/text/embedding_words.h"
 #include "brume/text/tokenizer.h"
 
 namespace brume {
@@ -27,8 +28,10 @@ struct TokenChunks {
 /// A text of one moment, its brackets read as `compat` reads them. As in A1111, a window that is full ends
 /// behind its last comma, if that is among its last 20 tokens, and BREAK may leave a window empty; as in
 /// stable-diffusion.cpp, windows are filled to the end and a BREAK where one ends is nothing; as in
-/// diffusers, there is one window. Throws kInputInvalid where it is not UTF-8.
-TokenChunks chunk_text(const Tokenizer& tokenizer, std::string_view text, Compat compat);
+/// diffusers, there is one window. Where `embeddings` has a name the ids of its vectors stand, all in one
+/// window. Throws kInputInvalid where it is not UTF-8.
+TokenChunks chunk_text(const Tokenizer& tokenizer, std::string_view text, Compat compat,
+                       const EmbeddingWords* embeddings = nullptr);
 
 /// [begin, ids..., end, pad...], max_length of them.
 std::vector<int64_t> window_ids(const Tokenizer& tokenizer, const TokenChunk& chunk);

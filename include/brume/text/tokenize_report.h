@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/text/embedding_words.h"
 #include "brume/text/prompt_choices.h"
 #include "brume/text/prompt_plan.h"
 #include "brume/text/tokenizer.h"
@@ -16,6 +17,7 @@ struct ReportSettings {
   int64_t steps = 20;  // of the walk that [a:b:0.5] is a part of
   uint64_t seed = 42;  // that makes the choices
   Wildcards wildcards = {};
+  std::vector<EmbeddingName> embeddings = {};
 };
 
 struct TokenizeReport {
@@ -28,6 +30,7 @@ struct TokenizeReport {
 /// "adapters" for the tags that are no words, "max_length", "ignored" (a line each), and of the text of the
 /// first step
 ///   "chunks", the windows that it takes; "tokens", each with its token, id, chunk (null: cut) and weight;
+///   of an embedding's vectors the name and which of them ("name[0]"), with "embedding", the name;
 ///   "ids" as the text encoder gets them, window after window ("ids_2": the second tower's); "cut", the
 ///   tokens and the words that no window has room for.
 /// Where there are several texts, "texts" has an object of each with these, its "part" of AND, that part's

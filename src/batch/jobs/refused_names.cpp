@@ -17,7 +17,7 @@ constexpr std::string_view kForTheRun = "it holds for the whole run: give it on 
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
 constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
-constexpr std::array<Refused, 51> kRefused = {{
+constexpr std::array<Refused, 53> kRefused = {{
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
@@ -48,6 +48,8 @@ constexpr std::array<Refused, 51> kRefused = {{
     {"lora",
      "one model draws all pictures: give it on the command line, or write <lora:NAME:0.8> into every prompt"},
     {"lora_model_dir", kForTheRun},
+    {"embedding", kForTheRun},
+    {"embeddings_dir", kForTheRun},
     {"init_latents", kTakeOut},
     {"save_latents", kTakeOut},
     // kohya's gen_img
