@@ -70,19 +70,29 @@ void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
   wildcards_in(wildcards);  // throws for what is no directory
 }
 
-void add_engine_options(CLI::App& command, EngineOptions& options) {
-  command
-      .add_option(
-          "-m,--model", options.model,
-          "Model directory in diffusers layout, or a .safetensors or .ckpt file of Stable Diffusion 1, 2 or "
-          "XL (default: the embedded model)")
-      ->check(not_empty());
+void add_component_options(CLI::App& command, EngineOptions& options) {
   command.add_option("--vae", options.vae, "Take the autoencoder from this file or directory")
       ->check(not_empty());
   command
       .add_option("--prediction,--prediction-type", options.prediction,
                   "What the UNet predicts: epsilon, v or sample (default: as the model says)")
       ->check(one_of({"epsilon", "v", "sample", "v_prediction"}));
+  command
+      .add_option("--lora", options.adapters.loras,
+                  "Merge this adapter (LoRA, LoCon, LoHa, LoKr, DoRA) into the weights: FILE, FILE:0.8, or "
+                  "FILE:0.8:0.5 for text encoders and UNet; several: --lora A --lora B")
+      ->allow_extra_args(false)
+      ->check(not_empty());
+}
+
+void add_engine_options(CLI::App& command, EngineOptions& options) {
+  command
+      .add_option("-m,--model", options.model,
+                  "Model directory in diffusers layout, a .safetensors or .ckpt file of Stable Diffusion 1, "
+                  "2 or XL, or "
+                  "one that brume convert wrote (default: the embedded model)")
+      ->check(not_empty());
+  add_component_options(command, options);
   command
       .add_option_function<std::string>(
           "--rng", [](const std::string&) {}, "Noise: cpu, the same numbers as torch.Generator(\"cpu\")")
@@ -94,12 +104,6 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("-t,--threads", options.threads,
                   "CPU threads (default: one a core; one for a small network)")
       ->transform(whole_number(1, 1024));
-  command
-      .add_option("--lora", options.adapters.loras,
-                  "Merge this adapter (LoRA, LoCon, LoHa, LoKr, DoRA) into the weights: FILE, FILE:0.8, or "
-                  "FILE:0.8:0.5 for text encoders and UNet; several: --lora A --lora B")
-      ->allow_extra_args(false)
-      ->check(not_empty());
   command
       .add_option("--lora-model-dir", options.adapters.directory,
                   "Where <lora:NAME:0.8> in a prompt finds NAME.safetensors")
