@@ -45,6 +45,10 @@ ConfigFile::ConfigFile(const std::filesystem::path& path)
 
 ConfigFile::ConfigFile(std::string_view text, std::string name)
     : name_(std::move(name)), impl_(std::make_unique<Impl>()) {
+  if (text.size() > kMaxBytes)
+    throw Error(
+        ExitCode::kModelInvalid, name_,
+        "has " + std::to_string(text.size()) + " bytes, more than the limit of " + std::to_string(kMaxBytes));
   impl_->values = parse_strict_json(text, kMaxDepth, name_, ExitCode::kModelInvalid);
   if (!impl_->values.is_object())
     throw Error(ExitCode::kModelInvalid, name_, "the top level is not a JSON object");
@@ -199,6 +203,10 @@ std::vector<std::string> ConfigFile::keys() const {
   for (const auto& [key, value] : impl_->values.items()) names.push_back(key);
   return names;
 }
+
+void ConfigFile::set_string(const std::string& key, const std::string& value) { impl_->values[key] = value; }
+
+std::string ConfigFile::text() const { return impl_->values.dump(); }
 
 void ConfigFile::expect(std::string_view key, std::initializer_list<std::string_view> allowed) const {
   const json* value = impl_->find(key);

@@ -253,14 +253,7 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 void write_parts_atomically(const std::filesystem::path& path,
                             std::span<const std::span<const std::byte>> parts, Existing existing,
                             const std::string& mark) {
-  const Produce produce = from_parts(parts);
-  if (existing == Existing::kReplace && is_special(path)) {
-    write_into(path, produce);
-    return;
-  }
-  const std::filesystem::path target = existing == Existing::kReplace ? written_place(path) : path;
-  const Written written = write_in_place(target, produce, existing, mark, path.string());
-  if (written == Written::kTaken) output_error(path.string(), EEXIST);
+  write_stream_atomically(path, from_parts(parts), mark, existing);
 }
 
 bool write_new_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
@@ -270,10 +263,13 @@ bool write_new_file(const std::filesystem::path& path, std::span<const std::byte
 }
 
 bool write_stream_atomically(const std::filesystem::path& path,
-                             const std::function<bool(const ByteSink&)>& produce, const std::string& mark) {
-  if (is_special(path)) return write_into(path, produce);
-  return write_in_place(written_place(path), produce, Existing::kReplace, mark, path.string()) ==
-         Written::kDone;
+                             const std::function<bool(const ByteSink&)>& produce, const std::string& mark,
+                             Existing existing) {
+  if (existing == Existing::kReplace && is_special(path)) return write_into(path, produce);
+  const std::filesystem::path target = existing == Existing::kReplace ? written_place(path) : path;
+  const Written written = write_in_place(target, produce, existing, mark, path.string());
+  if (written == Written::kTaken) output_error(path.string(), EEXIST);
+  return written == Written::kDone;
 }
 
 void write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "adapter_options.h"
 #include "adapter_sets.h"
 #include "batch_grid.h"
 #include "batch_plan.h"

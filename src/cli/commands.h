@@ -11,6 +11,7 @@ using Action = std::function<int()>;
 /// Each adds its command and options to the program; `chosen` is set when the command is given.
 void add_batch(CLI::App& program, Action& chosen);
 void add_bench(CLI::App& program, Action& chosen);
+void add_convert(CLI::App& program, Action& chosen);
 void add_gallery(CLI::App& program, Action& chosen);
 void add_generate(CLI::App& program, Action& chosen);
 void add_tokenize(CLI::App& program, Action& chosen);

@@ -7,6 +7,7 @@ namespace brume::cli {
 int run_command(const GenerateWork& asked);
 int run_command(const BatchOptions& options);
 int run_command(const BenchOptions& options);
+int run_command(const ConvertOptions& options);
 int run_command(const WorkerOptions& options);
 
 }  // namespace brume::cli

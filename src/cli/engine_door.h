@@ -4,6 +4,7 @@
 
 #include "batch_options.h"
 #include "bench_options.h"
+#include "convert_options.h"
 #include "generate_options.h"
 #include "picture_files.h"
 #include "worker_options.h"
@@ -16,7 +17,7 @@ struct GenerateWork {
 };
 
 /// What the engine's library is asked to do: the command whose options these are.
-using EngineWork = std::variant<GenerateWork, BatchOptions, BenchOptions, WorkerOptions>;
+using EngineWork = std::variant<GenerateWork, BatchOptions, BenchOptions, ConvertOptions, WorkerOptions>;
 
 /// What the two agree on when they are of one build: the program's own is compared with the library's.
 struct EngineStamp {

@@ -40,6 +40,7 @@ int without_torch_errors(const Command& command) {
 
 ErrorsAs errors_as(const GenerateWork& /*asked*/) { return ErrorsAs::kLines; }
 ErrorsAs errors_as(const BenchOptions& /*options*/) { return ErrorsAs::kLines; }
+ErrorsAs errors_as(const ConvertOptions& /*options*/) { return ErrorsAs::kLines; }
 ErrorsAs errors_as(const BatchOptions& options) { return options.errors_as(); }
 ErrorsAs errors_as(const WorkerOptions& options) { return options.errors_as(); }
 

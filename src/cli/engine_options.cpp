@@ -130,19 +130,28 @@ void add_embedding_options(CLI::App& command, EmbeddingOptions& options) {
       ->check(not_empty());
 }
 
-void add_engine_options(CLI::App& command, EngineOptions& options) {
-  command
-      .add_option(
-          "-m,--model", options.model,
-          "Model directory in diffusers layout, or a .safetensors or .ckpt file of Stable Diffusion 1, 2 or "
-          "XL (default: the embedded model)")
-      ->check(not_empty());
+void add_component_options(CLI::App& command, EngineOptions& options) {
   command.add_option("--vae", options.vae, "Take the autoencoder from this file or directory")
       ->check(not_empty());
   command
       .add_option("--prediction,--prediction-type", options.prediction,
                   "What the UNet predicts: epsilon, v or sample (default: as the model says)")
       ->check(one_of({"epsilon", "v", "sample", "v_prediction"}));
+  command
+      .add_option("--lora", options.adapters.loras,
+                  "Merge this adapter (LoRA, LoCon, LoHa, LoKr, DoRA) into the weights: FILE, FILE:0.8, or "
+                  "FILE:0.8:0.5 for text encoders and UNet; several: --lora A --lora B")
+      ->allow_extra_args(false)
+      ->check(not_empty());
+}
+
+void add_engine_options(CLI::App& command, EngineOptions& options) {
+  command
+      .add_option("-m,--model", options.model,
+                  "Model directory in diffusers layout, a .safetensors or .ckpt file of Stable Diffusion 1, "
+                  "2 or XL, or one that brume convert wrote (default: the embedded model)")
+      ->check(not_empty());
+  add_component_options(command, options);
   command.add_option("--device", options.device, "auto or cpu")->check(one_of({"auto", "cpu"}));
   command.add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32)")
       ->check(one_of({"auto", "fp32", "bf16", "fp16"}));
@@ -150,12 +159,6 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("-t,--threads", options.threads,
                   "CPU threads (default: one a core; one for a small network)")
       ->transform(whole_number(1, 1024));
-  command
-      .add_option("--lora", options.adapters.loras,
-                  "Merge this adapter (LoRA, LoCon, LoHa, LoKr, DoRA) into the weights: FILE, FILE:0.8, or "
-                  "FILE:0.8:0.5 for text encoders and UNet; several: --lora A --lora B")
-      ->allow_extra_args(false)
-      ->check(not_empty());
   command
       .add_option("--lora-model-dir", options.adapters.directory,
                   "Where <lora:NAME:0.8> in a prompt finds NAME.safetensors")

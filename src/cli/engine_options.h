@@ -53,6 +53,9 @@ void add_wildcards_option(CLI::App& command, std::optional<std::filesystem::path
 void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
                      const std::optional<std::string>& compat);
 void add_embedding_options(CLI::App& command, EmbeddingOptions& options);
+/// What is made a part of the model: another autoencoder, adapters, what the UNet is said to predict.
+void add_component_options(CLI::App& command, EngineOptions& options);
+/// Those, the model, and how it draws.
 void add_engine_options(CLI::App& command, EngineOptions& options);
 
 }  // namespace brume::cli

@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   cli::add_batch(program, action);
   cli::add_gallery(program, action);
   cli::add_bench(program, action);
+  cli::add_convert(program, action);
   cli::add_tokenize(program, action);
   cli::add_inspect(program, action);
   cli::add_worker(program, action);

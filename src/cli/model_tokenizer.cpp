@@ -4,7 +4,9 @@
 #include <system_error>
 
 #include "brume/pipeline/file_tokenizer.h"
+#include "brume/pipeline/packed_tokenizer.h"
 #include "brume/weights/checkpoint.h"
+#include "brume/weights/packed_file.h"
 #include "brume/weights/tensor_file.h"
 #include "shipped.h"
 
@@ -19,10 +21,17 @@ std::vector<Tokenizer> model_tokenizers(const std::filesystem::path& model) {
       towers.push_back(Tokenizer::open(model / "tokenizer_2"));
     return towers;
   }
-  const Checkpoint checkpoint(open_tensor_file(model));
-  towers.push_back(file_tokenizer(checkpoint, "tokenizer", clip_vocabulary()));
+  const std::shared_ptr<const TensorFile> file = open_tensor_file(model);
+  if (PackedFile::recognises(file->header())) {
+    const PackedFile packed(file);
+    towers.emplace_back(packed_tokenizer(packed, "tokenizer"));
+    if (!packed.texts_of("tokenizer_2").empty()) towers.emplace_back(packed_tokenizer(packed, "tokenizer_2"));
+    return towers;
+  }
+  const Checkpoint checkpoint(file);
+  towers.emplace_back(file_tokenizer(checkpoint, "tokenizer", clip_vocabulary()));
   if (checkpoint.family().kind == CheckpointKind::kSdXl)
-    towers.push_back(file_tokenizer(checkpoint, "tokenizer_2", clip_vocabulary()));
+    towers.emplace_back(file_tokenizer(checkpoint, "tokenizer_2", clip_vocabulary()));
   return towers;
 }
 

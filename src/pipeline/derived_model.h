@@ -17,7 +17,9 @@ class DerivedModel : public ModelSource {
   ConfigFile config(const std::string& part) const override { return model_->config(part); }
   std::string config_name(const std::string& part) const override { return model_->config_name(part); }
   Weights weights(const std::string& component) const override { return model_->weights(component); }
-  Tokenizer tokenizer(const std::string& part) const override { return model_->tokenizer(part); }
+  TokenizerTexts tokenizer_texts(const std::string& part) const override {
+    return model_->tokenizer_texts(part);
+  }
   std::vector<NamedFile> files() const override { return model_->files(); }
 
  protected:

@@ -6,8 +6,8 @@
 
 namespace brume {
 
-Tokenizer file_tokenizer(const Checkpoint& checkpoint, const std::string& part,
-                         const std::filesystem::path& vocabulary) {
+TokenizerTexts file_tokenizer(const Checkpoint& checkpoint, const std::string& part,
+                              const std::filesystem::path& vocabulary) {
   std::error_code failed;
   if (!std::filesystem::exists(vocabulary / "vocab.json", failed))
     throw Error(ExitCode::kModelInvalid, vocabulary.string(),
@@ -16,7 +16,7 @@ Tokenizer file_tokenizer(const Checkpoint& checkpoint, const std::string& part,
                 "fetch it: tools/setup");
   // OpenCLIP fills a text up with the id 0, OpenAI's CLIP with its end mark.
   const bool open_clip = checkpoint.family().kind == CheckpointKind::kSd2 || part == "tokenizer_2";
-  return open_clip ? Tokenizer::open(vocabulary, "!") : Tokenizer::open(vocabulary);
+  return open_clip ? read_tokenizer_texts(vocabulary, "!") : read_tokenizer_texts(vocabulary);
 }
 
 }  // namespace brume

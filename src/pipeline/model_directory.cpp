@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "model_index.h"
 
 namespace brume {
 
@@ -10,47 +11,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int64_t kMostPixels = 16384;
-
-ModelFamily family_of(const ConfigFile& index) {
-  const std::string name = index.require_string("_class_name");
-  if (name == "StableDiffusionPipeline") return ModelFamily::kStableDiffusion;
-  if (name == "StableDiffusionXLPipeline") return ModelFamily::kStableDiffusionXl;
-  index.reject("_class_name", "brume supports StableDiffusionPipeline and StableDiffusionXLPipeline");
-}
-
-/// An entry ["library", "Class"] must be there and name one of `classes`.
-void expect_component(const ConfigFile& index, const char* key,
-                      std::initializer_list<std::string_view> classes) {
-  const std::vector<std::string> entry = index.get_strings(key);
-  if (entry.size() != 2) {
-    throw Error(ExitCode::kModelInvalid, index.name(), std::string(key) + " is missing",
-                "it must be [\"library\", \"class\"]");
-  }
-  for (const std::string_view name : classes) {
-    if (entry[1] == name) return;
-  }
-  std::string known = "brume supports";
-  for (const std::string_view name : classes) known += " " + std::string(name);
-  index.reject(key, known);
-}
-
 std::string name_of(const fs::path& path) {
   std::error_code failed;
   const fs::path full = fs::weakly_canonical(path, failed);
   return (failed ? path : full).filename().string();
-}
-
-void read_defaults(ModelFacts& facts) {
-  std::error_code failed;
-  if (!fs::exists(facts.defaults_file, failed) && !failed) return;
-  const ConfigFile config(facts.defaults_file);
-  ModelDefaults& defaults = facts.defaults;
-  defaults.steps = config.get_int("num_inference_steps", defaults.steps, 1, 1000);
-  defaults.cfg_scale = config.get_number("guidance_scale", defaults.cfg_scale, 0, 1000);
-  if (config.has("width")) defaults.width = config.require_int("width", 1, kMostPixels);
-  if (config.has("height")) defaults.height = config.require_int("height", 1, kMostPixels);
-  config.note_unread(facts.remarks);
 }
 
 ModelFacts read_facts(const fs::path& path) {
@@ -64,19 +28,9 @@ ModelFacts read_facts(const fs::path& path) {
   facts.path = path;
   facts.name = name_of(path);
   facts.defaults_file = path / "brume.json";
-  const ConfigFile index(path / "model_index.json");
-  facts.family = family_of(index);
-  const bool xl = facts.family == ModelFamily::kStableDiffusionXl;
-  expect_component(index, "unet", {"UNet2DConditionModel"});
-  expect_component(index, "vae", {"AutoencoderKL"});
-  expect_component(index, "tokenizer", {"CLIPTokenizer", "CLIPTokenizerFast"});
-  expect_component(index, "text_encoder", {"CLIPTextModel"});
-  if (xl) {
-    expect_component(index, "tokenizer_2", {"CLIPTokenizer", "CLIPTokenizerFast"});
-    expect_component(index, "text_encoder_2", {"CLIPTextModelWithProjection"});
-  }
-  facts.zero_empty_negative = xl && index.get_bool("force_zeros_for_empty_prompt", true);
-  read_defaults(facts);
+  read_model_index(ConfigFile(path / "model_index.json"), facts);
+  if (fs::exists(facts.defaults_file, failed) || failed)
+    read_model_defaults(ConfigFile(facts.defaults_file), facts);
   return facts;
 }
 
@@ -101,9 +55,7 @@ void append_texts(const fs::path& root, const fs::path& folder, std::vector<Name
 ModelDirectory::ModelDirectory(const fs::path& path, WeightsOrigin origin)
     : ModelSource(read_facts(path)), origin_(origin) {}
 
-fs::path ModelDirectory::config_path(const std::string& part) const {
-  return path() / part / (part == "scheduler" ? "scheduler_config.json" : "config.json");
-}
+fs::path ModelDirectory::config_path(const std::string& part) const { return path() / config_path_of(part); }
 
 Weights ModelDirectory::weights(const std::string& component) const {
   return origin_ == WeightsOrigin::kRandom ? Weights::random(component)
@@ -114,8 +66,7 @@ std::vector<NamedFile> ModelDirectory::files() const {
   std::vector<NamedFile> files{{"model_index.json", path() / "model_index.json"}};
   std::vector<std::string> components{"unet", "vae"};
   std::vector<std::string> texts{"scheduler"};
-  for (const std::string suffix : {"", "_2"}) {
-    if (!suffix.empty() && family() != ModelFamily::kStableDiffusionXl) continue;
+  for (const std::string& suffix : tower_suffixes(family())) {
     components.push_back("text_encoder" + suffix);
     texts.push_back("tokenizer" + suffix);
   }

@@ -39,7 +39,7 @@ Weights ModelFile::weights(const std::string& component) const {
   return Weights::part_of(checkpoint_->file(), checkpoint_->component(component), config_name(component));
 }
 
-Tokenizer ModelFile::tokenizer(const std::string& part) const {
+TokenizerTexts ModelFile::tokenizer_texts(const std::string& part) const {
   return file_tokenizer(*checkpoint_, part, vocabulary_);
 }
 

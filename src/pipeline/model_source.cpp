@@ -1,11 +1,14 @@
 #include "brume/pipeline/model_source.h"
 
 #include <system_error>
+#include <utility>
 
 #include "brume/base/error.h"
 #include "brume/pipeline/model_directory.h"
 #include "brume/pipeline/model_file.h"
+#include "brume/pipeline/packed_model.h"
 #include "brume/weights/checkpoint.h"
+#include "brume/weights/packed_file.h"
 #include "brume/weights/tensor_file.h"
 #include "other_vae.h"
 
@@ -22,12 +25,19 @@ std::shared_ptr<const ModelSource> open_own(const std::filesystem::path& path, c
   std::error_code failed;
   if (!std::filesystem::is_regular_file(path, failed))
     return std::make_shared<ModelDirectory>(path, choices.origin);
-  const auto checkpoint =
-      std::make_shared<Checkpoint>(open_tensor_file(path), config_text(choices.prediction));
+  std::shared_ptr<const TensorFile> file = open_tensor_file(path);
+  if (PackedFile::recognises(file->header()))
+    return std::make_shared<PackedModel>(std::make_shared<PackedFile>(std::move(file)));
+  const auto checkpoint = std::make_shared<Checkpoint>(std::move(file), config_text(choices.prediction));
   return std::make_shared<ModelFile>(checkpoint, choices.vocabulary);
 }
 
 }  // namespace
+
+std::vector<std::string> tower_suffixes(ModelFamily family) {
+  return family == ModelFamily::kStableDiffusionXl ? std::vector<std::string>{"", "_2"}
+                                                   : std::vector<std::string>{""};
+}
 
 std::shared_ptr<const ModelSource> open_model(const std::filesystem::path& path,
                                               const ModelChoices& choices) {

@@ -1,12 +1,15 @@
 #include "other_vae.h"
 
+#include <memory>
 #include <system_error>
 #include <utility>
 
 #include "brume/base/error.h"
 #include "brume/weights/checkpoint.h"
+#include "brume/weights/packed_file.h"
 #include "brume/weights/tensor_file.h"
 #include "derived_model.h"
+#include "model_index.h"
 
 namespace brume {
 
@@ -50,10 +53,10 @@ class VaeDirectory : public VaeSource {
 
 class VaeFile : public VaeSource {
  public:
-  VaeFile(const fs::path& path, ModelFamily family)
-      : file_(open_tensor_file(path)), tensors_(find_vae(file_->header())), family_(family) {
+  VaeFile(std::shared_ptr<const TensorFile> file, ModelFamily family)
+      : file_(std::move(file)), tensors_(find_vae(file_->header())), family_(family) {
     if (tensors_.empty())
-      throw Error(ExitCode::kModelInvalid, path.string(), "holds no autoencoder that brume knows",
+      throw Error(ExitCode::kModelInvalid, file_->path().string(), "holds no autoencoder that brume knows",
                   "name a file with decoder.up or decoder.up_blocks");
   }
   ConfigFile config() const override {
@@ -71,6 +74,21 @@ class VaeFile : public VaeSource {
   std::shared_ptr<const TensorFile> file_;
   ComponentTensors tensors_;
   ModelFamily family_;
+};
+
+/// Of a packed model, which has its configuration too.
+class VaePacked : public VaeSource {
+ public:
+  explicit VaePacked(std::shared_ptr<const TensorFile> file) : file_(std::move(file)) {}
+  ConfigFile config() const override { return ConfigFile(file_.text(config_path_of(kVae)), config_name()); }
+  std::string config_name() const override { return file_.where(config_path_of(kVae)); }
+  Weights weights() const override {
+    return Weights::part_of(file_.file(), file_.component(kVae), config_name());
+  }
+  std::vector<NamedFile> files() const override { return {{"other vae", file_.file()->path()}}; }
+
+ private:
+  PackedFile file_;
 };
 
 /// Everything else comes from the model.
@@ -101,7 +119,9 @@ class ModelWithVae : public DerivedModel {
 std::unique_ptr<const VaeSource> open_vae(const fs::path& path, ModelFamily family) {
   std::error_code failed;
   if (fs::is_directory(path, failed)) return std::make_unique<VaeDirectory>(path);
-  return std::make_unique<VaeFile>(path, family);
+  std::shared_ptr<const TensorFile> file = open_tensor_file(path);
+  if (PackedFile::recognises(file->header())) return std::make_unique<VaePacked>(std::move(file));
+  return std::make_unique<VaeFile>(std::move(file), family);
 }
 
 }  // namespace

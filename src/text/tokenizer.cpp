@@ -58,9 +58,11 @@ void split_words(std::string_view text, OnWord on_word) {
 
 }  // namespace
 
-Tokenizer Tokenizer::open(const std::filesystem::path& directory, const std::optional<std::string>& pad) {
-  return Tokenizer(read_tokenizer_files(directory, pad));
+Tokenizer Tokenizer::open(const std::filesystem::path& directory) {
+  return Tokenizer(read_tokenizer_texts(directory));
 }
+
+Tokenizer::Tokenizer(const TokenizerTexts& texts) : Tokenizer(read_tokenizer(texts)) {}
 
 Tokenizer::Tokenizer(TokenizerFiles files)
     : model_(std::move(files.model)),

@@ -1,14 +1,13 @@
 #include "brume/text/tokenizer_files.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include "brume/base/error.h"
-#include "brume/base/file.h"
 #include "brume/base/strict_json.h"
 
 namespace brume {
@@ -17,7 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kMaxFile = uint64_t{64} << 20;
 constexpr size_t kMaxVocabulary = 1'000'000;
 constexpr size_t kMaxAdded = 10'000;
 constexpr int64_t kDefaultLength = 77;
@@ -41,13 +39,16 @@ struct Document {
   }
 };
 
+std::string name_of(const TokenizerTexts& texts, const char* file) {
+  return (std::filesystem::path(texts.where) / file).string();
+}
+
 /// An absent file reads as an empty object.
-Document read_object(const std::filesystem::path& path) {
-  Document document{path.string(), json::object()};
-  std::error_code failed;  // then reading it says why
-  if (!std::filesystem::exists(path, failed) && !failed) return document;
-  document.root = parse_strict_json(read_text_file(path, kMaxFile, ExitCode::kModelInvalid), 16,
-                                    document.name, ExitCode::kModelInvalid);
+Document read_object(const TokenizerTexts& texts, const char* file) {
+  Document document{name_of(texts, file), json::object()};
+  const auto found = texts.files.find(file);
+  if (found == texts.files.end()) return document;
+  document.root = parse_strict_json(found->second, 16, document.name, ExitCode::kModelInvalid);
   if (!document.root.is_object()) fail(document.name, "not a JSON object");
   return document;
 }
@@ -120,17 +121,19 @@ void add_merge_line(std::string_view line, const std::string& where, TokenizerFi
   add_merge(std::string(line.substr(0, space)), std::string(line.substr(space + 1)), where, files);
 }
 
-void read_merges_file(const std::filesystem::path& path, TokenizerFiles& files) {
-  const std::string text = read_text_file(path, kMaxFile, ExitCode::kModelInvalid);
+void read_merges_file(const TokenizerTexts& texts, TokenizerFiles& files) {
+  const std::string name = name_of(texts, "merges.txt");
+  const auto found = texts.files.find("merges.txt");
+  if (found == texts.files.end()) fail(name, "is missing");
   size_t number = 0;
-  for (std::string_view rest = text; !rest.empty();) {
+  for (std::string_view rest = found->second; !rest.empty();) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
     ++number;
     if (line.starts_with("#version")) continue;
-    add_merge_line(line, path.string() + ": line " + std::to_string(number), files);
+    add_merge_line(line, name + ": line " + std::to_string(number), files);
   }
 }
 
@@ -302,10 +305,9 @@ void build_model(const json& vocabulary, const std::string& where, const Additio
 
 }  // namespace
 
-TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory,
-                                    const std::optional<std::string>& pad) {
-  const Document config = read_object(directory / "tokenizer_config.json");
-  const Document serialized = read_object(directory / "tokenizer.json");
+TokenizerFiles read_tokenizer(const TokenizerTexts& texts) {
+  const Document config = read_object(texts, "tokenizer_config.json");
+  const Document serialized = read_object(texts, "tokenizer.json");
   check_config(config);
 
   Additions additions;
@@ -317,11 +319,11 @@ TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory,
   if (const json* added = config.find("added_tokens_decoder")) {
     read_added_decoder(*added, config.name + ": added_tokens_decoder", additions);
   } else {
-    read_specials(read_object(directory / "special_tokens_map.json"), true, additions);
-    read_added_file(read_object(directory / "added_tokens.json"), additions);
+    read_specials(read_object(texts, "special_tokens_map.json"), true, additions);
+    read_added_file(read_object(texts, "added_tokens.json"), additions);
     read_added_list(serialized, additions);
   }
-  if (pad) additions.specials["pad_token"] = AddedToken{.text = *pad};
+  if (texts.pad) additions.specials["pad_token"] = AddedToken{.text = *texts.pad};
 
   TokenizerFiles files;
   files.max_length = read_max_length(config);
@@ -333,17 +335,13 @@ TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory,
     build_model(model->value("vocab", json()), where + ".vocab", additions, files);
     read_merges_json(model->value("merges", json()), where + ".merges", files);
   } else {
-    const std::filesystem::path path = directory / "vocab.json";
-    std::error_code failed;
-    if (!std::filesystem::exists(path, failed) && !failed) {
-      throw Error(ExitCode::kModelInvalid, directory.string(),
-                  "neither tokenizer.json nor vocab.json is here", kRemedy);
-    }
-    const Document vocabulary = read_object(path);
+    if (!texts.files.contains("vocab.json"))
+      fail(texts.where, "neither tokenizer.json nor vocab.json is here");
+    const Document vocabulary = read_object(texts, "vocab.json");
     build_model(vocabulary.root, vocabulary.name, additions, files);
-    read_merges_file(directory / "merges.txt", files);
+    read_merges_file(texts, files);
   }
-  resolve(std::move(additions), directory.string(), files);
+  resolve(std::move(additions), texts.where, files);
   return files;
 }
 

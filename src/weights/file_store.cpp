@@ -6,36 +6,12 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/weights/real_type.h"
 #include "brume/weights/safetensors.h"
 
 namespace brume {
 
 namespace {
-
-/// The ATen type that holds real numbers of a stored type; nothing for integers, booleans, complex numbers
-/// and the packed types.
-std::optional<at::ScalarType> real_type(StoredType type) {
-  switch (type) {
-    case StoredType::kF16:
-      return at::kHalf;
-    case StoredType::kBF16:
-      return at::kBFloat16;
-    case StoredType::kF32:
-      return at::kFloat;
-    case StoredType::kF64:
-      return at::kDouble;
-    case StoredType::kF8E4M3:
-      return at::kFloat8_e4m3fn;
-    case StoredType::kF8E5M2:
-      return at::kFloat8_e5m2;
-    case StoredType::kF8E4M3FNUZ:
-      return at::kFloat8_e4m3fnuz;
-    case StoredType::kF8E5M2FNUZ:
-      return at::kFloat8_e5m2fnuz;
-    default:
-      return std::nullopt;
-  }
-}
 
 template <class Sizes>
 std::string shape_text(const Sizes& sizes) {
@@ -106,6 +82,12 @@ std::vector<int64_t> FileStore::shape(const std::string& name) const {
   return sizes;
 }
 
+at::ScalarType FileStore::stored_dtype(const std::string& name) const {
+  const Place* place = place_of(name);
+  if (place == nullptr) missing(name);
+  return dtype_of(*place);
+}
+
 std::vector<std::string> FileStore::names() const {
   std::vector<std::string> all;
   all.reserve(places_.size());
@@ -117,8 +99,7 @@ std::vector<std::string> FileStore::unused() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;
   for (const auto& [name, place] : places_) {
-    const bool for_nothing = name.ends_with("text_model.embeddings.position_ids");
-    if (!for_nothing && !taken_.contains(name)) names.push_back(name);
+    if (!is_for_nothing(name) && !taken_.contains(name)) names.push_back(name);
   }
   return names;
 }
@@ -140,23 +121,29 @@ void FileStore::reject(const Place& place, const std::string& problem, const std
               "tensor \"" + place.tensor->stored->name + "\" " + problem, remedy);
 }
 
+at::ScalarType FileStore::dtype_of(const Place& place) const {
+  const StoredType stored = place.tensor->stored->dtype;
+  const std::optional<at::ScalarType> type = real_type(stored);
+  if (!type)
+    reject(place, "is stored as " + std::string(stored_type_name(stored)),
+           "brume reads weights stored as F64, F32, F16, BF16 or 8-bit floats");
+  return *type;
+}
+
 at::Tensor FileStore::load(const Place& place, at::IntArrayRef shape, at::ScalarType dtype) const {
   const TensorPlace& tensor = *place.tensor;
   if (!same_shape(tensor.shape, shape))
     reject(place, "has shape " + shape_text(tensor.shape) + ", not " + shape_text(shape), remedy());
-  const std::optional<at::ScalarType> type = real_type(tensor.stored->dtype);
-  if (!type)
-    reject(place, "is stored as " + std::string(stored_type_name(tensor.stored->dtype)),
-           "brume reads weights stored as F64, F32, F16, BF16 or 8-bit floats");
+  const at::ScalarType type = dtype_of(place);
   const bool swapped = tensor.axes == Axes::kSwapped;
   const std::vector<int64_t> stored_shape =
       swapped ? std::vector<int64_t>(shape.rbegin(), shape.rend()) : shape.vec();
   // ATen's memory is aligned whatever the tensor's place in the file is.
   at::Tensor values = at::empty(stored_shape, at::TensorOptions(dtype));
-  if (*type == dtype)
+  if (type == dtype)
     read_values(*place.file, tensor, 0, values);
   else
-    read_converted(*place.file, tensor, *type, values);
+    read_converted(*place.file, tensor, type, values);
   return swapped ? values.t().contiguous() : values;
 }
 

@@ -32,6 +32,7 @@ class FileStore : public Weights::Store {
                                  at::ScalarType dtype) override;
   bool contains(const std::string& name) const override { return place_of(name) != nullptr; }
   std::vector<int64_t> shape(const std::string& name) const override;
+  at::ScalarType stored_dtype(const std::string& name) const override;
   std::vector<std::string> names() const override;
   std::vector<std::string> unused() const override;
   std::vector<std::filesystem::path> files() const override;
@@ -44,6 +45,7 @@ class FileStore : public Weights::Store {
 
   const Place* place_of(const std::string& name) const;
   [[noreturn]] void reject(const Place& place, const std::string& problem, const std::string& remedy) const;
+  at::ScalarType dtype_of(const Place& place) const;
   at::Tensor load(const Place& place, at::IntArrayRef shape, at::ScalarType dtype) const;
 
   const std::vector<FilePart> parts_;

@@ -6,6 +6,8 @@
 
 #include "brume/base/escape.h"
 #include "brume/weights/checkpoint.h"
+#include "brume/weights/packed_file.h"
+#include "brume/weights/packed_origin.h"
 #include "brume/weights/safetensors.h"
 #include "brume/weights/shard_index.h"
 #include "brume/weights/tensor_file.h"
@@ -25,9 +27,15 @@ constexpr size_t kMaxShown = 200;  // characters of a metadata value
 struct Listed {
   std::filesystem::path path;
   SafetensorsHeader header;
+  std::optional<PackedOrigin> origin;  // of what brume convert wrote
 };
 
-Listed listed(const TensorFile& file) { return {file.path(), file.header()}; }
+Listed listed(const TensorFile& file) {
+  const auto packed = file.header().metadata.find(PackedFile::kOriginKey);
+  if (packed == file.header().metadata.end()) return {file.path(), file.header(), {}};
+  return {file.path(), file.header(),
+          read_packed_origin(packed->second, file.path().string() + ": " + packed->first)};
+}
 
 std::vector<Listed> open_one(const std::filesystem::path& path) {
   if (weights_format(path, ExitCode::kModelInvalid) != WeightsFormat::kIndex)
@@ -97,6 +105,21 @@ std::string family_line(const SafetensorsHeader& header) {
          (family->refusal.empty() ? "" : "; brume does not draw with it: " + family->refusal) + "\n";
 }
 
+/// Where a packed model comes from, and null for any other file: JSON, of which `packed_origin_text` is the
+/// shape.
+ordered_json origin_json(const Listed& file) {
+  return file.origin ? ordered_json::parse(packed_origin_text(*file.origin)) : ordered_json(nullptr);
+}
+
+/// The same as lines.
+std::string origin_lines(const Listed& file) {
+  if (!file.origin) return {};
+  std::string text;
+  for (const std::string& line : packed_origin_lines(*file.origin))
+    text += "  = " + escape_control(line) + "\n";
+  return text;
+}
+
 struct Totals {
   uint64_t tensors = 0;
   uint64_t elements = 0;
@@ -128,6 +151,7 @@ std::string tensors_json(const std::filesystem::path& path) {
     }
     root["files"].push_back({{"file", escape_control(file.path.string())},
                              {"checkpoint", family_json(file.header)},
+                             {"packed", origin_json(file)},
                              {"metadata", std::move(metadata)},
                              {"tensors", std::move(tensors)},
                              {"warnings", file.header.warnings}});
@@ -140,7 +164,7 @@ std::string tensors_table(const std::filesystem::path& path) {
   std::string out;
   Totals totals;
   for (const Listed& file : open_all(path)) {
-    out += escape_control(file.path.string()) + "\n" + family_line(file.header);
+    out += escape_control(file.path.string()) + "\n" + family_line(file.header) + origin_lines(file);
     for (const auto& [key, value] : file.header.metadata)
       out += "  # " + escape_control(key) + " = " + shown(value) + "\n";
     size_t name_width = 0;

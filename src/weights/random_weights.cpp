@@ -39,6 +39,7 @@ class RandomStore : public Weights::Store {
 
   bool contains(const std::string& /*name*/) const override { return true; }
   std::vector<int64_t> shape(const std::string& name) const override { missing(name); }
+  at::ScalarType stored_dtype(const std::string& name) const override { missing(name); }
   std::vector<std::string> names() const override { return {}; }
   std::vector<std::string> unused() const override { return {}; }
   std::vector<std::filesystem::path> files() const override { return {}; }

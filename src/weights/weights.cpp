@@ -77,6 +77,14 @@ WeightsView Weights::view(at::ScalarType dtype) const { return {store_, "", dtyp
 
 std::vector<std::string> Weights::names() const { return store_->names(); }
 
+std::vector<std::string> Weights::needed_names() const {
+  std::vector<std::string> needed = store_->names();
+  std::erase_if(needed, is_for_nothing);
+  return needed;
+}
+
+at::ScalarType Weights::stored_dtype(const std::string& name) const { return store_->stored_dtype(name); }
+
 std::vector<std::string> Weights::unused() const { return store_->unused(); }
 
 std::vector<std::filesystem::path> Weights::files() const { return store_->files(); }

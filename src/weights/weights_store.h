@@ -27,6 +27,8 @@ class Weights::Store {
                                          at::ScalarType dtype) = 0;
   virtual bool contains(const std::string& name) const = 0;
   virtual std::vector<int64_t> shape(const std::string& name) const = 0;
+  /// As Weights::stored_dtype.
+  virtual at::ScalarType stored_dtype(const std::string& name) const = 0;
   virtual std::vector<std::string> names() const = 0;
   virtual std::vector<std::string> unused() const = 0;
   virtual std::vector<std::filesystem::path> files() const = 0;
@@ -39,5 +41,10 @@ class Weights::Store {
   std::string where_;
   std::string remedy_;
 };
+
+/// What every checkpoint carries and nobody reads.
+inline bool is_for_nothing(const std::string& name) {
+  return name.ends_with("text_model.embeddings.position_ids");
+}
 
 }  // namespace brume

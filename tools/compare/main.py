@@ -87,7 +87,7 @@ def find_model(given: Path | None, arch: str) -> Path:
     if given is None and not model.exists():
         say(f"making a random {arch} in {model}")
         partial = model.with_name(f"{arch}.partial")
-        made = subprocess.run([sys.executable, str(ROOT / "tools/reference/make_full_size.py"), arch, str(partial)],
+        made = subprocess.run([sys.executable, str(ROOT / "tools/reference/make_random_model.py"), arch, str(partial)],
                               stdout=subprocess.DEVNULL, check=False)
         if made.returncode != 0:
             raise CompareError(f"no random {arch} was made (exit code {made.returncode})")

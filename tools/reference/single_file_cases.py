@@ -21,7 +21,7 @@ from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-import make_full_size
+import full_size
 import original_names
 from tiny_models import SD1, SD2, SDXL, hub_text_name, text_encoder_config
 
@@ -187,18 +187,15 @@ def write_compact(path: Path, case: dict) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-SD21_UNET = {**make_full_size.SD15_UNET, "sample_size": 96, "attention_head_dim": [5, 10, 20, 20],
-             "cross_attention_dim": 1024, "use_linear_projection": True}
-FULL_TEXT = {**make_full_size.TEXT, "vocab_size": VOCABULARY, "max_position_embeddings": 77}
-FULL_TEXT_2 = {**make_full_size.TEXT_2, "vocab_size": VOCABULARY, "max_position_embeddings": 77}
-FULL_TEXT_H = {**FULL_TEXT, "hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16,
-               "num_hidden_layers": 23, "hidden_act": "gelu"}
+FULL_TEXT = {**full_size.TEXT, "vocab_size": VOCABULARY, "max_position_embeddings": 77}
+FULL_TEXT_2 = {**full_size.TEXT_2, "vocab_size": VOCABULARY, "max_position_embeddings": 77}
+FULL_TEXT_H = {**full_size.TEXT_H, "vocab_size": VOCABULARY, "max_position_embeddings": 77}
 FULL_SIZE = (
-    Family("sd15", make_full_size.SD15_UNET, make_full_size.VAE,
+    Family("sd15", full_size.SD15_UNET, full_size.VAE,
            (("text_encoder", CLIPTextModel, FULL_TEXT, "cond_stage_model.transformer."),), {}),
-    Family("sd21", SD21_UNET, make_full_size.VAE,
+    Family("sd21", full_size.SD21_UNET, full_size.VAE,
            (("text_encoder", CLIPTextModel, FULL_TEXT_H, "cond_stage_model.model."),), {}),
-    Family("sdxl", make_full_size.SDXL_UNET, make_full_size.VAE,
+    Family("sdxl", full_size.SDXL_UNET, full_size.VAE,
            (("text_encoder", CLIPTextModel, FULL_TEXT, "conditioner.embedders.0.transformer."),
             ("text_encoder_2", CLIPTextModelWithProjection, FULL_TEXT_2, "conditioner.embedders.1.model.")), {}),
 )

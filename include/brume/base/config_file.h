@@ -17,7 +17,7 @@ class ConfigFile {
  public:
   /// Reads `path` (at most 1 MiB, depth at most 16, no duplicate keys); the top level must be an object.
   explicit ConfigFile(const std::filesystem::path& path);
-  /// Parses `text`; `name` stands for the file in messages.
+  /// Parses `text` within the same limits; `name` stands for the file in messages.
   ConfigFile(std::string_view text, std::string name);
   ~ConfigFile();
   ConfigFile(ConfigFile&&) noexcept;
@@ -49,6 +49,11 @@ class ConfigFile {
   bool is_nested(std::string_view key) const;
   /// The keys of the top level, in file order; nothing is marked as read.
   std::vector<std::string> keys() const;
+
+  /// Puts a string in the place of whatever the key has.
+  void set_string(const std::string& key, const std::string& value);
+  /// The object as JSON.
+  std::string text() const;
 
   /// Error unless the key is absent, null, or has one of these texts as its value (strings bare, others as
   /// JSON): how a setting that changes the arithmetic and that brume does not have is refused.

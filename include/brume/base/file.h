@@ -63,7 +63,7 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 /// and true, or false to give up, which is the answer then; `path` stays as it was.
 bool write_stream_atomically(const std::filesystem::path& path,
                              const std::function<bool(const ByteSink&)>& produce,
-                             const std::string& mark = {});
+                             const std::string& mark = {}, Existing existing = Existing::kReplace);
 
 /// Where a write to `path` really goes: links are followed, also one whose target is not there yet.
 std::filesystem::path written_place(const std::filesystem::path& path);

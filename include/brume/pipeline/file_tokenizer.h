@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <string>
 
-#include "brume/text/tokenizer.h"
+#include "brume/text/tokenizer_texts.h"
 #include "brume/weights/checkpoint.h"
 
 namespace brume {
@@ -10,7 +10,7 @@ namespace brume {
 /// The tokenizer of a checkpoint of one file, which carries none: CLIP's `vocabulary` (a tokenizer directory)
 /// as its family reads it. `part` is tokenizer or tokenizer_2. Throws kModelInvalid where there is no
 /// vocabulary.
-Tokenizer file_tokenizer(const Checkpoint& checkpoint, const std::string& part,
-                         const std::filesystem::path& vocabulary);
+TokenizerTexts file_tokenizer(const Checkpoint& checkpoint, const std::string& part,
+                              const std::filesystem::path& vocabulary);
 
 }  // namespace brume

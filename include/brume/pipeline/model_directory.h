@@ -19,7 +19,9 @@ class ModelDirectory : public ModelSource {
   std::string config_name(const std::string& part) const override { return config_path(part).string(); }
   /// From the files of the component's folder, or random.
   Weights weights(const std::string& component) const override;
-  Tokenizer tokenizer(const std::string& part) const override { return Tokenizer::open(path() / part); }
+  TokenizerTexts tokenizer_texts(const std::string& part) const override {
+    return read_tokenizer_texts(path() / part);
+  }
   std::vector<NamedFile> files() const override;
 
  private:

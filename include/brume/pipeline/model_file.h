@@ -20,7 +20,7 @@ class ModelFile : public ModelSource {
   ConfigFile config(const std::string& part) const override;
   std::string config_name(const std::string& part) const override { return checkpoint_->where(part); }
   Weights weights(const std::string& component) const override;
-  Tokenizer tokenizer(const std::string& part) const override;
+  TokenizerTexts tokenizer_texts(const std::string& part) const override;
   std::vector<NamedFile> files() const override;
 
  private:

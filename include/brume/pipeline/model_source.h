@@ -11,6 +11,7 @@
 #include "brume/base/digest.h"
 #include "brume/diffusion/noise_schedule.h"
 #include "brume/text/tokenizer.h"
+#include "brume/text/tokenizer_texts.h"
 #include "brume/weights/weights.h"
 
 namespace brume {
@@ -47,6 +48,9 @@ struct ModelFacts {
   std::vector<std::string> remarks;     // what is ignored or assumed, a line each
 };
 
+/// The suffixes of a family's text towers: text_encoder and tokenizer, text_encoder_2 and tokenizer_2.
+std::vector<std::string> tower_suffixes(ModelFamily family);
+
 /// Where a model's parts come from. They are called as in diffusers: unet, vae, scheduler, text_encoder,
 /// tokenizer, and for two towers text_encoder_2, tokenizer_2.
 class ModelSource {
@@ -66,7 +70,8 @@ class ModelSource {
   /// What messages call that configuration.
   virtual std::string config_name(const std::string& part) const = 0;
   virtual Weights weights(const std::string& component) const = 0;
-  virtual Tokenizer tokenizer(const std::string& part) const = 0;
+  virtual TokenizerTexts tokenizer_texts(const std::string& part) const = 0;
+  Tokenizer tokenizer(const std::string& part) const { return Tokenizer(tokenizer_texts(part)); }
   /// Every file that the pictures depend on, by names that do not say where the model lies: configurations,
   /// vocabularies and the weights that would be loaded. Throws kModelInvalid where there are no weights.
   virtual std::vector<NamedFile> files() const = 0;
@@ -75,8 +80,8 @@ class ModelSource {
   ModelFacts facts_;
 };
 
-/// A directory in diffusers layout, or a checkpoint of one file in original naming; with the choices that say
-/// so, parts of another. Throws kModelInvalid.
+/// A directory in diffusers layout, a checkpoint of one file in original naming, or what brume convert wrote;
+/// with the choices that say so, parts of another. Throws kModelInvalid.
 std::shared_ptr<const ModelSource> open_model(const std::filesystem::path& path, const ModelChoices& choices);
 
 }  // namespace brume

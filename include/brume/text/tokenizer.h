@@ -1,22 +1,23 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "brume/text/added_tokens.h"
 #include "brume/text/tokenizer_files.h"
+#include "brume/text/tokenizer_texts.h"
 
 namespace brume {
 
 /// Words to ids: CLIP's tokenizer. Mirrors transformers' CLIPTokenizer, id for id.
 class Tokenizer {
  public:
-  /// Reads a diffusers tokenizer directory (see read_tokenizer_files). `pad`, where it is given, fills texts
-  /// up instead of what the directory says.
-  static Tokenizer open(const std::filesystem::path& directory, const std::optional<std::string>& pad = {});
+  /// Reads a diffusers tokenizer directory (tokenizer_files.h).
+  static Tokenizer open(const std::filesystem::path& directory);
+  /// Throws kModelInvalid as read_tokenizer does.
+  explicit Tokenizer(const TokenizerTexts& texts);
 
   /// The ids of the whole text, without begin and end marks. Throws kInputInvalid if it is not UTF-8.
   std::vector<int64_t> encode(std::string_view utf8) const;

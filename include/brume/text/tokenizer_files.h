@@ -1,12 +1,11 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "brume/text/added_tokens.h"
 #include "brume/text/byte_pair.h"
+#include "brume/text/tokenizer_texts.h"
 
 namespace brume {
 
@@ -24,8 +23,6 @@ struct TokenizerFiles {
 
 /// Reads tokenizer.json, or else vocab.json and merges.txt; and, where they are there, tokenizer_config.json,
 /// special_tokens_map.json and added_tokens.json. Throws kModelInvalid naming the file and the key or line.
-/// `pad`, where it is given, is the special token pad_token whatever the files say.
-TokenizerFiles read_tokenizer_files(const std::filesystem::path& directory,
-                                    const std::optional<std::string>& pad = {});
+TokenizerFiles read_tokenizer(const TokenizerTexts& texts);
 
 }  // namespace brume

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -95,6 +96,14 @@ struct TensorToWrite {
   std::span<const std::byte> data;
 };
 
+/// One tensor of a file whose data comes piece after piece.
+struct TensorToStream {
+  std::string name;
+  StoredType dtype;
+  std::vector<uint64_t> shape;
+  uint64_t bytes;
+};
+
 /// The longest header that the format allows.
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
@@ -103,5 +112,11 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 /// is written.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata);
+/// The same for what is better not held in memory: `data` gives the bytes of one tensor, of all of them in
+/// the file's order.
+void stream_safetensors(const std::filesystem::path& path, std::vector<TensorToStream> tensors,
+                        const std::map<std::string, std::string>& metadata,
+                        const std::function<void(const TensorToStream&, const ByteSink&)>& data,
+                        Existing existing);
 
 }  // namespace brume

@@ -42,6 +42,10 @@ class Weights {
   WeightsView view(at::ScalarType dtype) const;
   /// All names, sorted; random ones have none.
   std::vector<std::string> names() const;
+  /// Those without what every checkpoint carries for nothing (text_model.embeddings.position_ids).
+  std::vector<std::string> needed_names() const;
+  /// What a tensor is stored as. Throws kModelInvalid where it is missing or holds no real numbers.
+  at::ScalarType stored_dtype(const std::string& name) const;
   /// These weights with changes merged in as they are read (adapters/adapters.h).
   Weights adapted(std::shared_ptr<const std::map<std::string, std::vector<AdapterPatch>>> patches) const;
   /// Names that no view has given out, sorted, and without those every checkpoint carries for nothing

@@ -194,6 +194,7 @@ class AdaptedStore : public Weights::Store {
 
   bool contains(const std::string& name) const override { return base_->contains(name); }
   std::vector<int64_t> shape(const std::string& name) const override { return base_->shape(name); }
+  at::ScalarType stored_dtype(const std::string& name) const override { return base_->stored_dtype(name); }
   std::vector<std::string> names() const override { return base_->names(); }
   std::vector<std::string> unused() const override { return base_->unused(); }
   std::vector<std::filesystem::path> files() const override { return base_->files(); }

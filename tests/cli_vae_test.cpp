@@ -1,0 +1,86 @@
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "brume/image/png.h"
+#include "cli_fixture.h"
+
+namespace brume::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A model whose autoencoder is like SDXL's: sound in fp32, and beyond fp16 within its decoder.
+class OverflowingVae : public CommandLine {
+ protected:
+  void SetUp() override {
+    CommandLine::SetUp();
+    model_ = copy_of("sdxl");
+    // The group norms behind it make the picture an ordinary one again.
+    edit_weights(model_ / "vae/diffusion_pytorch_model.safetensors", [](EditedTensors& all) {
+      for (float& value : all.at("decoder.mid_block.resnets.0.conv2.weight").values) value *= 100'000;
+    });
+  }
+  void say(bool overflows) const {
+    edit_json(model_ / "vae/config.json",
+              [&](nlohmann::json& values) { values["force_upcast"] = overflows; });
+  }
+  std::vector<uint8_t> pixels(const std::string& name) const {
+    const std::string bytes = bytes_of(name);
+    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
+  }
+  std::vector<uint8_t> drawn(const Words& more) const {
+    Words words{"-o", "x.png"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = brume(generate_words(words, model_));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return pixels("x.png");
+  }
+  nlohmann::json notes(const std::string& name) const {
+    const nlohmann::json recipe = recipe_of(name);
+    return recipe.contains("notes") ? recipe["notes"] : nlohmann::json::array();
+  }
+  fs::path model_;
+  const nlohmann::json fallback_{"vae_fallback fp32"};
+};
+
+TEST_F(OverflowingVae, ThatSaysSoStaysInFp32) {
+  say(true);
+  drawn({"--dtype", "fp16"});
+  EXPECT_EQ(notes("x.png"), nlohmann::json::array());
+}
+
+TEST_F(OverflowingVae, ThatDoesNotIsDecodedAgainInFp32) {
+  say(true);
+  const std::vector<uint8_t> exact = drawn({"--dtype", "fp16"});
+  say(false);
+  EXPECT_EQ(drawn({"--dtype", "fp16"}), exact);
+  EXPECT_EQ(notes("x.png"), fallback_);
+  // bf16 reaches as far as fp32.
+  drawn({"--dtype", "bf16"});
+  EXPECT_EQ(notes("x.png"), nlohmann::json::array());
+  drawn({"--dtype", "fp16", "--vae-tiling"});
+  EXPECT_EQ(notes("x.png"), (nlohmann::json{"vae_fallback fp32", "vae_tiling"}));
+}
+
+TEST_F(OverflowingVae, IsDecodedAgainInBatchesToo) {
+  say(false);
+  const std::vector<uint8_t> exact = drawn({"--dtype", "fp16", "-s", "5"});
+  std::ofstream(directory_ / "jobs.txt") << R"({"prompt": "a fox", "seed": [5, 6]})"
+                                         << "\n";
+  fs::create_directory(directory_ / "out");
+  const Outcome outcome =
+      brume({"batch", "jobs.txt", "-o", "out", "-m", model_.string(), "-W", "64", "-H", "64", "--steps", "2",
+             "--dtype", "fp16", "--deterministic", "--name", "{seed}"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(pixels("out/5.png"), exact);
+  EXPECT_EQ(notes("out/5.png"), fallback_);
+  EXPECT_EQ(notes("out/6.png"), fallback_);
+}
+
+}  // namespace
+}  // namespace brume::testing
