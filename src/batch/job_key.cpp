@@ -79,6 +79,10 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
   job["cfg_scale"] = without_sign_of_zero(recipe.sampling.cfg_scale);
   job["cfg_rescale"] = without_sign_of_zero(recipe.sampling.cfg_rescale);
   job["clip_skip"] = recipe.sampling.clip_skip;
+  if (recipe.edit) {
+    job["init_img"] = recipe.edit->picture.hash;
+    job["strength"] = recipe.edit->strength;
+  }
   // Another autoencoder is a part of the digest.
   if (!recipe.engine.prediction.empty()) job["prediction"] = recipe.engine.prediction;
   for (const RecipeAdapter& adapter : recipe.engine.adapters)

@@ -71,7 +71,7 @@ void BatchPlan::add(const batch::ReadyJob& job) {
   const bench::MapSize latents{request.height / model_.factor(), request.width / model_.factor()};
   ++pictures_;
   prompts_ += halves;
-  steps_ += request.sampling.steps;
+  steps_ += request.sampling.steps_taken();
   step_flop_ += halves * static_cast<double>(network_calls(request.sampling)) *
                 bench::unet_work(model_.unet(), latents, prompt_.tokens).flop();
   decode_flop_ += decode_flop(model_, request, latents);

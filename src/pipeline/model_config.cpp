@@ -12,6 +12,7 @@
 #include "brume/pipeline/model_adapters.h"
 #include "brume/text/adapter_tags.h"
 #include "brume/text/prompt_plan.h"
+#include "picture_edit.h"
 
 namespace brume {
 
@@ -151,6 +152,13 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.height = settings.height.value_or(defaults.height.value_or(trained_side));
   request.seeds = std::move(seeds);
   request.sampling = sampling_of(settings, *source_, schedule_);
+  request.edit = edit_of(settings);
+  if (request.edit) {
+    const PngSize size = edited_size(request.edit->picture.size, settings, factor());
+    request.width = size.width;
+    request.height = size.height;
+    request.sampling.first_step = first_step_of(*request.edit, request.sampling.steps);
+  }
   request.guidance = {settings.cfg_scale.value_or(defaults.cfg_scale), settings.cfg_rescale.value_or(0)};
   if (settings.compat) request.reading.compat = compat_from_name(*settings.compat);
   if (settings.strict.value_or(false)) request.reading.unread = Unread::kRefuse;

@@ -17,6 +17,8 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(scheduler, others.scheduler);
   complete(eta, others.eta);
   complete(seed, others.seed);
+  complete(init_img, others.init_img);
+  complete(strength, others.strength);
   complete(clip_skip, others.clip_skip);
   complete(vae_tiling, others.vae_tiling);
   complete(compat, others.compat);

@@ -4,6 +4,12 @@
 
 namespace brume {
 
+namespace {
+
+RecipePicture recipe_picture(const PictureFile& file) { return {file.path.filename().string(), file.digest}; }
+
+}  // namespace
+
 std::vector<RecipeAdapter> recipe_adapters(const ModelConfig& model) {
   std::vector<RecipeAdapter> adapters;
   if (model.adapters() == nullptr) return adapters;
@@ -40,6 +46,7 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
                      .cfg_scale = request.guidance.scale,
                      .cfg_rescale = request.guidance.rescale,
                      .clip_skip = static_cast<int>(request.clip_skip)};
+  if (request.edit) recipe.edit = {recipe_picture(request.edit->picture), request.edit->strength};
   recipe.engine = engine;
   if (request.init_latents) recipe.notes.emplace_back("init_latents");
   if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");

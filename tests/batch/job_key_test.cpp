@@ -87,7 +87,11 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ac", "cd"}}; });
   add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ab", "cd"}, {"ink", "1", "ac", "cd"}}; });
   add([](Recipe& r) { r.engine.adapters = {{"ink", "1", "ac", "cd"}, {"ink", "1", "ab", "cd"}}; });
-  EXPECT_EQ(keys.size(), 30U);
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ab"}, 0.5}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.5}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.6}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"b.png", "ac"}, 0.6}; });  // a name is none
+  EXPECT_EQ(keys.size(), 33U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

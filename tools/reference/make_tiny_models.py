@@ -13,6 +13,7 @@ import torch
 
 from adapter_cases import make_adapter_cases
 from noise_cases import make_noise_cases
+from picture_cases import make_picture_cases
 from pipeline_cases import make_pipeline_cases
 from prompt_cases import make_prompt_cases
 from sampler_cases import make_sampler_cases
@@ -24,6 +25,7 @@ from variant_cases import make_variants
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
 WRITTEN = (
     "sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
+    "pictures",
 )
 
 
@@ -43,6 +45,7 @@ def main() -> None:
     make_single_file_cases(output / "single_files")
     make_prompt_cases(output, output / "prompts")
     make_adapter_cases(output, output / "adapters")
+    make_picture_cases(output, output / "pictures")
 
 
 if __name__ == "__main__":
