@@ -52,7 +52,7 @@ void replay(const ReferenceCase& reference, const nlohmann::json& run) {
     ++step;
     return true;
   };
-  sample(schedule, settings, reference.tensor("sample"), denoise, noise, observe);
+  sample(schedule, settings, {reference.tensor("sample")}, denoise, noise, observe);
   EXPECT_EQ(compared, kept.numel());
 }
 

@@ -161,8 +161,7 @@ TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
       "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
       "(h), steps (s), cfg_scale (l), cfg_rescale, guidance_start, guidance_end, mimic_scale, "
       "threshold_percentile, pag_scale, pag_adaptive_scale, pag_layers, freeu, sampler, scheduler, eta, seed (d), "
-      "rng, clip_skip, vae_tiling, "
-      "compat, strict");
+      "rng, init_img, strength (t), clip_skip, vae_tiling, compat, strict");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
   expect_in_reason("a --wow", "--wow: unknown");
@@ -173,7 +172,7 @@ TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
   expect_reason("a --w=", "--w: its value is missing; give it one or take it out");
   expect_reason("a --w 1 --width 2", "width: given more than once; give it once");
   expect_reason("a --prompt b", "prompt: given more than once; give it once");
-  for (const std::string name : {"ow", "oh", "nw", "nh", "ct", "cl", "nl", "t", "c", "am", "dsd1", "glus"})
+  for (const std::string name : {"ow", "oh", "nw", "nh", "ct", "cl", "nl", "c", "am", "dsd1", "glus"})
     expect_reason("a --" + name + " 1",
                   "--" + name + ": brume cannot do this for one picture; take it out of the line");
   expect_in_reason("a --f x.png", "give the picture an id");
@@ -260,7 +259,7 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
     for (std::sregex_iterator found(all.begin(), all.end(), name); found != none; ++found, ++names)
       expect_in_reason("{\"" + found->str(1) + "\": {}}", "is an object; give it");
   }
-  EXPECT_EQ(names, 23U);
+  EXPECT_EQ(names, 27U);
 }
 
 TEST(JsonLines, TypesAndRanges) {

@@ -139,7 +139,7 @@ std::map<uint64_t, at::Tensor> by_rows(const Pipeline& pipeline, const std::vect
   int64_t steps = 0;
   for (size_t next = 0; next < requests.size() || rows.size() > 0;) {
     for (size_t begun = 0; next < requests.size() && begun < (next == 0 ? 2 : 1); ++begun, ++next)
-      rows.join(next, requests[next], pipeline.words(requests[next], unseen));
+      rows.join(next, requests[next], pipeline.material(requests[next], unseen));
     for (const DenoisedRow& row : rows.advance()) {
       EXPECT_EQ(row.failed_stage, "");
       latents[row.ticket] = row.latents;
@@ -176,10 +176,10 @@ TEST(Rows, SayWhereTheirNumbersOverflowed) {
   std::vector<Request> requests = mixed_requests();
   Observer unseen;
   DenoisingRows rows(pipeline, RowCalls::kTogether);
-  PictureWords broken = pipeline.words(requests[0], unseen);
-  broken.texts[0].context = broken.texts[0].context * std::numeric_limits<float>::infinity();
+  PictureMaterial broken = pipeline.material(requests[0], unseen);
+  broken.words.texts[0].context = broken.words.texts[0].context * std::numeric_limits<float>::infinity();
   rows.join(0, requests[0], broken);
-  rows.join(1, requests[1], pipeline.words(requests[1], unseen));
+  rows.join(1, requests[1], pipeline.material(requests[1], unseen));
   std::map<uint64_t, std::string> stages;
   while (rows.size() > 0) {
     for (const DenoisedRow& row : rows.advance()) stages[row.ticket] = row.failed_stage;

@@ -65,7 +65,7 @@ TEST_P(Prompts, ThatChangeAndAreSeveralWalkAsTheReference) {
   }
   DenoisingRows rows(pipeline_, RowCalls::kApart);
   Observer unseen;
-  rows.join(1, request, pipeline_.words(request, unseen));
+  rows.join(1, request, pipeline_.material(request, unseen));
   at::Tensor by_rows;
   while (rows.size() > 0) {
     for (const DenoisedRow& row : rows.advance()) by_rows = row.latents;

@@ -66,7 +66,7 @@ TEST_P(SamplerCase, AgreesWithDiffusersStepByStep) {
     int64_t draws = 0;
     int64_t steps = 0;
     const at::Tensor last = sample(
-        schedule, settings, reference.tensor("sample"), network,
+        schedule, settings, {reference.tensor("sample")}, network,
         [&] { return noises[draws++ % noises.size(0)]; },
         [&](int64_t step, const at::Tensor& latents) {
           EXPECT_EQ(step, steps++);

@@ -241,7 +241,7 @@ TEST(NetworkCalls, AreTwoAStepWhereTheSamplerLooksTwice) {
       settings.eta = default_eta(settings.sampler).value_or(0);
       int64_t calls = 0;
       sample(
-          schedule, settings, at::ones({1, 1, 2, 2}),
+          schedule, settings, {at::ones({1, 1, 2, 2})},
           [&](const at::Tensor& latents, const NoiseLevel&) {
             ++calls;
             return NetworkOutput{latents, latents};

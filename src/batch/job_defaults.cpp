@@ -24,6 +24,7 @@ void leave_to_sampler(const std::string& name, PictureSettings& defaults) {
 void complete_job(PictureSettings& job, const PictureSettings& defaults) {
   PictureSettings usable = defaults;
   if (job.sampler) leave_to_sampler(*job.sampler, usable);
+  if (!job.init_img && !defaults.init_img) usable.strength.reset();
   if (job.scheduler && is_sigma_list(*job.scheduler)) usable.steps.reset();
   if (job.steps && usable.scheduler && is_sigma_list(*usable.scheduler)) usable.scheduler.reset();
   job.complete_with(usable);
@@ -31,6 +32,7 @@ void complete_job(PictureSettings& job, const PictureSettings& defaults) {
 
 void check_defaults(const PictureSettings& defaults, const ModelConfig& model) {
   PictureSettings settings = defaults;
+  if (!defaults.init_img) settings.strength.reset();  // of those jobs that name a picture
   if (!defaults.sampler) {
     // The jobs' own samplers may take what the model's has not.
     settings.eta.reset();

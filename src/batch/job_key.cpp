@@ -81,6 +81,10 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
   job["clip_skip"] = recipe.sampling.clip_skip;
   for (const RecipeOption& option : recipe.sampling.options)
     std::visit([&](const auto& value) { job[option.name] = value; }, option.value);
+  if (recipe.edit) {
+    job["init_img"] = recipe.edit->picture.hash;
+    job["strength"] = recipe.edit->strength;
+  }
   // Another autoencoder is a part of the digest.
   if (!recipe.engine.prediction.empty()) job["prediction"] = recipe.engine.prediction;
   for (const RecipeAdapter& adapter : recipe.engine.adapters)

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Ready {
   Work work;
-  std::optional<PictureWords> words;
+  std::optional<PictureMaterial> material;
   std::string failure;
 };
 
@@ -104,9 +104,9 @@ class Runner::Run {
     const Busier busier(runner_.busy_.text);
     Observer unseen;
     try {
-      ready.words = runner_.pipeline_.words(ready.work.request, unseen);
+      ready.material = runner_.pipeline_.material(ready.work.request, unseen);
     } catch (const Error& error) {
-      // This one does not fit the model, or its prompt cannot be read; others may.
+      // This one does not fit the model, or its prompt or picture cannot be read; others may.
       if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;
       ready.failure = error.what();
     }
@@ -156,14 +156,14 @@ class Runner::Run {
   }
 
   void join(Ready ready) {
-    if (!ready.words && ready.failure.empty()) encode(ready);
+    if (!ready.material && ready.failure.empty()) encode(ready);
     const uint64_t ticket = ready.work.ticket;
     if (!ready.failure.empty()) {
       made_.push({ticket, {}, ready.failure});
       return;
     }
     const Busier busier(runner_.busy_.denoise);
-    rows_.join(ticket, ready.work.request, std::move(*ready.words));
+    rows_.join(ticket, ready.work.request, std::move(*ready.material));
     requests_.emplace(ticket, std::move(ready.work.request));
   }
 

@@ -76,6 +76,21 @@ GuidanceSettings read_guidance(const json& fields) {
   return guidance;
 }
 
+json picture_fields(const PictureFile& file) {
+  // A path is bytes, JSON is not.
+  const std::string& path = file.path.native();
+  return {{"path", std::vector<uint8_t>(path.begin(), path.end())},
+          {"digest", file.digest},
+          {"width", file.size.width},
+          {"height", file.size.height}};
+}
+
+PictureFile read_picture_fields(const json& fields) {
+  const auto path = fields.at("path").get<std::vector<uint8_t>>();
+  return {
+      std::string(path.begin(), path.end()), fields.at("digest"), {fields.at("width"), fields.at("height")}};
+}
+
 /// The line before the pixels; room for these where there are any. Throws for what write_made does not write.
 MadeFrame read_head(const std::string& line) {
   const json head = json::parse(line);
@@ -98,24 +113,28 @@ MadeFrame read_head(const std::string& line) {
 
 std::string work_line(const Work& work) {
   const Request& request = work.request;
-  const json line = {{"ticket", work.ticket},
-                     {"prompt", request.prompt},
-                     {"negative_prompt", request.negative_prompt ? json(*request.negative_prompt) : json()},
-                     {"width", request.width},
-                     {"height", request.height},
-                     {"seed", request.seeds.front()},
-                     {"rng", noise_kind_name(request.rng)},
-                     {"sampler", sampler_name(request.sampling.sampler)},
-                     {"spacing", spacing_name(request.sampling.spacing)},
-                     {"sigmas", request.sampling.sigmas},
-                     {"steps", request.sampling.steps},
-                     {"eta", request.sampling.eta},
-                     {"guidance", guidance_fields(request.guidance)},
-                     {"free_u", request.free_u ? json(free_u_text(*request.free_u)) : json()},
-                     {"clip_skip", request.clip_skip},
-                     {"compat", compat_name(request.reading.compat)},
-                     {"strict", request.reading.unread == Unread::kRefuse},
-                     {"vae_tiling", request.decode == DecodeMode::kTiled}};
+  json line = {{"ticket", work.ticket},
+               {"prompt", request.prompt},
+               {"negative_prompt", request.negative_prompt ? json(*request.negative_prompt) : json()},
+               {"width", request.width},
+               {"height", request.height},
+               {"seed", request.seeds.front()},
+               {"rng", noise_kind_name(request.rng)},
+               {"sampler", sampler_name(request.sampling.sampler)},
+               {"spacing", spacing_name(request.sampling.spacing)},
+               {"sigmas", request.sampling.sigmas},
+               {"steps", request.sampling.steps},
+               {"eta", request.sampling.eta},
+               {"guidance", guidance_fields(request.guidance)},
+               {"free_u", request.free_u ? json(free_u_text(*request.free_u)) : json()},
+               {"clip_skip", request.clip_skip},
+               {"compat", compat_name(request.reading.compat)},
+               {"strict", request.reading.unread == Unread::kRefuse},
+               {"vae_tiling", request.decode == DecodeMode::kTiled}};
+  if (request.edit)
+    line["edit"] = {{"picture", picture_fields(request.edit->picture)},
+                    {"strength", request.edit->strength},
+                    {"first_step", request.sampling.first_step}};
   return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -143,6 +162,11 @@ Work read_work_line(const std::string& line) {
     request.reading.compat = compat_from_name(fields.at("compat").get<std::string>());
     request.reading.unread = fields.at("strict").get<bool>() ? Unread::kRefuse : Unread::kTell;
     request.decode = fields.at("vae_tiling").get<bool>() ? DecodeMode::kTiled : DecodeMode::kWhole;
+    if (fields.contains("edit")) {
+      const json& edit = fields["edit"];
+      request.edit = {read_picture_fields(edit.at("picture")), edit.at("strength")};
+      request.sampling.first_step = edit.at("first_step");
+    }
     return work;
   } catch (const json::exception& error) {
     throw Error(ExitCode::kInputInvalid, kWorker, std::string("cannot read its work: ") + error.what());

@@ -67,11 +67,11 @@ BatchPlan::BatchPlan(const ModelConfig& model, const PlanSettings& settings)
 
 void BatchPlan::add(const batch::ReadyJob& job) {
   const Request& request = job.request;
-  const double rows = request.guidance.rows(request.sampling.steps);
+  const double rows = request.guidance.rows(request.sampling.steps_taken());
   const bench::MapSize latents{request.height / model_.factor(), request.width / model_.factor()};
   ++pictures_;
   prompts_ += request.guidance.active() ? 2 : 1;
-  steps_ += request.sampling.steps;
+  steps_ += request.sampling.steps_taken();
   step_flop_ += rows * static_cast<double>(network_calls(request.sampling)) *
                 bench::unet_work(model_.unet(), latents, prompt_.tokens).flop();
   decode_flop_ += decode_flop(model_, request, latents);

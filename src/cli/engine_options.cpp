@@ -51,6 +51,14 @@ void add_guidance_options(CLI::App& command, PictureSettings& settings) {
 void add_picture_options(CLI::App& command, PictureSettings& settings) {
   command.add_option("-p,--prompt", settings.prompt, "What to draw");
   command.add_option("-n,--negative-prompt", settings.negative_prompt, "What to keep out of the picture");
+  command
+      .add_option("-i,--init-img,--init-image", settings.init_img,
+                  "Change this picture (PNG or JPEG) instead of drawing from noise alone")
+      ->check(not_empty());
+  command
+      .add_option("--strength,--denoising-strength", settings.strength,
+                  "How much of --init-img to change, 0 to 1: that share of the steps is taken (default 0.75)")
+      ->transform(real_number(0, 1));
   command.add_option("-W,--width", settings.width, "Pixels (default: the model's own)")
       ->transform(whole_number(1, kMostSide));
   command.add_option("-H,--height", settings.height, "Pixels (default: the model's own)")

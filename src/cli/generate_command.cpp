@@ -16,7 +16,7 @@ namespace brume::cli {
 namespace {
 
 /// A place that cannot be written to, or that is named twice, is known at once, not after minutes of drawing.
-void check_places(const RunOptions& run, const PictureFiles& files) {
+void check_places(const PictureSettings& picture, const RunOptions& run, const PictureFiles& files) {
   std::map<std::filesystem::path, std::string> taken;  // where it really is -> the option
   const auto take = [&](const std::filesystem::path& file, const std::string& option) {
     std::error_code failed;
@@ -27,6 +27,7 @@ void check_places(const RunOptions& run, const PictureFiles& files) {
                 "give each a name of its own");
   };
   for (const std::filesystem::path& file : files.named()) take(file, "-o");
+  if (picture.init_img) take(*picture.init_img, "--init-img");
   if (run.init_latents) take(*run.init_latents, "--init-latents");
   if (run.save_latents) {
     if (is_standard_output(*run.save_latents))
@@ -45,7 +46,7 @@ int generate(const GenerateOptions& options) {
   check_options(options);
   check_standard_output();
   PictureFiles files(options.run.output, options.run.batch_count);
-  check_places(options.run, files);
+  check_places(options.picture, options.run, files);
   return work_in_engine(GenerateWork{options, std::move(files)});
 }
 

@@ -58,6 +58,9 @@ void check_options(const GenerateOptions& options) {
            "the seeds of all pictures must be at most " + std::to_string(std::numeric_limits<int64_t>::max()),
            "use a smaller seed");
   check_wildcards(run.wildcards, picture.compat);
+  if (picture.init_img && run.init_latents)
+    refuse("--init-latents", "takes the place of the noise, all of it, and --init-img of some of it",
+           "leave one out");
   if (run.output && is_standard_output(*run.output) && run.json)
     refuse("--json", "standard output already takes the picture", "name a file with -o");
   if (run.dump_stages && run.batch_count > run.batch_size) {

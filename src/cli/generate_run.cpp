@@ -26,6 +26,7 @@ using nlohmann::json;
 
 void add_times(PhaseTimes& sum, const PhaseTimes& more) {
   sum.text_seconds += more.text_seconds;
+  sum.encode_seconds += more.encode_seconds;
   sum.denoise_seconds += more.denoise_seconds;
   sum.decode_seconds += more.decode_seconds;
 }
@@ -68,7 +69,7 @@ GenerateRun::GenerateRun(const Pipeline& pipeline, const Request& all, const Run
       wildcards_(wildcards_in(options.wildcards)),
       files_(std::move(files)),
       engine_(std::move(engine)),
-      observer_(options.batch_count, all.sampling.steps, options.dump_stages.has_value()) {}
+      observer_(options.batch_count, all.sampling.steps_taken(), options.dump_stages.has_value()) {}
 
 /// The pictures from `first` on, as many as share a call of the UNet: their choices must be the same.
 Request GenerateRun::next_batch(size_t first) const {

@@ -45,10 +45,22 @@ void print_unread(const Request& request, const Pipeline& pipeline) {
   say_ignored(negative, "negative prompt");
 }
 
+/// How a picture becomes one of the request's size.
+void print_resized(const Request& request, const std::string& option, const PictureFile& file) {
+  const auto size = [](int64_t width, int64_t height) {
+    return std::to_string(width) + "x" + std::to_string(height);
+  };
+  const auto [width, height] = file.size;
+  if (width == request.width && height == request.height) return;
+  say("note: " + option + " is " + size(width, height) + ", and resized to " +
+      size(request.width, request.height) + " (Lanczos)");
+}
+
 }  // namespace
 
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
   for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
+  if (request.edit) print_resized(request, "--init-img", request.edit->picture);
   if (request.reading.unread == Unread::kTell) print_unread(request, pipeline);
   if (pipeline.model().ignores_clip_skip(options.picture))
     say("note: A1111 skips no layer of this model; --clip-skip does nothing, other --compat count it");

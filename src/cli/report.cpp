@@ -12,8 +12,9 @@ namespace brume::cli {
 using nlohmann::json;
 
 void print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline) {
-  const auto steps = static_cast<double>(request.sampling.steps) * static_cast<double>(tally.pictures.size());
-  const json report = {
+  const auto steps =
+      static_cast<double>(request.sampling.steps_taken()) * static_cast<double>(tally.pictures.size());
+  json report = {
       {"pictures", tally.pictures},
       {"complete", tally.pictures.size() == request.seeds.size()},
       {"model", pipeline.model().source().name()},
@@ -35,6 +36,12 @@ void print_report(const Request& request, const Tally& tally, double load_second
       {"denoise_ms", tally.times.denoise_seconds * 1e3},
       {"vae_decode_ms", tally.times.decode_seconds * 1e3},
   };
+  if (request.edit) {
+    report["init_img"] = request.edit->picture.path.string();
+    report["strength"] = request.edit->strength;
+    report["steps_taken"] = request.sampling.steps_taken();
+    report["vae_encode_ms"] = tally.times.encode_seconds * 1e3;
+  }
   print_json(report);
 }
 

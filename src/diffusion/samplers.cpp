@@ -3,186 +3,15 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
-#include "brume/base/error.h"
 #include "brume/diffusion/sigma_samplers.h"
-#include "folded_name.h"
+#include "sampler_traits.h"
 
 namespace brume {
 
 namespace {
-
-using WalkFunction = at::Tensor (*)(at::Tensor x, const SigmaWalk& walk);
-
-/// How diffusers' scheduler of a name scales its latents: as x = picture + sigma noise, or all of it to unit
-/// variance.
-enum class Scale { kExploding, kPreserving };
-
-struct SamplerTraits {
-  Sampler sampler;
-  std::string_view ours;
-  std::string_view title;                        // A1111's
-  std::string_view reference = {};               // diffusers' class; empty: it has none
-  std::array<std::string_view, 2> aliases = {};  // where folding (folded_name.h) does not give them
-  std::optional<double> eta = {};                // the default of those that take fresh noise
-  WalkFunction walk = nullptr;                   // of those in terms of sigma
-  bool two_calls = false;                        // of the network in each step but the last
-  TimestepGrid grid = TimestepGrid::kWithLast;
-  LastSigma last = LastSigma::kZero;
-  Scale scale = Scale::kExploding;
-  bool whole_karras = false;  // SigmaRequest
-  TimestepSpacing unsaid = TimestepSpacing::kLinspace;
-  bool thresholds = false;  // whether that class knows SampleLimits::dynamic_threshold
-};
-
-constexpr TimestepGrid kOpen = TimestepGrid::kWithoutLast;
-constexpr Scale kUnit = Scale::kPreserving;
-
-constexpr std::array<SamplerTraits, 20> kSamplers = {{
-    {.sampler = Sampler::kDdim,
-     .ours = "ddim",
-     .title = "DDIM",
-     .reference = "DDIMScheduler",
-     .aliases = {"DDIMParallelScheduler"},
-     .eta = 0.0},
-    {.sampler = Sampler::kDdpm, .ours = "ddpm", .title = "DDPM", .reference = "DDPMScheduler"},
-    {.sampler = Sampler::kEuler,
-     .ours = "euler",
-     .title = "Euler",
-     .reference = "EulerDiscreteScheduler",
-     .walk = euler},
-    {.sampler = Sampler::kEulerAncestral,
-     .ours = "euler_a",
-     .title = "Euler a",
-     .reference = "EulerAncestralDiscreteScheduler",
-     .aliases = {"euler_ancestral"},
-     .eta = 1.0,
-     .walk = euler_ancestral},
-    {.sampler = Sampler::kEulerCfgPp, .ours = "euler_cfg_pp", .title = "Euler CFG++", .walk = euler_cfg_pp},
-    {.sampler = Sampler::kHeun,
-     .ours = "heun",
-     .title = "Heun",
-     .reference = "HeunDiscreteScheduler",
-     .walk = heun,
-     .two_calls = true},
-    {.sampler = Sampler::kDpm2,
-     .ours = "dpm2",
-     .title = "DPM2",
-     .reference = "KDPM2DiscreteScheduler",
-     .walk = dpm_2,
-     .two_calls = true,
-     .whole_karras = true},
-    {.sampler = Sampler::kDpm2Ancestral,
-     .ours = "dpm2_a",
-     .title = "DPM2 a",
-     .reference = "KDPM2AncestralDiscreteScheduler",
-     .aliases = {"dpm_2_ancestral"},
-     .eta = 1.0,
-     .walk = dpm_2_ancestral,
-     .two_calls = true,
-     .whole_karras = true},
-    {.sampler = Sampler::kDpmpp2sAncestral,
-     .ours = "dpm++2s_a",
-     .title = "DPM++ 2S a",
-     .aliases = {"dpmpp_2s_ancestral"},
-     .eta = 1.0,
-     .walk = dpmpp_2s_ancestral,
-     .two_calls = true},
-    {.sampler = Sampler::kDpmpp2m,
-     .ours = "dpm++2m",
-     .title = "DPM++ 2M",
-     .reference = "DPMSolverMultistepScheduler",
-     .walk = dpmpp_2m,
-     .grid = kOpen,
-     .scale = kUnit,
-     .whole_karras = true,
-     .thresholds = true},
-    {.sampler = Sampler::kDpmppSde,
-     .ours = "dpm++sde",
-     .title = "DPM++ SDE",
-     .reference = "DPMSolverSDEScheduler",
-     .eta = 1.0,
-     .walk = dpmpp_sde,
-     .two_calls = true},
-    {.sampler = Sampler::kDpmpp2mSde,
-     .ours = "dpm++2m_sde",
-     .title = "DPM++ 2M SDE",
-     .eta = 1.0,
-     .walk = dpmpp_2m_sde,
-     .grid = kOpen,
-     .scale = kUnit,
-     .whole_karras = true,
-     .thresholds = true},
-    {.sampler = Sampler::kDpmpp3mSde,
-     .ours = "dpm++3m_sde",
-     .title = "DPM++ 3M SDE",
-     .eta = 1.0,
-     .walk = dpmpp_3m_sde,
-     .grid = kOpen,
-     .scale = kUnit,
-     .whole_karras = true,
-     .thresholds = true},
-    {.sampler = Sampler::kLms,
-     .ours = "lms",
-     .title = "LMS",
-     .reference = "LMSDiscreteScheduler",
-     .walk = lms},
-    {.sampler = Sampler::kPlms,
-     .ours = "plms",
-     .title = "PLMS",
-     .reference = "PNDMScheduler",
-     .aliases = {"pndm"},
-     .walk = plms,
-     .scale = kUnit,
-     .unsaid = TimestepSpacing::kLeading},
-    {.sampler = Sampler::kIpndm,
-     .ours = "ipndm",
-     .title = "IPNDM",
-     .aliases = {"IPNDMScheduler"},
-     .walk = ipndm},
-    {.sampler = Sampler::kDeis,
-     .ours = "deis",
-     .title = "DEIS",
-     .reference = "DEISMultistepScheduler",
-     .walk = deis,
-     .grid = kOpen,
-     .last = LastSigma::kLeast,
-     .scale = kUnit,
-     .whole_karras = true,
-     .thresholds = true},
-    {.sampler = Sampler::kUniPc,
-     .ours = "unipc",
-     .title = "UniPC",
-     .reference = "UniPCMultistepScheduler",
-     .aliases = {"uni_pc_bh2"},
-     .walk = unipc,
-     .grid = kOpen,
-     .scale = kUnit,
-     .whole_karras = true,
-     .thresholds = true},
-    {.sampler = Sampler::kLcm, .ours = "lcm", .title = "LCM", .reference = "LCMScheduler"},
-    {.sampler = Sampler::kTcd, .ours = "tcd", .title = "TCD", .reference = "TCDScheduler", .eta = 0.3},
-}};
-
-const SamplerTraits& traits_of(Sampler sampler) {
-  return *std::find_if(kSamplers.begin(), kSamplers.end(),
-                       [&](const SamplerTraits& one) { return one.sampler == sampler; });
-}
-
-std::optional<Sampler> find_sampler(std::string_view name) {
-  std::string wanted = folded(name);
-  if (name.starts_with("k_")) wanted.erase(0, 1);  // as A1111's programs call them among themselves
-  for (const SamplerTraits& one : kSamplers) {
-    for (const std::string_view known :
-         {one.ours, one.title, one.reference, one.aliases[0], one.aliases[1]}) {
-      if (!known.empty() && folded(known) == wanted) return one.sampler;
-    }
-  }
-  return std::nullopt;
-}
 
 SigmaSchedule schedule_of(const NoiseSchedule& schedule, const SamplingSettings& settings) {
   if (!settings.sigmas.empty()) return sigma_schedule_from_text(schedule, settings.sigmas);
@@ -221,11 +50,18 @@ double first_deviation(const NoiseSchedule& schedule, const SamplerTraits& trait
   return traits.scale == Scale::kPreserving || leading ? preserving(sigma) : sigma;
 }
 
+/// The part of a schedule that is walked.
+SigmaSchedule from_step(SigmaSchedule schedule, int64_t first) {
+  schedule.sigmas.erase(schedule.sigmas.begin(), schedule.sigmas.begin() + first);
+  schedule.timesteps.erase(schedule.timesteps.begin(), schedule.timesteps.begin() + first);
+  return schedule;
+}
+
 at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings& settings,
-                           const at::Tensor& latents, const Denoiser& denoise, const NoiseSource& noise,
+                           const Beginning& beginning, const Denoiser& denoise, const NoiseSource& noise,
                            const StepObserver& observe) {
   const SamplerTraits& traits = traits_of(settings.sampler);
-  const SigmaSchedule sigmas = schedule_of(schedule, settings);
+  const SigmaSchedule sigmas = from_step(schedule_of(schedule, settings), settings.first_step);
   const SampleLimits& limits = schedule.config().limits;
   const bool thresholds = traits.thresholds && limits.dynamic_threshold;
   const auto denoised = [&](const at::Tensor& x, double sigma, std::optional<int64_t> place) {
@@ -241,19 +77,33 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
     const double sigma = sigmas.sigmas[static_cast<size_t>(step) + 1];
     return observe(step, traits.scale == Scale::kPreserving ? x / preserving(sigma) : x);
   };
-  const at::Tensor x = latents * first_deviation(schedule, traits, sigmas.sigmas.front());
-  const at::Tensor last = traits.walk(x, {sigmas.sigmas, denoised, noise, arrive, settings.eta});
+  const double sigma = sigmas.sigmas.front();
+  const at::Tensor x = beginning.picture.defined()
+                           ? beginning.picture + beginning.noise * sigma
+                           : beginning.noise * first_deviation(schedule, traits, sigma);
+  const at::Tensor last =
+      traits.walk(x, {sigmas.sigmas, denoised, noise, arrive, settings.eta, settings.first_step});
   return last / preserving(sigmas.sigmas.back());
 }
 
+/// A picture with the noise of a timestep, of unit variance together. Mirrors add_noise of diffusers'
+/// schedulers.
+at::Tensor noised(const NoiseSchedule& schedule, const Beginning& beginning, int64_t t) {
+  const float alpha = schedule.alpha_cumprod(t);
+  return std::sqrt(alpha) * beginning.picture + std::sqrt(1 - alpha) * beginning.noise;
+}
+
 at::Tensor sample_by_timestep(const NoiseSchedule& schedule, const SamplingSettings& settings,
-                              at::Tensor latents, const Denoiser& denoise, const NoiseSource& noise,
+                              const Beginning& beginning, const Denoiser& denoise, const NoiseSource& noise,
                               const StepObserver& observe) {
   const bool distilled = settings.sampler == Sampler::kLcm || settings.sampler == Sampler::kTcd;
   const std::vector<int64_t> timesteps =
       distilled ? schedule.distilled_timesteps(settings.steps) : schedule.timesteps(settings.steps);
   const int64_t stride = schedule.config().train_timesteps / settings.steps;
-  for (size_t i = 0; i < timesteps.size(); ++i) {
+  const auto first = static_cast<size_t>(settings.first_step);
+  at::Tensor latents =
+      beginning.picture.defined() ? noised(schedule, beginning, timesteps[first]) : beginning.noise;
+  for (size_t i = first; i < timesteps.size(); ++i) {
     const int64_t t = timesteps[i];
     const bool last = i + 1 == timesteps.size();
     const at::Tensor prediction = denoise(latents, {static_cast<double>(t), sigma_at(schedule, static_cast<double>(t))}).guided;
@@ -275,49 +125,22 @@ at::Tensor sample_by_timestep(const NoiseSchedule& schedule, const SamplingSetti
             ddim_step(schedule, {t, t - stride, settings.eta}, prediction, latents, fresh(settings.eta > 0));
         break;
     }
-    if (!observe(static_cast<int64_t>(i), latents)) break;
+    if (!observe(static_cast<int64_t>(i - first), latents)) break;
   }
   return latents;
 }
 
 }  // namespace
 
-std::optional<Sampler> sampler_of_class(std::string_view class_name) {
-  for (const SamplerTraits& one : kSamplers) {
-    if (!class_name.empty() && one.reference == class_name) return one.sampler;
-  }
-  return std::nullopt;
+int64_t first_step_of(int64_t steps, double strength) {
+  return steps - std::min(static_cast<int64_t>(static_cast<double>(steps) * strength), steps);
 }
-
-NamedSampler named_sampler(std::string_view name) {
-  if (const std::optional<Sampler> known = find_sampler(name)) return {*known, {}};
-  // "DPM++ 2M Karras", "dpm++ 2m sgm uniform"
-  for (size_t space = name.find(' '); space != std::string_view::npos; space = name.find(' ', space + 1)) {
-    const std::optional<Sampler> known = find_sampler(name.substr(0, space));
-    const std::optional<SigmaSpacing> spacing = find_spacing(name.substr(space + 1));
-    if (known && spacing) return {*known, spacing};
-  }
-  throw Error(ExitCode::kUsage, "--sampling-method " + std::string(name), "unknown sampler",
-              "choose one of " + sampler_names());
-}
-
-Sampler sampler_from_name(std::string_view name) { return named_sampler(name).sampler; }
-std::string_view sampler_name(Sampler sampler) { return traits_of(sampler).ours; }
-std::string_view sampler_title(Sampler sampler) { return traits_of(sampler).title; }
-
-std::string sampler_names() {
-  std::string names;
-  for (const SamplerTraits& one : kSamplers) names += (names.empty() ? "" : ", ") + std::string(one.ours);
-  return names;
-}
-
-std::optional<double> default_eta(Sampler sampler) { return traits_of(sampler).eta; }
 int64_t network_calls(const SamplingSettings& settings) {
-  if (traits_of(settings.sampler).two_calls) return 2 * settings.steps - 1;
-  const bool begins_twice = settings.sampler == Sampler::kPlms && settings.steps > 1;
-  return settings.steps + (begins_twice ? 1 : 0);
+  const int64_t steps = settings.steps_taken();
+  if (traits_of(settings.sampler).two_calls) return 2 * steps - 1;
+  const bool begins_twice = settings.sampler == Sampler::kPlms && steps > 1;
+  return steps + (begins_twice ? 1 : 0);
 }
-bool takes_spacing(Sampler sampler) { return traits_of(sampler).walk != nullptr; }
 
 void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& settings) {
   if (takes_spacing(settings.sampler))
@@ -328,11 +151,11 @@ void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& setti
     schedule.timesteps(settings.steps);
 }
 
-at::Tensor sample(const NoiseSchedule& schedule, const SamplingSettings& settings, at::Tensor latents,
+at::Tensor sample(const NoiseSchedule& schedule, const SamplingSettings& settings, const Beginning& beginning,
                   const Denoiser& denoise, const NoiseSource& noise, const StepObserver& observe) {
   return takes_spacing(settings.sampler)
-             ? sample_by_sigma(schedule, settings, latents, denoise, noise, observe)
-             : sample_by_timestep(schedule, settings, std::move(latents), denoise, noise, observe);
+             ? sample_by_sigma(schedule, settings, beginning, denoise, noise, observe)
+             : sample_by_timestep(schedule, settings, beginning, denoise, noise, observe);
 }
 
 }  // namespace brume

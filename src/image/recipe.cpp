@@ -92,6 +92,11 @@ std::string parameter_line(const Recipe& recipe) {
   add("VAE", recipe.engine.vae);
   add("Prediction", recipe.engine.prediction);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
+  if (recipe.edit) {
+    add("Denoising strength", number(recipe.edit->strength));
+    add("Init image", recipe.edit->picture.name);
+    add("Init image hash", recipe.edit->picture.hash.substr(0, kShownHash));
+  }
   if (sampling.eta != sampling.usual_eta) add("Eta", number(recipe.sampling.eta));
   if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
   for (const RecipeOption& option : sampling.options) {
@@ -204,6 +209,11 @@ std::string recipe_json(const Recipe& recipe) {
   out["clip_skip"] = recipe.sampling.clip_skip;
   for (const RecipeOption& option : recipe.sampling.options)
     std::visit([&](const auto& value) { out[option.name] = value; }, option.value);
+  if (recipe.edit) {
+    out["init_img"] = recipe.edit->picture.name;
+    out["init_img_hash"] = recipe.edit->picture.hash;
+    out["strength"] = recipe.edit->strength;
+  }
   out["model"] = recipe.engine.model;
   if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;
   if (!recipe.engine.vae.empty()) out["vae"] = recipe.engine.vae;

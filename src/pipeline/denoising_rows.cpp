@@ -46,10 +46,11 @@ PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
 /// still in that call until the UNet has answered all rows at once.
 class DenoisingRows::Row {
  public:
-  Row(const Pipeline& pipeline, uint64_t ticket, const Request& request, PictureWords words)
+  Row(const Pipeline& pipeline, uint64_t ticket, const Request& request, PictureMaterial material)
       : pipeline_(pipeline),
         request_(request),
-        words_(pipeline, request, std::move(words)),
+        words_(pipeline, request, std::move(material.words)),
+        inputs_(std::move(material.inputs)),
         predictions_(words_.rows()),
         noise_({request.seeds.front()}, request.rng),
         fiber_([this] { run(); }, kStackBytes) {
@@ -112,8 +113,8 @@ class DenoisingRows::Row {
       finite.look(latents, "latents after step " + std::to_string(steps_));
       return !finite.all_failed();
     };
-    at::Tensor latents =
-        sample(pipeline_.model().schedule(), request_.sampling, noise(), denoise, noise, observe);
+    at::Tensor latents = sample(pipeline_.model().schedule(), request_.sampling,
+                                pipeline_.beginning(request_, inputs_, noise_), denoise, noise, observe);
     result_.failed_stage = finite.failed_stage(0);
     return latents;
   }
@@ -121,6 +122,7 @@ class DenoisingRows::Row {
   const Pipeline& pipeline_;
   Request request_;
   WordsInTime words_;
+  PictureInputs inputs_;
   std::vector<at::Tensor> predictions_;  // of each of its rows of the UNet
   Noise noise_;
   at::Tensor latents_;
@@ -137,9 +139,9 @@ DenoisingRows::DenoisingRows(const Pipeline& pipeline, RowCalls calls)
     : pipeline_(pipeline), row_calls_(calls) {}
 DenoisingRows::~DenoisingRows() = default;
 
-void DenoisingRows::join(uint64_t ticket, const Request& request, PictureWords words) {
+void DenoisingRows::join(uint64_t ticket, const Request& request, PictureMaterial material) {
   const c10::InferenceMode guard;
-  rows_.push_back(std::make_unique<Row>(pipeline_, ticket, request, std::move(words)));
+  rows_.push_back(std::make_unique<Row>(pipeline_, ticket, request, std::move(material)));
   calls_.reset();
 }
 

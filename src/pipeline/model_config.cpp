@@ -13,6 +13,7 @@
 #include "brume/pipeline/model_adapters.h"
 #include "brume/text/adapter_tags.h"
 #include "brume/text/prompt_plan.h"
+#include "picture_edit.h"
 
 namespace brume {
 
@@ -161,6 +162,13 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.seeds = std::move(seeds);
   request.rng = choose_noise(settings);
   request.sampling = sampling_of(settings, *source_, schedule_);
+  request.edit = edit_of(settings);
+  if (request.edit) {
+    const PngSize size = edited_size(request.edit->picture.size, settings, factor());
+    request.width = size.width;
+    request.height = size.height;
+    request.sampling.first_step = first_step_of(*request.edit, request.sampling.steps);
+  }
   request.guidance = choose_guidance(settings, defaults.cfg_scale);
   request.guidance.told = unet_.scale_width.has_value();
   if (request.guidance.perturbed.active()) perturbed_layers(unet_, request.guidance.perturbed.layers);

@@ -26,6 +26,8 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(eta, others.eta);
   complete(seed, others.seed);
   complete(rng, others.rng);
+  complete(init_img, others.init_img);
+  complete(strength, others.strength);
   complete(clip_skip, others.clip_skip);
   complete(vae_tiling, others.vae_tiling);
   complete(compat, others.compat);

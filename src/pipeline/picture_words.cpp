@@ -15,7 +15,7 @@ WordsInTime::WordsInTime(const Pipeline& pipeline, const Request& request, Pictu
       words_(std::move(words)),
       guidance_(request.guidance),
       free_u_(request.free_u),
-      steps_(request.sampling.steps),
+      steps_(request.sampling.steps_taken()),
       pictures_(static_cast<int64_t>(request.seeds.size())) {
   for (size_t part = 0; part < words_.rows.size(); ++part)
     rows_.push_back({part, guidance_.active() && part == 0, false});

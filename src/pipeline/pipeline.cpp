@@ -119,18 +119,20 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
 
   WordsInTime words = first_words(request, finite, observer);
   result.times.text_seconds = watch.lap();
+  const PictureInputs inputs = picture_inputs(request);
+  result.times.encode_seconds = watch.lap();
 
   Noise generators(request.seeds, request.rng);
   const auto noise = [&] { return generators.normal(model_.latent_sizes(request)); };
   const auto observe = [&](int64_t step, const at::Tensor& latents) {
     observer.on_stage("latents_step" + std::to_string(step), latents);
     finite.look(latents, "latents after step " + std::to_string(step + 1));
-    observer.on_step(step + 1, request.sampling.steps);
+    observer.on_step(step + 1, request.sampling.steps_taken());
     result.stopped = observer.stop_requested();
-    if (step + 1 < request.sampling.steps) words.move_to(step + 1);
+    if (step + 1 < request.sampling.steps_taken()) words.move_to(step + 1);
     return !result.stopped && !finite.all_failed();
   };
-  result.latents = sample(model_.schedule(), request.sampling, first_latents(request, noise),
+  result.latents = sample(model_.schedule(), request.sampling, beginning(request, inputs, generators),
                           denoiser(words, observer), noise, observe);
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
@@ -210,10 +212,6 @@ WordsInTime Pipeline::first_words(const Request& request, FiniteCheck& finite, O
   observer.on_stage("context", first.context);
   if (first.pooled.defined()) observer.on_stage("pooled", first.pooled);
   return all;
-}
-
-at::Tensor Pipeline::first_latents(const Request& request, const std::function<at::Tensor()>& noise) const {
-  return request.init_latents ? request.init_latents->to(at::kFloat) : noise();
 }
 
 Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer) const {

@@ -6,6 +6,12 @@
 
 namespace brume {
 
+namespace {
+
+RecipePicture recipe_picture(const PictureFile& file) { return {file.path.filename().string(), file.digest}; }
+
+}  // namespace
+
 std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
   std::vector<RecipeAdapter> named;
   if (adapters == nullptr) return named;
@@ -85,6 +91,7 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
                      .cfg_rescale = request.guidance.rescale,
                      .clip_skip = static_cast<int>(request.clip_skip),
                      .options = options_of(request)};
+  if (request.edit) recipe.edit = {recipe_picture(request.edit->picture), request.edit->strength};
   recipe.engine = engine;
   if (request.init_latents) recipe.notes.emplace_back("init_latents");
   if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");

@@ -90,7 +90,11 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.sampling.options = {{"rng", "RNG", "cuda"}}; });
   add([](Recipe& r) { r.sampling.options = {{"pag_scale", "PAG scale", 3.0}}; });
   add([](Recipe& r) { r.sampling.options = {{"pag_scale", "PAG scale", 2.0}}; });
-  EXPECT_EQ(keys.size(), 33U);
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ab"}, 0.5}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.5}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.6}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"b.png", "ac"}, 0.6}; });  // a name is none
+  EXPECT_EQ(keys.size(), 36U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

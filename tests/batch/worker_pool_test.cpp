@@ -169,7 +169,14 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   request.free_u = FreeU{{1.3, 1.4}, {0.9, 0.2}};
   request.reading = {Compat::kSdCpp, Unread::kRefuse};
   request.decode = DecodeMode::kTiled;
+  request.edit = PictureEdit{{"/a\xff b.png", "abc", {12, 34}}, 0.7};
+  request.sampling.first_step = 11;
   const Work back = read_work_line(work_line(work));
+  EXPECT_EQ(back.request.edit->picture.path, request.edit->picture.path);
+  EXPECT_EQ(back.request.edit->picture.digest, "abc");
+  EXPECT_EQ(back.request.edit->picture.size.height, 34);
+  EXPECT_EQ(back.request.edit->strength, 0.7);
+  EXPECT_EQ(back.request.sampling.first_step, 11);
   EXPECT_EQ(back.ticket, work.ticket);
   EXPECT_EQ(back.request.prompt, request.prompt);
   EXPECT_EQ(back.request.negative_prompt, request.negative_prompt);

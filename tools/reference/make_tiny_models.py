@@ -16,6 +16,7 @@ from embedding_cases import make_embedding_cases
 from guidance_cases import make_guidance_cases
 from lcm_cases import make_lcm_cases
 from noise_cases import make_noise_cases
+from picture_cases import make_picture_cases
 from pipeline_cases import make_pipeline_cases
 from prompt_cases import make_prompt_cases
 from sampler_cases import make_sampler_cases
@@ -27,7 +28,7 @@ from variant_cases import make_variants
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
 WRITTEN = (
     "sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
-    "guidance", "embeddings", "lcm",
+    "guidance", "embeddings", "lcm", "pictures",
 )
 
 
@@ -50,6 +51,7 @@ def main() -> None:
     make_embedding_cases(output, output / "embeddings")
     make_guidance_cases(output, output / "guidance")
     make_lcm_cases(output, output / "lcm")
+    make_picture_cases(output, output / "pictures")
 
 
 if __name__ == "__main__":

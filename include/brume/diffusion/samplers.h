@@ -71,8 +71,8 @@ struct NetworkOutput {
 using Denoiser = std::function<NetworkOutput(const at::Tensor& latents, const NoiseLevel& level)>;
 /// Fresh standard normal noise of the latents' shape.
 using NoiseSource = std::function<at::Tensor()>;
-/// Called with the latents after each step (0, 1, ...), scaled as diffusers' scheduler of that name has them;
-/// returns false to stop there.
+/// Called with the latents after each step that is taken (0, 1, ...), scaled as diffusers' scheduler of that
+/// name has them; returns false to stop there.
 using StepObserver = std::function<bool(int64_t step, const at::Tensor& latents)>;
 
 struct SamplingSettings {
@@ -81,6 +81,19 @@ struct SamplingSettings {
   double eta = 0;  // fresh noise, for those that take some: 0 is deterministic
   SigmaSpacing spacing = SigmaSpacing::kModel;
   std::string sigmas = {};  // a list instead of a spacing (sigma_schedule_from_text); `steps` of it
+  int64_t first_step = 0;   // of the steps; those before it are not taken: a picture is there already
+
+  int64_t steps_taken() const { return steps - first_step; }
+};
+
+/// The first of `steps` that is taken where a picture is changed by `strength`, 0 to 1: as get_timesteps of
+/// diffusers' StableDiffusionImg2ImgPipeline has it; `steps` where none is.
+int64_t first_step_of(int64_t steps, double strength);
+
+/// What a walk begins with: noise alone, or a picture under as much of it as the first step takes off.
+struct Beginning {
+  at::Tensor noise;         // [N, C, H, W] fp32 of unit variance
+  at::Tensor picture = {};  // latents [N, C, H, W] fp32; undefined: noise alone
 };
 
 /// The clean sample that a prediction at timestep t means. [N, C, H, W]
@@ -134,9 +147,8 @@ at::Tensor tcd_step(const NoiseSchedule& schedule, const ConsistencyStep& step, 
 /// Throws kUsage where the model's schedule has not so many steps for this sampler.
 void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& settings);
 
-/// Runs the whole loop from pure noise [N, C, H, W] fp32 to clean latents. Noise is drawn only in steps that
-/// use it.
-at::Tensor sample(const NoiseSchedule& schedule, const SamplingSettings& settings, at::Tensor latents,
+/// Runs the whole loop from its beginning to clean latents. Noise is drawn only in steps that use it.
+at::Tensor sample(const NoiseSchedule& schedule, const SamplingSettings& settings, const Beginning& beginning,
                   const Denoiser& denoise, const NoiseSource& noise, const StepObserver& observe);
 
 }  // namespace brume

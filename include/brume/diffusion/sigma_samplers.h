@@ -24,7 +24,8 @@ struct SigmaWalk {
   std::function<Denoised(const at::Tensor& x, double sigma, std::optional<int64_t> place)> denoise;
   std::function<at::Tensor()> noise;                              // fresh standard normal noise, as x
   std::function<bool(int64_t step, const at::Tensor& x)> arrive;  // after each step; false stops there
-  double eta = 1;  // how much of the noise that a stochastic sampler removes is made anew
+  double eta = 1;       // how much of the noise that a stochastic sampler removes is made anew
+  int64_t skipped = 0;  // steps of the schedule before the first of these
 
   int64_t steps() const { return static_cast<int64_t>(sigmas.size()) - 1; }
   double sigma(int64_t i) const { return sigmas[static_cast<size_t>(i)]; }

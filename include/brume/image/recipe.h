@@ -53,6 +53,18 @@ struct RecipeEngine {
   std::vector<RecipeAdapter> adapters = {};
 };
 
+/// A picture file that it was drawn from.
+struct RecipePicture {
+  std::string name;  // the file's
+  std::string hash;  // SHA-256 of it in hexadecimal digits
+};
+
+/// The picture that was changed.
+struct RecipeEdit {
+  RecipePicture picture;
+  double strength = 1;
+};
+
 /// What {a|b} and __name__ of the prompts became for one picture.
 struct ChosenPrompts {
   std::string prompt;
@@ -69,6 +81,7 @@ struct Recipe {
   int height = 0;
   uint64_t seed = 0;
   RecipeSampling sampling;
+  std::optional<RecipeEdit> edit = {};
   RecipeEngine engine;
   std::vector<std::string> notes;  // what happened on the way: "vae_fallback fp32", "init_latents"
   std::string key;                 // of the job it answers, in hexadecimal digits; empty: of none

@@ -34,9 +34,9 @@ class DenoisingRows {
   DenoisingRows(const Pipeline& pipeline, RowCalls calls);
   ~DenoisingRows();
 
-  /// Takes in a picture of one seed, whose words are Pipeline::words of the same request. It must have the
-  /// size of the pictures that are there.
-  void join(uint64_t ticket, const Request& request, PictureWords words);
+  /// Takes in a picture of one seed, whose material is that of the same request. It must have the size of the
+  /// pictures that are there.
+  void join(uint64_t ticket, const Request& request, PictureMaterial material);
   size_t size() const { return rows_.size(); }
 
   /// One prediction for every row. Gives the rows that have ended with it, in the order they joined.

@@ -31,9 +31,11 @@ struct PictureSettings {
   std::optional<std::string> sampler;    // any name that named_sampler knows
   std::optional<std::string> scheduler;  // any name that spacing_from_name knows, or a list of sigmas
   std::optional<double> eta;
-  std::optional<int64_t> seed;       // -1: any
-  std::optional<std::string> rng;    // any name that noise_kind_from_name knows
-  std::optional<int64_t> clip_skip;  // as `compat` counts
+  std::optional<int64_t> seed;          // -1: any
+  std::optional<std::string> rng;       // any name that noise_kind_from_name knows
+  std::optional<std::string> init_img;  // the file of a picture to change
+  std::optional<double> strength;       // how much of it, 0 to 1
+  std::optional<int64_t> clip_skip;     // as `compat` counts
   std::optional<bool> vae_tiling;
   std::optional<std::string> compat;  // any name that compat_from_name knows
   std::optional<bool> strict;         // words that are not read as they stand are refused

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "brume/pipeline/model_config.h"
+#include "brume/pipeline/picture_inputs.h"
 #include "brume/pipeline/picture_words.h"
 #include "brume/pipeline/prompt_encoder.h"
 #include "brume/pipeline/request.h"
@@ -15,6 +16,7 @@
 namespace brume {
 
 class FiniteCheck;
+class Noise;
 
 /// A model ready to draw: the walk from words to pictures.
 class Pipeline {
@@ -33,7 +35,14 @@ class Pipeline {
   /// What the UNet reads of the request's words, in all steps. Throws kInputInvalid beyond the limits of the
   /// prompt language, and for words that are not read as they stand where the request refuses those.
   PictureWords words(const Request& request, Observer& observer) const;
-  /// What the UNet makes of them once for all steps.
+  /// What is drawn from the pictures that the request names. Throws kInputInvalid for a file that cannot be
+  /// read, or is not what it was.
+  PictureInputs picture_inputs(const Request& request) const;
+  /// Both of these.
+  PictureMaterial material(const Request& request, Observer& observer) const;
+  /// What the walk of each seed begins with, drawn from its own noise in the order of diffusers' pipelines.
+  Beginning beginning(const Request& request, const PictureInputs& inputs, Noise& noise) const;
+  /// What the UNet makes of words once for all steps.
   PreparedWords prepare(const Conditioning& words) const;
   /// One call of the UNet in the pipeline's dtype: latents [N, C, h, w] fp32, timesteps [N] fp32 and words of
   /// N rows -> prediction [N, C, h, w] fp32.
@@ -55,7 +64,8 @@ class Pipeline {
   void check_read(const Request& request) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
-  at::Tensor first_latents(const Request& request, const std::function<at::Tensor()>& noise) const;
+  LatentDistribution encode(const Request& request, const at::Tensor& pictures) const;
+  at::Tensor drawn_from(const LatentDistribution& encoded, const at::Tensor& noise) const;
   Denoiser denoiser(const WordsInTime& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         FiniteCheck& finite, Observer& observer) const;

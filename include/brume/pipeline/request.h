@@ -11,6 +11,7 @@
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
 #include "brume/image/picture.h"
+#include "brume/image/picture_file.h"
 #include "brume/text/adapter_tags.h"
 #include "brume/text/compat.h"
 #include "brume/unet/row_change.h"
@@ -41,6 +42,12 @@ struct TypedPrompts {
   std::optional<std::string> negative_prompt;
 };
 
+/// A picture that is changed, instead of one made of noise alone.
+struct PictureEdit {
+  PictureFile picture;
+  double strength = 1;  // which share of the steps is taken
+};
+
 /// One call of the pipeline: a batch of pictures of one prompt, one for each seed.
 struct Request {
   std::string prompt;                      // its words alone
@@ -57,6 +64,7 @@ struct Request {
   std::optional<TypedPrompts> typed;  // where the prompts are what was chosen (chosen_words.h)
   int64_t clip_skip = 1;              // 1: the last layer, as the model has it; 2: the one before
   DecodeMode decode = DecodeMode::kWhole;
+  std::optional<PictureEdit> edit;         // sampling.first_step is what its strength comes to
   std::optional<at::Tensor> init_latents;  // [N, C, height/f, width/f] fp32, instead of noise from the seeds
 };
 
@@ -71,6 +79,7 @@ struct PictureResult {
 
 struct PhaseTimes {
   double text_seconds = 0;
+  double encode_seconds = 0;  // of pictures that are read
   double denoise_seconds = 0;
   double decode_seconds = 0;
 };

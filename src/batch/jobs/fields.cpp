@@ -15,10 +15,11 @@ namespace {
 // a line that can be read again.
 constexpr int64_t kMostText = 65536;
 constexpr int64_t kMostName = 256;
+constexpr int64_t kMostPath = 4096;
 
 using S = PictureSettings;
 
-constexpr std::array<Field, 24> kFields = {{
+constexpr std::array<Field, 26> kFields = {{
     {.name = "prompt", .member = &S::prompt, .most = kMostText},
     {.name = "negative_prompt",
      .member = &S::negative_prompt,
@@ -65,6 +66,8 @@ constexpr std::array<Field, 24> kFields = {{
      .letter = 'd',
      .lists_in_text = true},  // the others must not: 7,5 is how half of Europe writes 7.5
     {.name = "rng", .member = &S::rng, .most = kMostName},
+    {.name = "init_img", .member = &S::init_img, .most = kMostPath, .aliases = {"init_image"}},
+    {.name = "strength", .member = &S::strength, .most = 1, .letter = 't', .aliases = {"denoising_strength"}},
     {.name = "clip_skip", .member = &S::clip_skip, .least = 1, .most = kMostClipSkip},
     {.name = "vae_tiling", .member = &S::vae_tiling},
     {.name = "compat", .member = &S::compat, .most = kMostName},

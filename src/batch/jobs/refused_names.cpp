@@ -17,7 +17,7 @@ constexpr std::string_view kForTheRun = "it holds for the whole run: give it on 
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
 constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
-constexpr std::array<Refused, 53> kRefused = {{
+constexpr std::array<Refused, 52> kRefused = {{
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
@@ -31,7 +31,6 @@ constexpr std::array<Refused, 53> kRefused = {{
     {"sampler_index", "name the sampler: --sampler_name DDIM"},
     {"batch_size", kForTheRun},
     {"n_iter", kListSeeds},
-    {"denoising_strength", kTakeOut},
     {"restore_faces", kTakeOut},
     {"tiling", "it makes seamless textures, vae_tiling saves memory; take it out of the line"},
     {"do_not_save_samples", kTakeOut},
@@ -61,7 +60,6 @@ constexpr std::array<Refused, 53> kRefused = {{
     {"ct", kTakeOut},
     {"cl", kTakeOut},
     {"nl", kTakeOut},
-    {"t", kTakeOut},
     {"c", kTakeOut},
     {"am", kTakeOut},
     {"dsd1", kTakeOut},

@@ -113,7 +113,8 @@ at::Tensor deis(at::Tensor x, const SigmaWalk& walk) {
     const double sigma = walk.sigma(i);
     const double next = walk.sigma(i + 1);
     const at::Tensor d = derivative(x, walk.at(x, i).guided, sigma);
-    const bool first_order = i == 0 || next == 0 || (i + 1 == walk.steps() && walk.steps() < kFewSteps);
+    const bool first_order =
+        i == 0 || next == 0 || (i + 1 == walk.steps() && walk.skipped + walk.steps() < kFewSteps);
     if (first_order) {
       x = x + d * (next - sigma);
     } else {
