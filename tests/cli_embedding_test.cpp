@@ -55,11 +55,13 @@ TEST_F(EmbeddingCommand, ByFileAndByDirectoryIsTheSamePicture) {
 }
 
 TEST_F(EmbeddingCommand, WhatCannotBeIsOneLine) {
-  expect_error(generate({"--embedding", "embeddings/wide.pt"}), 3, {"wide.pt", "string_to_param.*", "36", "30"});
+  expect_error(generate({"--embedding", "embeddings/wide.pt"}), 3,
+               {"wide.pt", "string_to_param.*", "36", "30"});
   expect_error(generate({"--embedding", "none.pt"}), 3, {"none.pt"});
   expect_error(generate({"--embedding", "embeddings/ink.pt:"}), 2, {"FILE:NAME"});
-  expect_error(generate({"--embedding", "embeddings/ink.pt", "--embedding", "embeddings/snow.safetensors:ink"}), 2,
-               {"another one of this name"});
+  expect_error(
+      generate({"--embedding", "embeddings/ink.pt", "--embedding", "embeddings/snow.safetensors:ink"}), 2,
+      {"another one of this name"});
   expect_error(generate({"--embeddings-dir", "none"}), 4, {"--embeddings-dir none"});
   expect_error(generate({"-p", "embedding:none", "--strict"}), 4, {"embedding:none is no embedding"});
   std::ofstream(directory_ / "bad.pt") << "not a pickle";
@@ -79,10 +81,13 @@ TEST_F(EmbeddingCommand, TokenizeShowsThem) {
 }
 
 TEST_F(EmbeddingCommand, BatchesReadThemAndKeysHoldThem) {
-  write_jobs("{\"id\":\"a\",\"prompt\":\"a ink fox\",\"seed\":42}\n{\"id\":\"b\",\"prompt\":\"a fox\",\"seed\":42}\n");
+  write_jobs(
+      "{\"id\":\"a\",\"prompt\":\"a ink fox\",\"seed\":42}\n{\"id\":\"b\",\"prompt\":\"a "
+      "fox\",\"seed\":42}\n");
   const Words with{"--name", "{id}", "--embeddings-dir", "embeddings", "--deterministic"};
   EXPECT_EQ(batch(with).code, 0);
-  EXPECT_EQ(pixels("out/a.png"), drawn({"-p", "a ink fox", "--embedding", "embeddings/ink.pt", "--cfg-scale", "2"}));
+  EXPECT_EQ(pixels("out/a.png"),
+            drawn({"-p", "a ink fox", "--embedding", "embeddings/ink.pt", "--cfg-scale", "2"}));
   const std::string key_a = recipe_of("out/a.png")["key"];
   const std::string key_b = recipe_of("out/b.png")["key"];
   fs::create_directory(directory_ / "two");

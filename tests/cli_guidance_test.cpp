@@ -69,7 +69,8 @@ TEST_F(GuidanceCommand, EachOptionChangesThePictureAndIsInItsRecipe) {
 
 TEST_F(GuidanceCommand, WhatMakesNoSenseIsOneLine) {
   expect_error(generate({"--guidance-start", "1.5"}), 2, {"--guidance-start", "from 0 to 1"});
-  expect_error(generate({"--guidance-start", "0.5", "--guidance-end", "0.5"}), 2, {"leaves no step to guide"});
+  expect_error(generate({"--guidance-start", "0.5", "--guidance-end", "0.5"}), 2,
+               {"leaves no step to guide"});
   expect_error(generate({"--guidance-end", "0"}), 2, {"leaves no step to guide"});
   expect_error(generate({"--threshold-percentile", "0.9"}), 2, {"does nothing without --mimic-scale"});
   expect_error(generate({"--pag-layers", "mid"}), 2, {"does nothing without --pag-scale"});
@@ -77,8 +78,8 @@ TEST_F(GuidanceCommand, WhatMakesNoSenseIsOneLine) {
   expect_error(generate({"--pag-scale", "-1"}), 2, {"--pag-scale", "from 0 to 1000"});
   for (const char* layers : {"middle", "mid,", "", "up_blocks.7", "mid,d"})
     expect_error(generate({"--pag-scale", "1", "--pag-layers", layers}), 2, {"--pag-layers"});
-  for (const char* factors : {"1.3", "1,1,1", "1,1,1,1,1", "1,1,1,0", "1,1,1,nan", "1,1,1,-1", "1,1,1,11", "a",
-                              "1,1,1,1x", ",,,"})
+  for (const char* factors :
+       {"1.3", "1,1,1", "1,1,1,1,1", "1,1,1,0", "1,1,1,nan", "1,1,1,-1", "1,1,1,11", "a", "1,1,1,1x", ",,,"})
     expect_error(generate({"--freeu", factors}), 2, {"--freeu", "four numbers"});
 }
 
@@ -88,15 +89,17 @@ TEST_F(GuidanceCommand, JobsMixThem) {
       {"", {}},
       {R"(,"rng":"cuda")", {"--rng", "cuda"}},
       {R"(,"compat":"sdcpp")", {"--compat", "sdcpp"}},
-      {R"(,"guidance_start":0.25,"guidance_end":0.75)", {"--guidance-start", "0.25", "--guidance-end", "0.75"}},
-      {R"(,"mimic_scale":2,"threshold_percentile":0.9)", {"--mimic-scale", "2", "--threshold-percentile", "0.9"}},
+      {R"(,"guidance_start":0.25,"guidance_end":0.75)",
+       {"--guidance-start", "0.25", "--guidance-end", "0.75"}},
+      {R"(,"mimic_scale":2,"threshold_percentile":0.9)",
+       {"--mimic-scale", "2", "--threshold-percentile", "0.9"}},
       {R"(,"pag_scale":3,"pag_layers":"up_blocks.1")", {"--pag-scale", "3", "--pag-layers", "up_blocks.1"}},
       {R"(,"freeu":"1.3,1.4,0.9,0.2")", {"--freeu", "1.3,1.4,0.9,0.2"}}};
   std::string jobs;
   for (size_t i = 0; i < kinds.size(); ++i)
     jobs += "{\"id\":\"k" + std::to_string(i) + "\"," + same + kinds[i].first + "}\n";
-  write_jobs(jobs + R"({"prompt":"x","pag_scale":1,"pag_layers":"none"})" + "\n" + R"({"prompt":"x","rng":"mps"})" +
-             "\n" + R"({"prompt":"x","freeu":"1"})" + "\n");
+  write_jobs(jobs + R"({"prompt":"x","pag_scale":1,"pag_layers":"none"})" + "\n" +
+             R"({"prompt":"x","rng":"mps"})" + "\n" + R"({"prompt":"x","freeu":"1"})" + "\n");
   const auto drawn_by = [&](const Words& how) {
     Words words = how;
     words.insert(words.end(), {"--name", "{id}", "--deterministic"});
@@ -105,7 +108,8 @@ TEST_F(GuidanceCommand, JobsMixThem) {
     for (const char* part : {"--pag-layers none", "--rng mps", "--freeu 1"})
       EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
     std::vector<std::vector<uint8_t>> pictures;
-    for (size_t i = 0; i < kinds.size(); ++i) pictures.push_back(pixels("out/k" + std::to_string(i) + ".png"));
+    for (size_t i = 0; i < kinds.size(); ++i)
+      pictures.push_back(pixels("out/k" + std::to_string(i) + ".png"));
     std::filesystem::remove_all(directory_ / "out");
     std::filesystem::create_directory(directory_ / "out");
     return pictures;

@@ -45,7 +45,8 @@ PictureSettings settings_of(const nlohmann::json& run) {
 
 std::vector<uint64_t> seeds_of(const nlohmann::json& run) {
   std::vector<uint64_t> seeds;
-  for (uint64_t k = 0; k < run["batch"].get<uint64_t>(); ++k) seeds.push_back(run["seed"].get<uint64_t>() + k);
+  for (uint64_t k = 0; k < run["batch"].get<uint64_t>(); ++k)
+    seeds.push_back(run["seed"].get<uint64_t>() + k);
   return seeds;
 }
 
@@ -74,9 +75,9 @@ TEST_P(GuidanceCase, AgreesWithDiffusersAtEveryStep) {
 }
 
 const std::vector<std::string>& kinds() {
-  static const std::vector<std::string> all{"freeu",      "freeu_alone", "pag",          "pag_alone",
-                                            "pag_adaptive", "pag_layers", "interval", "interval_end",
-                                            "mimic",      "mimic_percentile"};
+  static const std::vector<std::string> all{"freeu",        "freeu_alone",     "pag",      "pag_alone",
+                                            "pag_adaptive", "pag_layers",      "interval", "interval_end",
+                                            "mimic",        "mimic_percentile"};
   return all;
 }
 
@@ -115,7 +116,8 @@ TEST_P(GuidanceRows, AreThePicturesMadeAlone) {
   Observer unseen;
   for (const RowCalls calls : {RowCalls::kTogether, RowCalls::kApart}) {
     DenoisingRows rows(pipeline, calls);
-    for (size_t i = 0; i < requests.size(); ++i) rows.join(i, requests[i], pipeline.words(requests[i], unseen));
+    for (size_t i = 0; i < requests.size(); ++i)
+      rows.join(i, requests[i], pipeline.words(requests[i], unseen));
     size_t ended = 0;
     while (rows.size() > 0) {
       for (const DenoisedRow& row : rows.advance()) {

@@ -156,12 +156,12 @@ TEST(KohyaTails, SeveralSeedsAreSeveralPictures) {
 }
 
 TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
-  expect_reason(
-      "a --zz 3",
-      "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
-      "(h), steps (s), cfg_scale (l), cfg_rescale, guidance_start, guidance_end, mimic_scale, "
-      "threshold_percentile, pag_scale, pag_adaptive_scale, pag_layers, freeu, sampler, scheduler, eta, seed (d), "
-      "rng, init_img, strength (t), clip_skip, vae_tiling, compat, strict");
+  expect_reason("a --zz 3",
+                "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
+                "(h), steps (s), cfg_scale (l), cfg_rescale, guidance_start, guidance_end, mimic_scale, "
+                "threshold_percentile, pag_scale, pag_adaptive_scale, pag_layers, freeu, sampler, scheduler, "
+                "eta, seed (d), "
+                "rng, init_img, strength (t), clip_skip, vae_tiling, compat, strict");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
   expect_in_reason("a --wow", "--wow: unknown");
@@ -248,9 +248,12 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
   std::ifstream file(BRUME_PROJECT "/src/cli/engine_options.cpp");
   std::stringstream source;
   source << file.rdbuf();
-  std::string text = source.str();
-  const size_t begin = text.find("void add_picture_options");
-  text = text.substr(begin, text.find("\n}", begin) - begin);
+  const std::string whole = source.str();
+  std::string text;
+  for (const char* function : {"void add_guidance_options", "void add_picture_options"}) {
+    const size_t begin = whole.find(function);
+    text += whole.substr(begin, whole.find("\n}", begin) - begin);
+  }
   const std::regex option("add_(?:option|flag)\\(\\s*\"([^\"]+)\"");
   const std::regex name("--([a-z-]+)");
   size_t names = 0;
@@ -259,7 +262,7 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
     for (std::sregex_iterator found(all.begin(), all.end(), name); found != none; ++found, ++names)
       expect_in_reason("{\"" + found->str(1) + "\": {}}", "is an object; give it");
   }
-  EXPECT_EQ(names, 27U);
+  EXPECT_EQ(names, 38U);
 }
 
 TEST(JsonLines, TypesAndRanges) {

@@ -71,8 +71,7 @@ GuidanceSettings read_guidance(const json& fields) {
   guidance.told = fields.at("told");
   guidance.perturbed = {fields.at("pag_scale"), fields.at("pag_adaptive_scale"),
                         fields.at("pag_layers").get<std::vector<std::string>>()};
-  if (fields.contains("mimic"))
-    guidance.mimic = MimicThreshold{fields["mimic"].at(0), fields["mimic"].at(1)};
+  if (fields.contains("mimic")) guidance.mimic = MimicThreshold{fields["mimic"].at(0), fields["mimic"].at(1)};
   return guidance;
 }
 

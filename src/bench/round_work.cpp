@@ -21,7 +21,8 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   const ModelConfig& model = pipeline.model();
   const MapSize latents{request.height / model.factor(), request.width / model.factor()};
   const double texts = request.guidance.active() ? 2 : 1;
-  const double rows = request.guidance.rows(request.sampling.steps) * static_cast<double>(request.seeds.size());
+  const double rows =
+      request.guidance.rows(request.sampling.steps) * static_cast<double>(request.seeds.size());
   Observer unseen;
   const int64_t tokens = pipeline.words(request, unseen).texts.back().context.size(1);
   Work words;

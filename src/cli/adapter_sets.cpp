@@ -42,7 +42,8 @@ const std::shared_ptr<const Adapters>& AdapterSets::opened(const Request& reques
   if (found != opened_.end()) return found->second;
   if (opened_.size() >= kMostOpened) opened_.clear();
   try {
-    return opened_.emplace(tags, open_adapters(model_, adapters_of(options_, request), options_)).first->second;
+    return opened_.emplace(tags, open_adapters(model_, adapters_of(options_, request), options_))
+        .first->second;
   } catch (const Error& error) {
     // A file that a prompt names spoils that job, and not the batch.
     if (error.code() != ExitCode::kModelInvalid || tags.empty()) throw;

@@ -127,9 +127,10 @@ void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
 
 void add_embedding_options(CLI::App& command, EmbeddingOptions& options) {
   command
-      .add_option("--embedding,--textual-inversion", options.files,
-                  "A textual-inversion embedding, FILE or FILE:NAME, whose name in a prompt stands for its vectors; "
-                  "several: --embedding A --embedding B")
+      .add_option(
+          "--embedding,--textual-inversion", options.files,
+          "A textual-inversion embedding, FILE or FILE:NAME, whose name in a prompt stands for its vectors; "
+          "several: --embedding A --embedding B")
       ->allow_extra_args(false)
       ->check(not_empty());
   command

@@ -106,7 +106,8 @@ at::Tensor sample_by_timestep(const NoiseSchedule& schedule, const SamplingSetti
   for (size_t i = first; i < timesteps.size(); ++i) {
     const int64_t t = timesteps[i];
     const bool last = i + 1 == timesteps.size();
-    const at::Tensor prediction = denoise(latents, {static_cast<double>(t), sigma_at(schedule, static_cast<double>(t))}).guided;
+    const at::Tensor prediction =
+        denoise(latents, {static_cast<double>(t), sigma_at(schedule, static_cast<double>(t))}).guided;
     const auto fresh = [&](bool wanted) { return wanted ? noise() : at::Tensor(); };
     switch (settings.sampler) {
       case Sampler::kDdpm:

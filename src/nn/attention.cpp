@@ -16,8 +16,8 @@ std::vector<at::Tensor> by_head(const at::Tensor& x, int64_t count, int64_t head
   return x.view({x.size(0), x.size(1), count, heads, x.size(2) / count / heads}).unbind(2);
 }
 
-/// The attention of q, k and v [N, T, heads, head_dim], where some rows have v in its place: runs of rows that
-/// are alike go through it together.
+/// The attention of q, k and v [N, T, heads, head_dim], where some rows have v in its place: runs of rows
+/// that are alike go through it together.
 at::Tensor attention_but(const std::vector<bool>& lone, const std::vector<at::Tensor>& qkv) {
   std::vector<at::Tensor> runs;
   for (size_t first = 0; first < lone.size();) {

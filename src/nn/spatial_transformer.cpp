@@ -32,7 +32,8 @@ void SpatialTransformer::prepare(const at::Tensor& context, std::vector<at::Tens
   for (const TransformerBlock& block : blocks_) block.prepare(context, prepared);
 }
 
-at::Tensor SpatialTransformer::operator()(const at::Tensor& x, PreparedReader& words, LoneTokens& lone) const {
+at::Tensor SpatialTransformer::operator()(const at::Tensor& x, PreparedReader& words,
+                                          LoneTokens& lone) const {
   at::Tensor tokens = project_in_(pixels_of(norm_(x)));  // [N, H W, C]
   for (const TransformerBlock& block : blocks_) tokens = block(tokens, words, lone);
   return map_of(project_out_.plus(tokens, pixels_of(x)), x.size(2), x.size(3));  // [N, C, H, W]

@@ -42,7 +42,8 @@ Embeddings::Embeddings(const ModelSource& model, const std::vector<EmbeddingChoi
   if (model.family() == ModelFamily::kStableDiffusionXl)
     towers_.push_back({model.tokenizer("tokenizer_2"), width_of(model, "text_encoder_2"), {}, {}, {}});
   const auto is_there = [&](const std::string& name) {
-    return std::any_of(names_.begin(), names_.end(), [&](const EmbeddingName& one) { return one.name == name; });
+    return std::any_of(names_.begin(), names_.end(),
+                       [&](const EmbeddingName& one) { return one.name == name; });
   };
   for (const EmbeddingChoice& choice : asked) {
     if (is_there(choice.name))
@@ -73,20 +74,21 @@ void Embeddings::take(const EmbeddingChoice& choice) {
   const int64_t room = towers_.front().tokenizer.max_length() - 2;
   if (file.vectors() > room)
     throw Error(ExitCode::kModelInvalid, where,
-                parts.front().key + " has " + std::to_string(file.vectors()) + " vectors, and a window of this model " +
-                    std::to_string(room) + " tokens",
+                parts.front().key + " has " + std::to_string(file.vectors()) +
+                    " vectors, and a window of this model " + std::to_string(room) + " tokens",
                 "use another embedding");
   if (parts.size() != towers_.size())
     throw Error(ExitCode::kModelInvalid, where,
                 parts.front().key + " is for a model of " + (parts.size() == 1 ? "one text encoder" : "two") +
                     ", of width " + std::to_string(parts.front().width()) + "; this model has " +
-                    (towers_.size() == 1 ? "one" : "two") + ", of width " + std::to_string(towers_.front().width),
+                    (towers_.size() == 1 ? "one" : "two") + ", of width " +
+                    std::to_string(towers_.front().width),
                 "use an embedding that was made for it");
   for (size_t i = 0; i < parts.size(); ++i) {
     if (static_cast<int64_t>(parts[i].width()) == towers_[i].width) continue;
     throw Error(ExitCode::kModelInvalid, where,
-                parts[i].key + " is " + std::to_string(parts[i].width()) + " wide, and this model's text encoder " +
-                    std::to_string(towers_[i].width),
+                parts[i].key + " is " + std::to_string(parts[i].width()) +
+                    " wide, and this model's text encoder " + std::to_string(towers_[i].width),
                 "use an embedding that was made for this kind of model");
   }
   std::vector<at::Tensor> vectors;

@@ -99,8 +99,8 @@ NoiseScheduleConfig read_schedule(const ModelSource& source, const ModelChoices&
   return schedule;
 }
 
-/// A1111 draws by the GPU's generator, as stable-diffusion.cpp does; who asks for pictures like theirs by name
-/// gets these.
+/// A1111 draws by the GPU's generator, as stable-diffusion.cpp does; who asks for pictures like theirs by
+/// name gets these.
 NoiseKind choose_noise(const PictureSettings& settings) {
   if (settings.rng) return noise_kind_from_name(*settings.rng);
   return settings.compat && compat_from_name(*settings.compat) != Compat::kDiffusers ? NoiseKind::kCuda

@@ -103,8 +103,7 @@ NetworkOutput WordsInTime::output(const std::vector<at::Tensor>& predictions, co
   Predictions said;
   if (reading_.guided) said.negative = predictions.front();
   said.positive = composed(predictions, said.negative, /*perturbed=*/false);
-  if (guidance_.perturbed.active())
-    said.perturbed = composed(predictions, said.negative, /*perturbed=*/true);
+  if (guidance_.perturbed.active()) said.perturbed = composed(predictions, said.negative, /*perturbed=*/true);
   const Prediction kind = pipeline_->model().schedule().config().prediction;
   return {guide(said, guidance_, {kind, latents, level}), reading_.guided ? said.negative : said.positive};
 }

@@ -61,7 +61,8 @@ at::Tensor ClipTextEncoder::embed(const at::Tensor& ids, const ExtraVectors& ext
   if (!extra.vectors.defined()) return at::embedding(token_embedding_, ids);
   const at::Tensor is_extra = ids.ge(extra.first_id);  // [N, T]
   const at::Tensor own = at::embedding(token_embedding_, ids.masked_fill(is_extra, 0));
-  const at::Tensor others = at::embedding(extra.vectors.to(own.scalar_type()), (ids - extra.first_id).clamp_min(0));
+  const at::Tensor others =
+      at::embedding(extra.vectors.to(own.scalar_type()), (ids - extra.first_id).clamp_min(0));
   return at::where(is_extra.unsqueeze(-1), others, own);
 }
 

@@ -31,16 +31,16 @@ EmbeddingWords::EmbeddingWords(const Tokenizer& tokenizer, std::vector<Embedding
       if (!ids.empty()) spellings_.push_back({std::move(ids), i});
     }
   }
-  std::stable_sort(spellings_.begin(), spellings_.end(), [](const Spelling& a, const Spelling& b) {
-    return a.ids.size() > b.ids.size();
-  });
+  std::stable_sort(spellings_.begin(), spellings_.end(),
+                   [](const Spelling& a, const Spelling& b) { return a.ids.size() > b.ids.size(); });
 }
 
 std::optional<EmbeddingWords::Found> EmbeddingWords::find(const std::vector<int64_t>& ids,
                                                           size_t place) const {
   const auto from = ids.begin() + static_cast<ptrdiff_t>(place);
   for (const Spelling& spelling : spellings_) {
-    if (spelling.ids.size() <= ids.size() - place && std::equal(spelling.ids.begin(), spelling.ids.end(), from))
+    if (spelling.ids.size() <= ids.size() - place &&
+        std::equal(spelling.ids.begin(), spelling.ids.end(), from))
       return Found{spelling.name, spelling.ids.size()};
   }
   return std::nullopt;

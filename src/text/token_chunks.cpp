@@ -91,7 +91,8 @@ class Chunker {
   std::optional<size_t> last_comma_;  // in now_
 };
 
-void append_unknown(const EmbeddingWords* embeddings, std::string_view text, std::vector<std::string>& ignored) {
+void append_unknown(const EmbeddingWords* embeddings, std::string_view text,
+                    std::vector<std::string>& ignored) {
   const EmbeddingWords none;
   for (const std::string& name : (embeddings != nullptr ? *embeddings : none).unknown_in(text))
     ignored.push_back("embedding:" + name + " is no embedding that is there, and stays words");

@@ -86,7 +86,8 @@ class TextReader {
   TextReader(const std::vector<Tokenizer>& towers, const ReportSettings& settings, TokenizeReport& report)
       : compat_(settings.compat), report_(report) {
     towers_.reserve(towers.size());
-    for (const Tokenizer& tower : towers) towers_.push_back({tower, EmbeddingWords(tower, settings.embeddings)});
+    for (const Tokenizer& tower : towers)
+      towers_.push_back({tower, EmbeddingWords(tower, settings.embeddings)});
   }
 
   void read(const std::string& text, Json& into) {

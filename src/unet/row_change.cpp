@@ -89,7 +89,8 @@ PerturbedLayers perturbed_layers(const UNetConfig& unet, const std::vector<std::
       found = true;
     }
     if (!found)
-      throw Error(ExitCode::kUsage, "--pag-layers " + layer.substr(0, 60), "names no self-attention of this model",
+      throw Error(ExitCode::kUsage, "--pag-layers " + layer.substr(0, 60),
+                  "names no self-attention of this model",
                   "write mid, down_blocks.1 or up_blocks.0.attentions.1, with commas between several");
   }
   return chosen;

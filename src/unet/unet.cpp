@@ -65,7 +65,7 @@ at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timeste
   nn::PreparedReader reader(words.keys_values);
   nn::LoneTokens lone(perturbed_of(words.changes));
   BlockInput input{kernels::silu(time), reader, lone, {}};  // every residual block begins with the time
-  at::Tensor x = conv_in_(latents);                     // [N, C0, H, W]
+  at::Tensor x = conv_in_(latents);                         // [N, C0, H, W]
   std::vector<at::Tensor> skips{x};
   for (const DownBlock& block : down_) x = block(x, input, skips);  // [N, C_last, H / 2^(levels - 1), ...]
   if (mid_) x = (*mid_)(x, input);
@@ -93,8 +93,8 @@ at::Tensor UNet::embed_added(const Conditioning& conditioning) const {
 /// get_guidance_scale_embedding, whose frequencies are not those of timesteps. [N, C0]
 at::Tensor UNet::embed_scale(const Conditioning& conditioning) const {
   constexpr double kUnits = 1000;  // of timesteps
-  const at::Tensor embedded = kernels::sinusoidal_embedding(kUnits * (conditioning.scale - 1),
-                                                            {*config_.scale_width, /*cosine_first=*/false, 1});
+  const at::Tensor embedded = kernels::sinusoidal_embedding(
+      kUnits * (conditioning.scale - 1), {*config_.scale_width, /*cosine_first=*/false, 1});
   return (*scale_projection_)(embedded.to(conditioning.context.scalar_type()));
 }
 

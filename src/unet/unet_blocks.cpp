@@ -48,7 +48,8 @@ void prepare_all(const std::vector<nn::SpatialTransformer>& transformers, const 
   for (const nn::SpatialTransformer& transformer : transformers) transformer.prepare(context, prepared);
 }
 
-kernels::MapParts joined(const at::Tensor& x, const at::Tensor& skip, const std::optional<FreeUStage>& free_u) {
+kernels::MapParts joined(const at::Tensor& x, const at::Tensor& skip,
+                         const std::optional<FreeUStage>& free_u) {
   if (!free_u) return {x, skip};
   return {free_u->backbone(x), free_u->skip(skip)};
 }

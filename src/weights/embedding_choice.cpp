@@ -36,8 +36,8 @@ std::vector<EmbeddingChoice> embeddings_in(const std::filesystem::path& director
     if (known && entry->is_regular_file(failed)) choices.push_back({file, file.stem().string()});
   }
   if (failed)
-    throw Error(ExitCode::kInputInvalid, "--embeddings-dir " + directory.string(), "cannot be read: " + failed.message(),
-                "name the directory of the embeddings");
+    throw Error(ExitCode::kInputInvalid, "--embeddings-dir " + directory.string(),
+                "cannot be read: " + failed.message(), "name the directory of the embeddings");
   std::sort(choices.begin(), choices.end(),
             [](const EmbeddingChoice& a, const EmbeddingChoice& b) { return a.file < b.file; });
   return choices;

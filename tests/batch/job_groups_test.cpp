@@ -35,7 +35,8 @@ class Groups : public ::testing::Test {
     while (groups.begin()) {
       const Request& request = groups.request();
       text += (text.empty() ? "" : " | ") + (request.adapters ? request.adapters->adapters : "-");
-      while (const std::optional<ReadyJob> job = groups.next()) text += " " + std::to_string(job->label.index);
+      while (const std::optional<ReadyJob> job = groups.next())
+        text += " " + std::to_string(job->label.index);
     }
     return text;
   }

@@ -26,7 +26,8 @@ struct GuidanceInterval {
 /// its usual settings (each channel apart, from its mean, by absolute values).
 struct MimicThreshold {
   double mimic_scale = 7;
-  double percentile = 1;  // of the strong guidance's values, 0 to 1, that is brought to the weaker one's range
+  double percentile =
+      1;  // of the strong guidance's values, 0 to 1, that is brought to the weaker one's range
 };
 
 /// "Self-Rectifying Diffusion Sampling with Perturbed-Attention Guidance" (Ahn et al. 2024): away from what
@@ -71,7 +72,7 @@ struct GuidedPoint {
 
 /// What the network said, each [N, C, H, W].
 struct Predictions {
-  at::Tensor negative;   // undefined where this step is not guided by it
+  at::Tensor negative;  // undefined where this step is not guided by it
   at::Tensor positive;
   at::Tensor perturbed;  // undefined without perturbed guidance
 };
@@ -84,8 +85,8 @@ at::Tensor compose(const at::Tensor& negative, const std::vector<at::Tensor>& pa
 
 /// "Classifier-Free Diffusion Guidance" (Ho and Salimans 2022): away from `negative`, towards `positive`
 /// (each [N, C, H, W]). Mirrors the guidance of diffusers' StableDiffusionPipeline and its rescale_noise_cfg,
-/// and with `perturbed` that of StableDiffusionPAGPipeline. Without `negative` that is left out, and so is the
-/// rescaling.
+/// and with `perturbed` that of StableDiffusionPAGPipeline. Without `negative` that is left out, and so is
+/// the rescaling.
 at::Tensor guide(const Predictions& predictions, const GuidanceSettings& settings, const GuidedPoint& point);
 
 }  // namespace brume

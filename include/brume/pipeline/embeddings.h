@@ -15,8 +15,9 @@ namespace brume {
 /// Textual-inversion embeddings for a model's text encoders.
 class Embeddings {
  public:
-  /// Reads those that were asked for by name, then those of a directory, of which the ones that do not fit are
-  /// only remarked. Throws kModelInvalid naming file, key and widths, kUsage for a name that is given twice.
+  /// Reads those that were asked for by name, then those of a directory, of which the ones that do not fit
+  /// are only remarked. Throws kModelInvalid naming file, key and widths, kUsage for a name that is given
+  /// twice.
   Embeddings(const ModelSource& model, const std::vector<EmbeddingChoice>& asked,
              const std::vector<EmbeddingChoice>& found);
 

@@ -28,8 +28,8 @@ struct WordGroup {
 };
 
 /// The words of N pictures of one request, made ready for one step after the other. Rows of other lengths
-/// are not padded: it would change what they say. Its rows are those of the words, and where there is perturbed
-/// guidance those of the prompt's parts once more; only those that the step needs are in groups.
+/// are not padded: it would change what they say. Its rows are those of the words, and where there is
+/// perturbed guidance those of the prompt's parts once more; only those that the step needs are in groups.
 class WordsInTime {
  public:
   /// For the first step. `pipeline` must outlive it.

@@ -47,7 +47,7 @@ class EmbeddingWords {
   };
 
   std::vector<EmbeddingName> names_;
-  std::vector<int64_t> first_ids_;    // of each name
+  std::vector<int64_t> first_ids_;   // of each name
   std::vector<Spelling> spellings_;  // the longest first
 };
 

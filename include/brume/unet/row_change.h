@@ -10,8 +10,8 @@
 
 namespace brume {
 
-/// "FreeU: Free Lunch in Diffusion U-Net" (Si et al. 2023): in the first two blocks of the up path half of the
-/// channels are made stronger by `backbone`, and the lowest frequencies of the skips weaker by `skip`.
+/// "FreeU: Free Lunch in Diffusion U-Net" (Si et al. 2023): in the first two blocks of the up path half of
+/// the channels are made stronger by `backbone`, and the lowest frequencies of the skips weaker by `skip`.
 struct FreeU {
   std::array<double, 2> backbone;  // b1, b2
   std::array<double, 2> skip;      // s1, s2
@@ -28,8 +28,8 @@ std::string free_u_text(const FreeU& free_u);
 /// them.
 using PerturbedLayers = std::shared_ptr<const std::vector<bool>>;
 
-/// Those whose name (as diffusers': "mid_block.attentions.0.transformer_blocks.0.attn1") holds one of `layers`:
-/// "mid", "down_blocks.1", "up_blocks.0.attentions.1". Throws kUsage for a layer that names none.
+/// Those whose name (as diffusers': "mid_block.attentions.0.transformer_blocks.0.attn1") holds one of
+/// `layers`: "mid", "down_blocks.1", "up_blocks.0.attentions.1". Throws kUsage for a layer that names none.
 PerturbedLayers perturbed_layers(const UNetConfig& unet, const std::vector<std::string>& layers);
 
 /// What a row of a batch goes through that others do not.

@@ -20,8 +20,8 @@ struct EmbeddingPart {
 };
 
 /// A textual-inversion embedding: A1111's .pt ("string_to_param"), or a .safetensors or torch.save file with
-/// "emb_params", with "clip_l" and "clip_g" for SDXL, or with a lone tensor as diffusers writes it. Opened and
-/// judged by its header; the vectors are not read.
+/// "emb_params", with "clip_l" and "clip_g" for SDXL, or with a lone tensor as diffusers writes it. Opened
+/// and judged by its header; the vectors are not read.
 class EmbeddingFile {
  public:
   /// Throws kModelInvalid for a file that is none, naming file and key.
