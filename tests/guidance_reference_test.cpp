@@ -117,12 +117,14 @@ TEST_P(GuidanceRows, AreThePicturesMadeAlone) {
   for (const RowCalls calls : {RowCalls::kTogether, RowCalls::kApart}) {
     DenoisingRows rows(pipeline, calls);
     for (size_t i = 0; i < requests.size(); ++i)
-      rows.join(i, requests[i], pipeline.words(requests[i], unseen));
+      rows.join(i, requests[i], pipeline.material(requests[i], unseen));
     size_t ended = 0;
     while (rows.size() > 0) {
       for (const DenoisedRow& row : rows.advance()) {
         const Generation alone = pipeline.generate(requests[row.ticket], unseen);
-        if (calls == RowCalls::kApart) EXPECT_TRUE(row.latents.equal(alone.latents)) << row.ticket;
+        if (calls == RowCalls::kApart) {
+          EXPECT_TRUE(row.latents.equal(alone.latents)) << row.ticket;
+        }
         expect_close(row.latents, alone.latents, "latents of picture " + std::to_string(row.ticket), 1e-5);
         ++ended;
       }

@@ -58,7 +58,7 @@ TEST_F(LatentConsistency, ABatchMixesScales) {
   for (const double scale : {8.0, 1.7}) {
     Request one = request(pipeline, scale);
     one.seeds.resize(1);
-    rows.join(static_cast<uint64_t>(scale), one, pipeline.words(one, unseen));
+    rows.join(static_cast<uint64_t>(scale), one, pipeline.material(one, unseen));
   }
   int ended = 0;
   while (rows.size() > 0) {
