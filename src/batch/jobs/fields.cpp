@@ -19,7 +19,7 @@ constexpr int64_t kMostPath = 4096;
 
 using S = PictureSettings;
 
-constexpr std::array<Field, 26> kFields = {{
+constexpr auto kFields = std::to_array<Field>({
     {.name = "prompt", .member = &S::prompt, .most = kMostText},
     {.name = "negative_prompt",
      .member = &S::negative_prompt,
@@ -72,7 +72,7 @@ constexpr std::array<Field, 26> kFields = {{
     {.name = "vae_tiling", .member = &S::vae_tiling},
     {.name = "compat", .member = &S::compat, .most = kMostName},
     {.name = "strict", .member = &S::strict},
-}};
+});
 
 bool has_name(const Field& field, std::string_view name) {
   const bool is_letter = field.letter != 0 && name.size() == 1 && name[0] == field.letter;

@@ -17,7 +17,7 @@ constexpr std::string_view kForTheRun = "it holds for the whole run: give it on 
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
 constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
-constexpr std::array<Refused, 52> kRefused = {{
+constexpr auto kRefused = std::to_array<Refused>({
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
@@ -73,7 +73,7 @@ constexpr std::array<Refused, 52> kRefused = {{
     {"gls", kTakeOut},
     {"glsn", kTakeOut},
     {"glus", kTakeOut},
-}};
+});
 
 }  // namespace
 
