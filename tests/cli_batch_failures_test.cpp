@@ -99,6 +99,25 @@ TEST_F(BatchFailures, TheSummaryTellsEarlierFailuresApart) {
   EXPECT_NE(outcome.err.find("what failed before is in"), std::string::npos) << outcome.err;
 }
 
+TEST_F(BatchFailures, AJobNeedsAPrompt) {
+  write_jobs("{\"prompt\": null, \"seed\": 1}\n{\"prompt\": \"\", \"seed\": 2}\n--steps 2\na fox --d 3\n");
+  const Outcome outcome = batch();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.out, "out/00002_2.png\nout/00004_3.png\n");
+  EXPECT_NE(outcome.err.find("line 1 failed: the job: has no prompt"), std::string::npos) << outcome.err;
+  EXPECT_EQ(summary({"-p", "a hen"})["drawn"], 2);
+}
+
+TEST_F(BatchFailures, WhatIsSaidOfSomeJobsSpoilsNoOthers) {
+  write_jobs(
+      "{\"prompt\": \"a fox\", \"pag_scale\": 2, \"mimic_scale\": 3, \"seed\": 1}\n"
+      "{\"prompt\": \"a fox\", \"seed\": 2}\n");
+  const Outcome outcome = batch({"--pag-layers", "mid", "--threshold-percentile", "0.9"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(recipe_of("out/00001_1.png")["threshold_percentile"], 0.9);
+  EXPECT_FALSE(recipe_of("out/00002_2.png").contains("pag_layers"));
+}
+
 TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
   write_jobs("a cat --w 60\n" + std::string("a fox\na dog\nan owl\n"));
   EXPECT_EQ(batch({"--fail-fast"}).code, 1);

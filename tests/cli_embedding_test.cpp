@@ -64,6 +64,12 @@ TEST_F(EmbeddingCommand, WhatCannotBeIsOneLine) {
       {"another one of this name"});
   expect_error(generate({"--embeddings-dir", "none"}), 4, {"--embeddings-dir none"});
   expect_error(generate({"-p", "embedding:none", "--strict"}), 4, {"embedding:none is no embedding"});
+  expect_error(generate({"-p", "embedding:inkwell", "--strict", "--embedding", "embeddings/ink.pt"}), 4,
+               {"embedding:inkwell is no embedding"});
+  fs::copy_file(directory_ / "embeddings/ink.pt", directory_ / "embeddings/\xff.pt");
+  const Outcome odd = generate({"-p", "a ink", "--embeddings-dir", "embeddings", "-o", "z.png"});
+  EXPECT_EQ(odd.code, 0) << odd.err;
+  EXPECT_NE(odd.err.find("no prompt can hold its name"), std::string::npos) << odd.err;
   std::ofstream(directory_ / "bad.pt") << "not a pickle";
   expect_error(generate({"--embedding", "bad.pt"}), 3, {"bad.pt"});
 }

@@ -160,6 +160,18 @@ TEST_F(GalleryCommand, TheGridReplacesNobodyElsesFile) {
   EXPECT_EQ(recipe_key(png("out/grid.png").texts), "");
 }
 
+TEST_F(GalleryCommand, ThePageReplacesNobodyElsesFile) {
+  std::ofstream(directory_ / "out/index.html") << "<html>mine</html>";
+  expect_error(brume({"gallery", "out"}), 5, {"out/index.html", "no page of brume's", "-o"});
+  EXPECT_EQ(bytes_of("out/index.html"), "<html>mine</html>");
+  fs::remove(directory_ / "out/index.html");
+  std::ofstream(directory_ / "mine.txt") << "mine";
+  fs::create_symlink("../mine.txt", directory_ / "out/index.html");
+  expect_error(brume({"gallery", "out"}), 5, {"out/index.html"});
+  EXPECT_EQ(bytes_of("mine.txt"), "mine");
+  EXPECT_EQ(brume({"gallery", "out", "-o", "mine.txt"}).code, 0);  // by its name it is meant
+}
+
 TEST_F(GalleryCommand, EachShardHasAGridOfItsOwn) {
   ASSERT_EQ(batch({"--grid", "--shard", "0/2"}).code, 0);
   ASSERT_EQ(batch({"--grid", "--shard", "1/2"}).code, 0);

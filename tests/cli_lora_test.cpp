@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -222,6 +223,42 @@ TEST_F(LoraCommand, TheJobsOfABatchMayNameDifferentOnes) {
   by_workers.insert(by_workers.end(), {"--devices", "cpu:2"});
   EXPECT_EQ(batch(by_workers, "by_workers").code, 1);
   EXPECT_EQ(pictures_by_key("by_workers"), pictures_by_key());
+}
+
+TEST_F(LoraCommand, AnAdapterThatSpoilsTheWeightsFailsItsJobsAlone) {
+  copy("sd1_full", "nan");
+  edit_weights(directory_ / "loras/nan.safetensors", [](EditedTensors& tensors) {
+    tensors.begin()->second.values.front() = std::numeric_limits<float>::quiet_NaN();
+  });
+  write_jobs("a fox <lora:nan:1> --d 1\nan owl --d 2\na hen <lora:nan:1> --d 3\na cat <lora:ink:1> --d 4\n");
+  const Outcome outcome = batch({"--lora-model-dir", "loras"});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_EQ(outcome.out, "out/00002_2.png\nout/00004_4.png\n");
+  EXPECT_EQ(lines_in(bytes_of("out/failed.jsonl")), 2U);
+  EXPECT_NE(outcome.err.find("not finite"), std::string::npos) << outcome.err;
+}
+
+TEST_F(LoraCommand, AJobMayBeStrict) {
+  copy("sd1_full", "odd");
+  edit_weights(directory_ / "loras/odd.safetensors", [](EditedTensors& tensors) {
+    tensors["lora_te2_text_model_encoder_layers_0_mlp_fc1.diff"] = {{1}, {1}};
+  });
+  write_jobs(
+      "{\"prompt\": \"a <lora:odd:1>\", \"strict\": true, \"seed\": 1}\n"
+      "{\"prompt\": \"a <lora:odd:1>\", \"seed\": 2}\n");
+  const Outcome outcome = batch({"--lora-model-dir", "loras"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.out, "out/00002_2.png\n");
+}
+
+TEST_F(LoraCommand, AChoiceMayNotDecideOfAdapters) {
+  const auto drawn_with = [&](const std::string& prompt) {
+    return generate({"-p", prompt, "--lora-model-dir", "loras", "--wildcards", "loras"});
+  };
+  expect_error(drawn_with("{<lora:ink:1> a|<lora:snow:1> b} fox"), 4, {"<lora:...>", "outside"});
+  std::ofstream(directory_ / "loras/style.txt") << "<lora:ink:1> x\n";
+  expect_error(drawn_with("__style__ fox"), 4, {"<lora:...>", "outside"});
+  EXPECT_EQ(drawn_with("{a|b} fox <lora:ink:1>").code, 0);
 }
 
 TEST_F(LoraCommand, AStreamOfJobsIsDrawnInItsOrder) {

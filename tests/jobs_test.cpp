@@ -268,7 +268,10 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
 TEST(JsonLines, TypesAndRanges) {
   expect_reason(R"({"steps":0})", "steps: 0 is not a whole number from 1 to 1000");
   expect_reason(R"({"steps":1001})", "steps: 1001 is not a whole number from 1 to 1000");
-  expect_reason(R"({"steps":20.0})", "steps: 20 is not a whole number from 1 to 1000");
+  EXPECT_EQ(shown(R"({"steps":20.0})"), shown(R"({"steps":20})"));  // as pandas writes it
+  expect_reason(R"({"steps":20.5})", "steps: 20.5 is not a whole number from 1 to 1000");
+  expect_reason(R"({"steps":2000.0})", "steps: 2000 is not a whole number from 1 to 1000");
+  expect_in_reason(R"({"seed":9223372036854775808.0})", "is not a whole number");
   expect_reason(R"({"steps":"20"})",
                 "steps: \"20\" is not a whole number from 1 to 1000; leave out the quotes");
   expect_reason(R"({"steps":true})", "steps: true is not a whole number from 1 to 1000");

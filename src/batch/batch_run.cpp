@@ -104,6 +104,15 @@ void BatchRun::fail(const Job& job, const std::string& reason) {
   listener_.on_failed(job, reason);
 }
 
+void BatchRun::refuse(JobGroups& group, const std::string& reason) {
+  while (const std::optional<ReadyJob> job = group.next()) {
+    const Guard guard(mutex_);
+    fail(job->job, reason);
+    if (fail_fast_) stopped_ = true;
+    if (stopped_) return;
+  }
+}
+
 Runner::Source BatchRun::source(JobGroups& group) {
   return [this, &group]() -> std::optional<Work> {
     while (std::optional<ReadyJob> job = group.next()) {

@@ -19,12 +19,19 @@ void leave_to_sampler(const std::string& name, PictureSettings& defaults) {
   }
 }
 
+void leave_out_pag(PictureSettings& settings) {
+  settings.pag_layers.reset();
+  settings.pag_adaptive_scale.reset();
+}
+
 }  // namespace
 
 void complete_job(PictureSettings& job, const PictureSettings& defaults) {
   PictureSettings usable = defaults;
   if (job.sampler) leave_to_sampler(*job.sampler, usable);
   if (!job.init_img && !defaults.init_img) usable.strength.reset();
+  if (!job.mimic_scale && !defaults.mimic_scale) usable.threshold_percentile.reset();
+  if (job.pag_scale.value_or(defaults.pag_scale.value_or(0)) <= 0) leave_out_pag(usable);
   if (job.scheduler && is_sigma_list(*job.scheduler)) usable.steps.reset();
   if (job.steps && usable.scheduler && is_sigma_list(*usable.scheduler)) usable.scheduler.reset();
   job.complete_with(usable);
@@ -32,7 +39,10 @@ void complete_job(PictureSettings& job, const PictureSettings& defaults) {
 
 void check_defaults(const PictureSettings& defaults, const ModelConfig& model) {
   PictureSettings settings = defaults;
-  if (!defaults.init_img) settings.strength.reset();  // of those jobs that name a picture
+  // What holds for those jobs alone that have the rest.
+  if (!defaults.init_img) settings.strength.reset();
+  if (!defaults.mimic_scale) settings.threshold_percentile.reset();
+  if (defaults.pag_scale.value_or(0) <= 0) leave_out_pag(settings);
   if (!defaults.sampler) {
     // The jobs' own samplers may take what the model's has not.
     settings.eta.reset();

@@ -46,6 +46,12 @@ std::optional<ReadyJob> JobFeed::next() {
 void JobFeed::take(const Job& job) {
   Job complete = job;
   complete_job(complete.settings, settings_.defaults);
+  if (!complete.settings.prompt) {
+    const Error refusal(ExitCode::kUsage, "the job", "has no prompt",
+                        "write one, an empty one for none, or give all of them --prompt");
+    if (reports_) faults_.refused(complete, refusal);
+    return;
+  }
   const bool chosen = complete.settings.seed.value_or(-1) >= 0;
   const int64_t more = settings_.pictures_each - 1;
   if (chosen && *complete.settings.seed > std::numeric_limits<int64_t>::max() - more) {

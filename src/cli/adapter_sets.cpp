@@ -1,6 +1,7 @@
 #include "adapter_sets.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "adapter_options.h"
 #include "brume/base/error.h"
@@ -38,16 +39,20 @@ std::vector<std::string> AdapterSets::words(const Request& request) const {
 
 const std::shared_ptr<const Adapters>& AdapterSets::opened(const Request& request) {
   const std::string tags = request.adapters ? request.adapters->adapters : "";
-  const auto found = opened_.find(tags);
+  AdapterOptions options = options_;
+  options.strict = options.strict || request.reading.unread == Unread::kRefuse;
+  const std::pair key(tags, options.strict);
+  const auto found = opened_.find(key);
   if (found != opened_.end()) return found->second;
   if (opened_.size() >= kMostOpened) opened_.clear();
   try {
-    return opened_.emplace(tags, open_adapters(model_, adapters_of(options_, request), options_))
-        .first->second;
+    std::shared_ptr<const Adapters> adapters = open_adapters(model_, adapters_of(options, request), options);
+    return opened_.emplace(key, std::move(adapters)).first->second;
   } catch (const Error& error) {
     // A file that a prompt names spoils that job, and not the batch.
-    if (error.code() != ExitCode::kModelInvalid || tags.empty()) throw;
-    throw Error(ExitCode::kInputInvalid, tags, error.what());
+    const bool of_the_job = !tags.empty() || options.strict != options_.strict;
+    if (error.code() != ExitCode::kModelInvalid || !of_the_job) throw;
+    throw Error(ExitCode::kInputInvalid, tags.empty() ? "strict" : tags, error.what());
   }
 }
 

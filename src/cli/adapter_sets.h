@@ -2,6 +2,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "brume/image/recipe.h"
@@ -32,7 +33,8 @@ class AdapterSets {
 
   const ModelConfig& model_;
   const AdapterOptions& options_;
-  std::map<std::string, std::shared_ptr<const Adapters>> opened_;  // by the tags
+  // By the tags, and whether tensors that fit nothing are refused.
+  std::map<std::pair<std::string, bool>, std::shared_ptr<const Adapters>> opened_;
 };
 
 }  // namespace brume::cli

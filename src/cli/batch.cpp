@@ -4,6 +4,7 @@
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
 #include <utility>
@@ -23,6 +24,7 @@
 #include "brume/batch/key_table.h"
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
+#include "brume/pipeline/embeddings.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/request_recipe.h"
 #include "brume/text/wildcard_files.h"
@@ -161,6 +163,9 @@ class Batch {
     const Request request = groups_.request();
     ModelConfig model = adapters_.adapted(request);
     if (const int64_t workers = options_.workers(); workers > 0) {
+      if (const auto& embeddings = model.embeddings()) {
+        for (const std::string& line : embeddings->remarks()) say_once("note: " + line);
+      }
       if (const Adapters* adapters = model.adapters()) {
         for (const std::string& line : adapters->remarks()) say_once("note: " + line);
       }
@@ -173,14 +178,27 @@ class Batch {
     }
     const auto start = Clock::now();
     if (options_.engine.verbose) progress_.say("loading " + loaded_text(request));
-    const Pipeline pipeline = open_pipeline(std::move(model), scalar_type_of(options_.engine));
+    const std::optional<Pipeline> pipeline = open_for_group(std::move(model), request);
+    if (!pipeline) return;
     load_seconds_ += Seconds(Clock::now() - start).count();
-    for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) say_once(line);
+    for (const std::string& line : remark_lines(*pipeline, options_.engine.verbose)) say_once(line);
     const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, model_);
     if (options_.engine.verbose)
       progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
                     " threads");
-    run_.draw(pipeline, settings, groups_, stop_signal);
+    run_.draw(*pipeline, settings, groups_, stop_signal);
+  }
+
+  /// Nothing where an adapter that the jobs of a group name spoils the weights: these jobs fail, and no
+  /// others.
+  std::optional<Pipeline> open_for_group(ModelConfig model, const Request& request) {
+    try {
+      return open_pipeline(std::move(model), scalar_type_of(options_.engine));
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
+      run_.refuse(groups_, error.what());
+      return std::nullopt;
+    }
   }
 
   std::string loaded_text(const Request& request) const {

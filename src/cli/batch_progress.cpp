@@ -126,6 +126,11 @@ void BatchProgress::draw_line() {
   std::string text;
   if (pictures_ && *pictures_ > 0) text = bar_text(over, *pictures_) + " ";
   text += std::to_string(over) + (pictures_ ? "/" + std::to_string(*pictures_) : "") + " pictures";
+  // First, for it is what a narrow terminal must not cut off.
+  if (pictures_ && drawn_ > 0)
+    text += "  " +
+            duration_text(seconds * static_cast<double>(*pictures_ - over) / static_cast<double>(drawn_)) +
+            " left";
   if (seconds > 0) {
     std::array<char, 64> rates{};
     std::snprintf(rates.data(), rates.size(), "  %.1f a minute  %.1f steps/s",
@@ -133,10 +138,6 @@ void BatchProgress::draw_line() {
                   static_cast<double>(steps_) / seconds);
     text += rates.data();
   }
-  if (pictures_ && drawn_ > 0)
-    text += "  " +
-            duration_text(seconds * static_cast<double>(*pictures_ - over) / static_cast<double>(drawn_)) +
-            " left";
   if (failed_ > 0) text += "  " + std::to_string(failed_) + " failed";
   line_.draw(text);
 }

@@ -7,6 +7,7 @@
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/gallery/gallery.h"
+#include "brume/gallery/page.h"
 #include "commands.h"
 #include "picture_files.h"
 #include "say.h"
@@ -49,6 +50,7 @@ int make_gallery(const GalleryOptions& options) {
   check_standard_output();
   const fs::path page = options.output.value_or(options.directory / "index.html");
   const bool to_output = is_standard_output(page);
+  if (!options.output) gallery::check_page_replaceable(page);
   if (!to_output) check_writable(page);
   const gallery::GallerySettings settings{
       .directory = options.directory,

@@ -46,6 +46,7 @@ std::vector<EmbeddingName> embedding_names(const EmbeddingOptions& options) {
   if (options.directory.empty()) return names;
   for (const EmbeddingChoice& choice : embeddings_in(options.directory)) {
     try {
+      check_name(choice);
       names.push_back({choice.name, EmbeddingFile(choice.file).vectors()});
     } catch (const Error& error) {
       say(std::string("note: left out: ") + error.what());

@@ -1,9 +1,13 @@
 #include "brume/gallery/page.h"
 
+#include <fstream>
+#include <iterator>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "brume/base/digest.h"
+#include "brume/base/error.h"
 #include "brume/gallery/markup.h"
 #include "page_text.h"
 
@@ -17,17 +21,30 @@ std::string source_of(std::string_view text) {
   return "'sha256-" + base64(std::as_bytes(std::span(digest))) + "'";
 }
 
-std::string policy() {
-  return "default-src 'none'; img-src data:; style-src " + source_of(kPageStyle) + "; script-src " +
-         source_of(kPageScript) + "; base-uri 'none'; form-action 'none'";
-}
+/// What every page begins with, up to its policy's first digest.
+constexpr std::string_view kBeginning =
+    "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+    "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src ";
 
 }  // namespace
 
+void check_page_replaceable(const std::filesystem::path& file) {
+  std::error_code failed;
+  const std::filesystem::file_type type = std::filesystem::symlink_status(file, failed).type();
+  if (type == std::filesystem::file_type::not_found) return;
+  std::string beginning(kBeginning.size(), '\0');
+  if (type == std::filesystem::file_type::regular)
+    std::ifstream(file).read(beginning.data(), std::ssize(beginning));
+  if (beginning == kBeginning) return;
+  throw Error(ExitCode::kOutputFailed, file.string(), "is there and no page of brume's",
+              "move it away, or name another file with -o");
+}
+
 std::string page_head(const std::string& title) {
   const std::string name = html_text(title);
-  std::string html = "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n";
-  html += "<meta http-equiv=Content-Security-Policy content=\"" + policy() + "\">\n";
+  std::string html(kBeginning);
+  html += source_of(kPageStyle) + "; script-src " + source_of(kPageScript) +
+          "; base-uri 'none'; form-action 'none'\">\n";
   html += "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n";
   html += "<meta name=referrer content=no-referrer>\n";
   html += "<title>" + name + "</title>\n<style>";

@@ -41,8 +41,10 @@ PictureFile look_at_picture(const std::filesystem::path& path, const std::string
     const std::string text = read_text_file(path, kMostPictureFile, ExitCode::kInputInvalid);
     const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
     const bool png = format_of(bytes, path.string()) == Format::kPng;
-    return {path, digest_of(bytes),
-            png ? read_png_size(bytes, path.string()) : read_jpeg_size(bytes, path.string())};
+    const PngSize size = png ? read_png_size(bytes, path.string()) : read_jpeg_size(bytes, path.string());
+    if (size.width < 1 || size.height < 1)
+      throw Error(ExitCode::kInputInvalid, path.string(), "has no size; it is cut off or damaged");
+    return {path, digest_of(bytes), size};
   } catch (const Error& error) {
     if (error.code() != ExitCode::kInputInvalid) throw;
     throw Error(ExitCode::kInputInvalid, option, error.what());

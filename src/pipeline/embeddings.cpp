@@ -68,6 +68,7 @@ Embeddings::Embeddings(const ModelSource& model, const std::vector<EmbeddingChoi
 }
 
 void Embeddings::take(const EmbeddingChoice& choice) {
+  check_name(choice);
   const EmbeddingFile file(choice.file);
   const std::string where = choice.file.string();
   const std::vector<EmbeddingPart>& parts = file.parts();

@@ -17,6 +17,13 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+/// Whether a word does not end here.
+bool goes_on(std::string_view rest) {
+  if (rest.empty()) return false;
+  const char c = rest.front();
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
 }  // namespace
 
 EmbeddingWords::EmbeddingWords(const Tokenizer& tokenizer, std::vector<EmbeddingName> names)
@@ -65,7 +72,7 @@ std::vector<std::string> EmbeddingWords::unknown_in(std::string_view text) const
   for (size_t at = folded.find(kMark); at != std::string::npos; at = folded.find(kMark, at + 1)) {
     const std::string_view rest = std::string_view(folded).substr(at + kMark.size());
     const bool known = std::any_of(names_.begin(), names_.end(), [&](const EmbeddingName& one) {
-      return rest.starts_with(lower(one.name));
+      return rest.starts_with(lower(one.name)) && !goes_on(rest.substr(one.name.size()));
     });
     if (!known) unknown.emplace_back(rest.substr(0, rest.find_first_of(" \t\n,")));
   }

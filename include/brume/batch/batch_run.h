@@ -47,6 +47,9 @@ class BatchRun {
   void draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
                        std::function<int()> stop_signal);
 
+  /// Fails every job of a group that cannot be drawn.
+  void refuse(JobGroups& group, const std::string& reason);
+
   /// No more jobs are wanted: who waits for some need not any longer. From any thread.
   bool ending() const;
 

@@ -15,6 +15,8 @@ struct EmbeddingChoice {
 EmbeddingChoice embedding_choice(const std::string& text);
 /// Reads back as the same choice.
 std::string choice_text(const EmbeddingChoice& choice);
+/// Throws kModelInvalid for a name that nobody can write in a prompt, or that recipes could not list.
+void check_name(const EmbeddingChoice& choice);
 /// The files of a directory that may be embeddings (.pt, .bin, .safetensors), sorted. Throws kInputInvalid
 /// where it is none.
 std::vector<EmbeddingChoice> embeddings_in(const std::filesystem::path& directory);

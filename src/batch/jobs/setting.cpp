@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -81,6 +82,11 @@ Setting setting_from_text(const Field& field, std::string_view text) {
 Setting checked(const Field& field, Setting value) {
   if (const auto* whole = std::get_if<int64_t>(&value); whole != nullptr && is_of<double>(field))
     value = static_cast<double>(*whole);
+  // As tables of numbers write whole ones: 20.0
+  constexpr double kMostExact = 0x1p53;
+  if (const auto* real = std::get_if<double>(&value); real != nullptr && is_of<int64_t>(field)) {
+    if (std::abs(*real) <= kMostExact && std::trunc(*real) == *real) value = static_cast<int64_t>(*real);
+  }
   if (value.index() != field.member.index()) {
     const bool is_text = std::holds_alternative<std::string>(value);
     refuse_value(field, shown(value), is_text ? "leave out the quotes" : "");
