@@ -14,7 +14,8 @@ TEST_F(CommandLine, WrongUsage) {
     Words parts;
   };
   const std::vector<Row> rows{
-      {{}, {"no command given", "generate, batch, gallery, bench, tokenize, inspect; see brume --help"}},
+      {{},
+       {"no command given", "generate, batch, gallery, bench, convert, tokenize, inspect; see brume --help"}},
       {{"draw"}, {"draw: unknown command", "generate"}},
       {{"generate"}, {"--prompt is required", "brume generate --help"}},
       {{"generate", "--promt=a fox"}, {"--promt=a fox: unknown option", "brume generate --help"}},

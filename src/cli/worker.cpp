@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "adapter_options.h"
+#include "brume/base/error.h"
 #include "brume/batch/runner.h"
 #include "brume/batch/worker_protocol.h"
 #include "brume/pipeline/memory.h"
@@ -23,12 +25,19 @@ namespace brume::cli {
 
 namespace {
 
+/// Whether nobody is left who reads what we write.
+bool is_abandoned() {
+  pollfd output{STDOUT_FILENO, 0, 0};
+  return ::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
 /// What a line of standard input asks for goes to standard output, until there are no more.
 int work(const WorkerOptions& options) {
   using Clock = std::chrono::steady_clock;
   const PoliteStop polite;
   // Of a batch that was killed nobody takes the pictures; the next run needs the cores and the memory.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (is_abandoned()) return static_cast<int>(ExitCode::kOutputFailed);  // it was killed before that
   const auto start = Clock::now();
   ModelConfig model = open_model(options.engine);
   embed(model, options.engine.embeddings);
