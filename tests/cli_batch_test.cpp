@@ -173,10 +173,6 @@ TEST_F(BatchCommand, APictureIsTheSameWithAnyNeighbours) {
   // And what generate draws.
   EXPECT_EQ(generate({"-p", "a house 2", "-n", "rain", "-s", "2", "--cfg-scale", "3", "-o", "x.png"}).code,
             0);
-  const auto pixels = [&](const std::string& name) {
-    const std::string bytes = bytes_of(name);
-    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
-  };
   EXPECT_EQ(pixels("x.png"), pixels("out/00003_2.png"));
 }
 

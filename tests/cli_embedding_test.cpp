@@ -25,10 +25,6 @@ class EmbeddingCommand : public BatchCommand {
     fs::copy_file(cases / "sd2/ink.pt", directory_ / "embeddings/wide.pt");
   }
 
-  std::vector<uint8_t> pixels(const std::string& name) const {
-    const std::string bytes = bytes_of(name);
-    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
-  }
   std::vector<uint8_t> drawn(const Words& more) const {
     Words words{"-o", "x.png"};
     words.insert(words.end(), more.begin(), more.end());

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "brume/image/png.h"
 #include "brume/weights/safetensors.h"
 
 namespace brume::testing {
@@ -80,6 +81,19 @@ Words CommandLine::names() const {
   for (const auto& entry : fs::directory_iterator(directory_)) found.push_back(entry.path().filename());
   std::sort(found.begin(), found.end());
   return found;
+}
+
+std::vector<uint8_t> CommandLine::pixels(const std::string& name) const {
+  const std::string bytes = bytes_of(name);
+  return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
+}
+
+std::string CommandLine::infotext_of(const std::string& name) const {
+  const std::string bytes = bytes_of(name);
+  for (const PngText& text : read_png_texts(std::as_bytes(std::span(bytes)), name)) {
+    if (text.keyword == "parameters") return text.text;
+  }
+  return {};
 }
 
 nlohmann::json CommandLine::recipe_of(const std::string& name) const {

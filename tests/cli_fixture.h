@@ -42,6 +42,10 @@ class CommandLine : public TemporaryDirectory {
   std::string bytes_of(const std::string& name) const;
   /// The names in the directory, sorted.
   Words names() const;
+  /// Of a picture of the directory.
+  std::vector<uint8_t> pixels(const std::string& name) const;
+  /// What A1111 reads in it; empty where there is nothing.
+  std::string infotext_of(const std::string& name) const;
   /// The recipe that brume inspect finds in a picture of the directory.
   nlohmann::json recipe_of(const std::string& name) const;
 };

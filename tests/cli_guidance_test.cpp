@@ -13,17 +13,6 @@ namespace {
 /// Whose random numbers, and what else there is beside the plain guidance, as somebody types it.
 class GuidanceCommand : public BatchCommand {
  protected:
-  std::vector<uint8_t> pixels(const std::string& name) const {
-    const std::string bytes = bytes_of(name);
-    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
-  }
-  std::string parameters_of(const std::string& name) const {
-    const std::string bytes = bytes_of(name);
-    for (const PngText& text : read_png_texts(std::as_bytes(std::span(bytes)), name)) {
-      if (text.keyword == "parameters") return text.text;
-    }
-    return {};
-  }
   std::vector<uint8_t> drawn(const Words& more) const {
     Words words{"-p", "a fox", "-n", "fog", "--cfg-scale", "5", "--steps", "4", "-o", "x.png"};
     words.insert(words.end(), more.begin(), more.end());
@@ -40,7 +29,7 @@ TEST_F(GuidanceCommand, TheRandomNumbersAreTheCpusUnlessAnotherProgramIsNamed) {
   const auto cuda = drawn({"--rng", "cuda"});
   EXPECT_NE(cuda, plain);
   EXPECT_EQ(recipe_of("x.png")["rng"], "cuda");
-  EXPECT_NE(parameters_of("x.png").find("RNG: NV"), std::string::npos);
+  EXPECT_NE(infotext_of("x.png").find("RNG: NV"), std::string::npos);
   EXPECT_EQ(drawn({"--rng", "philox"}), cuda);
   for (const char* compat : {"a1111", "sdcpp"}) EXPECT_EQ(drawn({"--compat", compat}), cuda) << compat;
   expect_error(generate({"--rng", "mps"}), 2, {"--rng", "mps", "cuda"});
@@ -62,7 +51,7 @@ TEST_F(GuidanceCommand, EachOptionChangesThePictureAndIsInItsRecipe) {
   expect_changed({"--pag-scale", "3", "--pag-layers", "up_blocks.1,mid", "--pag-adaptive-scale", "0.001"},
                  {{"pag_scale", 3.0}, {"pag_adaptive_scale", 0.001}, {"pag_layers", "up_blocks.1,mid"}});
   expect_changed({"--freeu", "1.3,1.40,0.9,0.2"}, {{"freeu", "1.3,1.4,0.9,0.2"}});
-  EXPECT_NE(parameters_of("x.png").find("FreeU: \"1.3,1.4,0.9,0.2\""), std::string::npos);
+  EXPECT_NE(infotext_of("x.png").find("FreeU: \"1.3,1.4,0.9,0.2\""), std::string::npos);
   EXPECT_EQ(drawn({"--pag-scale", "0", "--guidance-start", "0", "--guidance-end", "1"}), plain);
   EXPECT_EQ(recipe_of("x.png"), without);
 }

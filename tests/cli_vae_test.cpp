@@ -29,10 +29,6 @@ class OverflowingVae : public CommandLine {
     edit_json(model_ / "vae/config.json",
               [&](nlohmann::json& values) { values["force_upcast"] = overflows; });
   }
-  std::vector<uint8_t> pixels(const std::string& name) const {
-    const std::string bytes = bytes_of(name);
-    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
-  }
   std::vector<uint8_t> drawn(const Words& more) const {
     Words words{"-o", "x.png"};
     words.insert(words.end(), more.begin(), more.end());
