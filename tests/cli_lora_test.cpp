@@ -33,18 +33,6 @@ class LoraCommand : public BatchCommand {
                   directory_ / "loras" / (name + ".safetensors"));
   }
 
-  /// The pixels of a picture of the directory.
-  std::vector<uint8_t> pixels(const std::string& name) const {
-    const std::string bytes = bytes_of(name);
-    return decode_png(std::as_bytes(std::span(bytes)), name).pixels;
-  }
-  std::string infotext_of(const std::string& name) const {
-    const std::string bytes = bytes_of(name);
-    for (const PngText& text : read_png_texts(std::as_bytes(std::span(bytes)), name)) {
-      if (text.keyword == "parameters") return text.text;
-    }
-    return {};
-  }
   std::string hash_of(const std::string& name) const {
     const fs::path file = directory_ / "loras" / (name + ".safetensors");
     return hex_digits(sha256_of_file(file, ExitCode::kModelInvalid));
@@ -259,6 +247,8 @@ TEST_F(LoraCommand, AChoiceMayNotDecideOfAdapters) {
   std::ofstream(directory_ / "loras/style.txt") << "<lora:ink:1> x\n";
   expect_error(drawn_with("__style__ fox"), 4, {"<lora:...>", "outside"});
   EXPECT_EQ(drawn_with("{a|b} fox <lora:ink:1>").code, 0);
+  copy("sd1_kohya", "new__style__2");  // a name is no wildcard
+  EXPECT_EQ(drawn_with("{a|b} fox <lora:new__style__2:1>").code, 0);
 }
 
 TEST_F(LoraCommand, AStreamOfJobsIsDrawnInItsOrder) {

@@ -1,5 +1,7 @@
 #include "brume/pipeline/chosen_words.h"
 
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 #include "brume/base/error.h"
@@ -14,12 +16,24 @@ bool has_choices(const Request& request) {
 
 namespace {
 
+constexpr std::string_view kTag = "\xEF\xBF\xBF";  // U+FFFF, no character: where an adapter's tag was
+
+/// The prompt with a mark for each tag.
+std::string marked_prompt(const PromptAdapters& adapters) {
+  TaggedPrompt split = split_adapter_tags(adapters.text);
+  for (size_t i = split.places.size(); i-- > 0;) split.words.insert(split.places[i], kTag);
+  return std::move(split.words);
+}
+
 /// Adapters are merged before pictures are drawn: a choice may not decide of them.
-void check_adapters(const Request& request, uint64_t seed, const Wildcards& wildcards) {
-  const std::string& typed = request.adapters ? request.adapters->text : request.prompt;
-  const std::string chosen = choose_text(typed, seed, /*stream=*/0, wildcards).text;
-  const std::string tags = tags_text(split_adapter_tags(chosen).tags);
-  if (tags == (request.adapters ? request.adapters->adapters : "")) return;
+ChosenText choose_prompt(const Request& request, uint64_t seed, const Wildcards& wildcards) {
+  const std::string typed = request.adapters ? marked_prompt(*request.adapters) : request.prompt;
+  ChosenText chosen = choose_text(typed, seed, /*stream=*/0, wildcards);
+  size_t tags = 0;
+  for (size_t at = chosen.text.find(kTag); at != std::string::npos; at = chosen.text.find(kTag, at), ++tags)
+    chosen.text.erase(at, kTag.size());
+  const size_t typed_tags = request.adapters ? request.adapters->tags.size() : 0;
+  if (tags == typed_tags && split_adapter_tags(chosen.text).tags.empty()) return chosen;
   throw Error(ExitCode::kInputInvalid, "prompt", "has <lora:...> in a choice, or in a line of a wildcard",
               "write it outside of these");
 }
@@ -28,9 +42,8 @@ void check_adapters(const Request& request, uint64_t seed, const Wildcards& wild
 
 std::vector<std::string> make_choices(Request& request, uint64_t seed, const Wildcards& wildcards) {
   if (!has_choices(request)) return {};
-  check_adapters(request, seed, wildcards);
   TypedPrompts typed{request.prompt, request.negative_prompt};
-  ChosenText chosen = choose_text(request.prompt, seed, /*stream=*/0, wildcards);
+  ChosenText chosen = choose_prompt(request, seed, wildcards);
   std::vector<std::string> unknown = std::move(chosen.unknown);
   request.prompt = std::move(chosen.text);
   if (request.negative_prompt) {

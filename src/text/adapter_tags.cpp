@@ -53,6 +53,7 @@ TaggedPrompt split_adapter_tags(const std::string& prompt) {
     if (end == std::string_view::npos)
       throw Error(ExitCode::kInputInvalid, where, "has no \">\"", "write <lora:NAME:0.8>");
     split.tags.push_back(read_tag(rest.substr(begin->length, end - begin->length), where));
+    split.places.push_back(split.words.size());
     rest.remove_prefix(end + 1);
   }
   split.words += rest;

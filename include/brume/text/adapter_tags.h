@@ -17,6 +17,7 @@ struct AdapterTag {
 struct TaggedPrompt {
   std::string words;
   std::vector<AdapterTag> tags;
+  std::vector<size_t> places = {};  // of each in the words
 };
 
 /// Takes "<lora:NAME>" and "<lora:NAME:STRENGTH>" out of a prompt, as A1111 does; "<lyco:" is the same. A
