@@ -19,9 +19,13 @@ void leave_to_sampler(const std::string& name, PictureSettings& defaults) {
   }
 }
 
-void leave_out_pag(PictureSettings& settings) {
-  settings.pag_layers.reset();
-  settings.pag_adaptive_scale.reset();
+/// Leaves out what holds for jobs alone that have the rest, which neither this one nor the defaults do.
+void leave_to_others(const PictureSettings& job, PictureSettings& defaults) {
+  if (!job.init_img && !defaults.init_img) defaults.strength.reset();
+  if (!job.mimic_scale && !defaults.mimic_scale) defaults.threshold_percentile.reset();
+  if (job.pag_scale.value_or(defaults.pag_scale.value_or(0)) > 0) return;
+  defaults.pag_layers.reset();
+  defaults.pag_adaptive_scale.reset();
 }
 
 }  // namespace
@@ -29,9 +33,7 @@ void leave_out_pag(PictureSettings& settings) {
 void complete_job(PictureSettings& job, const PictureSettings& defaults) {
   PictureSettings usable = defaults;
   if (job.sampler) leave_to_sampler(*job.sampler, usable);
-  if (!job.init_img && !defaults.init_img) usable.strength.reset();
-  if (!job.mimic_scale && !defaults.mimic_scale) usable.threshold_percentile.reset();
-  if (job.pag_scale.value_or(defaults.pag_scale.value_or(0)) <= 0) leave_out_pag(usable);
+  leave_to_others(job, usable);
   if (job.scheduler && is_sigma_list(*job.scheduler)) usable.steps.reset();
   if (job.steps && usable.scheduler && is_sigma_list(*usable.scheduler)) usable.scheduler.reset();
   job.complete_with(usable);
@@ -39,10 +41,7 @@ void complete_job(PictureSettings& job, const PictureSettings& defaults) {
 
 void check_defaults(const PictureSettings& defaults, const ModelConfig& model) {
   PictureSettings settings = defaults;
-  // What holds for those jobs alone that have the rest.
-  if (!defaults.init_img) settings.strength.reset();
-  if (!defaults.mimic_scale) settings.threshold_percentile.reset();
-  if (defaults.pag_scale.value_or(0) <= 0) leave_out_pag(settings);
+  leave_to_others({}, settings);
   if (!defaults.sampler) {
     // The jobs' own samplers may take what the model's has not.
     settings.eta.reset();
