@@ -92,8 +92,7 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
     return {};
   }
   ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);
-  std::vector<RecipeOption>& options = ready.label.recipe.sampling.options;
-  for (RecipeOption& one : recipe_embeddings(model_, ready.request)) options.push_back(std::move(one));
+  note_embeddings(model_, ready.request, ready.label.recipe);
   ready.label.key = job_key(ready.label.recipe, settings_.engine.model_hash);
   if (!settings_.shard.owns(ready.label.key)) return {};
   ready.label.recipe.key = ready.label.key.hex();

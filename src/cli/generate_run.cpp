@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -86,11 +87,12 @@ Request GenerateRun::next_batch(size_t first) const {
 }
 
 void GenerateRun::draw_all() {
+  std::optional<PictureInputs> inputs;
   for (size_t first = 0; first < all_.seeds.size() && stop_signal() == 0;) {
     const Request batch = next_batch(first);
     const size_t count = batch.seeds.size();
     observer_.begin_batch(static_cast<int64_t>(count));
-    const Generation made = pipeline_.generate(batch, observer_);
+    const Generation made = pipeline_.generate(batch, observer_, inputs);
     if (made.stopped) return;
     observer_.bar().clear();
     add_times(tally_.times, made.times);
@@ -117,8 +119,7 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
     return;
   }
   Recipe recipe = recipe_of(batch, result.seed, engine_);
-  for (RecipeOption& one : recipe_embeddings(pipeline_.model(), batch))
-    recipe.sampling.options.push_back(std::move(one));
+  note_embeddings(pipeline_.model(), batch, recipe);
   recipe.notes.insert(recipe.notes.begin(), result.notes.begin(), result.notes.end());
   const std::optional<std::filesystem::path> path =
       files_.write(index, encode_png(*result.picture, recipe_texts(recipe)));

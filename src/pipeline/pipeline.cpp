@@ -111,6 +111,12 @@ void Pipeline::check_words() const {
 }
 
 Generation Pipeline::generate(const Request& request, Observer& observer) const {
+  std::optional<PictureInputs> inputs;
+  return generate(request, observer, inputs);
+}
+
+Generation Pipeline::generate(const Request& request, Observer& observer,
+                              std::optional<PictureInputs>& inputs) const {
   const c10::InferenceMode guard;
   model_.check(request, dtype_);
   Generation result;
@@ -119,7 +125,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
 
   WordsInTime words = first_words(request, finite, observer);
   result.times.text_seconds = watch.lap();
-  const PictureInputs inputs = picture_inputs(request);
+  if (!inputs) inputs = picture_inputs(request);
   result.times.encode_seconds = watch.lap();
 
   Noise generators(request.seeds, request.rng);
@@ -132,7 +138,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
     if (step + 1 < request.sampling.steps_taken()) words.move_to(step + 1);
     return !result.stopped && !finite.all_failed();
   };
-  result.latents = sample(model_.schedule(), request.sampling, beginning(request, inputs, generators),
+  result.latents = sample(model_.schedule(), request.sampling, beginning(request, *inputs, generators),
                           denoiser(words, observer), noise, observe);
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;

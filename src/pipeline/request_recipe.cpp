@@ -21,11 +21,10 @@ std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
   return named;
 }
 
-std::vector<RecipeOption> recipe_embeddings(const ModelConfig& model, const Request& request) {
-  if (!model.embeddings()) return {};
+void note_embeddings(const ModelConfig& model, const Request& request, Recipe& recipe) {
+  if (!model.embeddings()) return;
   const std::string used = model.embeddings()->used_by(request);
-  if (used.empty()) return {};
-  return {{"embeddings", "TI hashes", used}};
+  if (!used.empty()) recipe.sampling.options.push_back({"embeddings", "TI hashes", used});
 }
 
 namespace {

@@ -28,6 +28,9 @@ class Pipeline {
   /// Draws request.seeds.size() pictures in one batch. Throws kUsage where the request does not fit the
   /// model.
   Generation generate(const Request& request, Observer& observer) const;
+  /// The same for one of several requests that change the same picture: `inputs`, empty for the first, keeps
+  /// what all of them begin with.
+  Generation generate(const Request& request, Observer& observer, std::optional<PictureInputs>& inputs) const;
 
   // The parts of that walk, for those who lead many pictures through it at a time (denoising_rows.h). All
   // may be called from several threads.

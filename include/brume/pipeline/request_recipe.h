@@ -11,8 +11,8 @@ namespace brume {
 /// The adapters that a model has merged in, as recipes name them.
 std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters);
 
-/// The embeddings that a request's prompts name, as recipes have them: one option, or none.
-std::vector<RecipeOption> recipe_embeddings(const ModelConfig& model, const Request& request);
+/// Puts the embeddings that a request's prompts name into its recipe: one option, or none.
+void note_embeddings(const ModelConfig& model, const Request& request, Recipe& recipe);
 
 /// The recipe of one of the request's pictures, as far as the request says it.
 Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engine);
