@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "brume/base/error.h"
+#include "brume/base/split.h"
 #include "usage_line.h"
 #include "values.h"
 
@@ -17,13 +18,14 @@ constexpr double kMostGrace = 3600;
 constexpr int64_t kMostWorkers = 256;
 
 /// How many an entry of --devices asks for; `option` is all of it.
-int64_t workers_of(const std::string& entry, const std::string& option) {
+int64_t workers_of(std::string_view entry, const std::string& option) {
   if (entry == "cpu") return 1;
   if (entry.starts_with("cuda")) refuse(option, "this build has no CUDA engine", "use cpu:N");
-  std::string number = entry.starts_with("cpu:") ? entry.substr(4) : "";
+  std::string number(entry.starts_with("cpu:") ? entry.substr(4) : "");
   if (number.empty() || !whole_number(1, kMostWorkers)(number).empty())
     refuse(option,
-           '"' + entry + "\" is neither cpu nor cpu:N with N from 1 to " + std::to_string(kMostWorkers),
+           '"' + std::string(entry) + "\" is neither cpu nor cpu:N with N from 1 to " +
+               std::to_string(kMostWorkers),
            "use cpu:2, or a list: cpu:2,cpu");
   return std::stoll(number);
 }
@@ -102,11 +104,7 @@ int64_t BatchOptions::workers() const {
   if (devices.empty()) return 0;
   const std::string option = "--devices " + devices;
   int64_t workers = 0;
-  for (size_t begin = 0; begin <= devices.size();) {
-    const size_t end = std::min(devices.find(',', begin), devices.size());
-    workers += workers_of(devices.substr(begin, end - begin), option);
-    begin = end + 1;
-  }
+  for (const std::string_view device : split(devices, ',')) workers += workers_of(device, option);
   if (workers > kMostWorkers)
     refuse(option, "is more than " + std::to_string(kMostWorkers) + " workers", "each holds the model");
   return workers;

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "brume/base/error.h"
+#include "brume/base/split.h"
 #include "folded_name.h"
 #include "timesteps.h"
 
@@ -284,16 +285,14 @@ SigmaSchedule sigma_schedule_from_text(const NoiseSchedule& schedule, const std:
                 "write falling sigmas with commas, such as 14.6,4.9,1.6,0.5,0");
   };
   SigmaSchedule result;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string_view item = trimmed(std::string_view(text).substr(begin, end - begin));
+  for (const std::string_view part : split(text, ',')) {
+    const std::string_view item = trimmed(part);
     double sigma = -1;
     const auto [stop, failed] = std::from_chars(item.data(), item.data() + item.size(), sigma);
     if (failed != std::errc() || stop != item.data() + item.size() || !std::isfinite(sigma) || sigma < 0)
       refuse('"' + std::string(item) + "\" is no sigma");
     if (!result.sigmas.empty() && sigma >= result.sigmas.back()) refuse("they do not fall");
     result.sigmas.push_back(sigma);
-    begin = end + 1;
   }
   if (result.sigmas.back() != 0) result.sigmas.push_back(0);
   if (result.sigmas.size() < 2) refuse("a single zero is no schedule");

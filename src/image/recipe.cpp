@@ -1,11 +1,10 @@
 #include "brume/image/recipe.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "brume/base/shortest_number.h"
 #include "brume/base/strict_json.h"
 
 namespace brume {
@@ -21,13 +20,6 @@ constexpr size_t kMaxFields = 1000;
 constexpr size_t kMaxKey = 64;
 constexpr size_t kShownHash = 10;  // digits, as in A1111
 constexpr size_t kShownLoraHash = 12;
-
-/// The shortest digits that read back as the same number, whatever the locale: 7, 7.5.
-std::string number(double value) {
-  std::array<char, 32> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-  return {digits.data(), end};
-}
 
 std::string json_text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -84,7 +76,7 @@ std::string parameter_line(const Recipe& recipe) {
   const RecipeSampling& sampling = recipe.sampling;
   add("Sampler", sampling.sampler_title.empty() ? sampling.sampler : sampling.sampler_title);
   add("Schedule type", sampling.scheduler_title);
-  add("CFG scale", number(recipe.sampling.cfg_scale));
+  add("CFG scale", shortest_number(recipe.sampling.cfg_scale));
   add("Seed", std::to_string(recipe.seed));
   add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
   add("Model hash", recipe.engine.model_hash.substr(0, kShownHash));
@@ -93,15 +85,15 @@ std::string parameter_line(const Recipe& recipe) {
   add("Prediction", recipe.engine.prediction);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (recipe.edit) {
-    add("Denoising strength", number(recipe.edit->strength));
+    add("Denoising strength", shortest_number(recipe.edit->strength));
     add("Init image", recipe.edit->picture.name);
     add("Init image hash", recipe.edit->picture.hash.substr(0, kShownHash));
   }
-  if (sampling.eta != sampling.usual_eta) add("Eta", number(recipe.sampling.eta));
-  if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", number(recipe.sampling.cfg_rescale));
+  if (sampling.eta != sampling.usual_eta) add("Eta", shortest_number(recipe.sampling.eta));
+  if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", shortest_number(recipe.sampling.cfg_rescale));
   for (const RecipeOption& option : sampling.options) {
     const auto* text = std::get_if<std::string>(&option.value);
-    const std::string value = text != nullptr ? *text : number(std::get<double>(option.value));
+    const std::string value = text != nullptr ? *text : shortest_number(std::get<double>(option.value));
     add(option.title, option.titled.empty() ? value : option.titled);
   }
   if (recipe.compat != "a1111") add("Compat", recipe.compat);

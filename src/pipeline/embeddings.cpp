@@ -38,9 +38,9 @@ at::Tensor read_vectors(const EmbeddingFile& file, const EmbeddingPart& part) {
 
 Embeddings::Embeddings(const ModelSource& model, const std::vector<EmbeddingChoice>& asked,
                        const std::vector<EmbeddingChoice>& found) {
-  towers_.push_back({model.tokenizer("tokenizer"), width_of(model, "text_encoder"), {}, {}, {}});
-  if (model.family() == ModelFamily::kStableDiffusionXl)
-    towers_.push_back({model.tokenizer("tokenizer_2"), width_of(model, "text_encoder_2"), {}, {}, {}});
+  for (const std::string& suffix : tower_suffixes(model.family()))
+    towers_.push_back(
+        {model.tokenizer("tokenizer" + suffix), width_of(model, "text_encoder" + suffix), {}, {}, {}});
   const auto is_there = [&](const std::string& name) {
     return std::any_of(names_.begin(), names_.end(),
                        [&](const EmbeddingName& one) { return one.name == name; });

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <iomanip>
 #include <sstream>
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/base/shortest_number.h"
 #include "brume/pipeline/guidance_choice.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/model_adapters.h"
@@ -42,12 +42,7 @@ SigmaSpacing choose_spacing(const NamedSampler& named, const std::optional<std::
 /// As short as they read back the same: one list, one text.
 std::string sigmas_text(const std::vector<double>& sigmas) {
   std::string text;
-  for (const double sigma : sigmas) {
-    std::array<char, 32> digits{};
-    const char* const first = digits.data();
-    const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), sigma).ptr;
-    text += (text.empty() ? "" : ",") + std::string(first, end);
-  }
+  for (const double sigma : sigmas) text += (text.empty() ? "" : ",") + shortest_number(sigma);
   return text;
 }
 

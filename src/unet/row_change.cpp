@@ -5,6 +5,8 @@
 #include <system_error>
 
 #include "brume/base/error.h"
+#include "brume/base/shortest_number.h"
+#include "brume/base/split.h"
 
 namespace brume {
 
@@ -54,13 +56,11 @@ bool holds(const std::string& name, const std::string& layer) {
 
 FreeU free_u_from_text(std::string_view text) {
   std::vector<double> factors;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
+  for (const std::string_view part : split(text, ',')) {
     double factor = 0;
-    const auto [stop, failed] = std::from_chars(text.data() + begin, text.data() + end, factor);
-    const bool read = failed == std::errc() && stop == text.data() + end;
+    const auto [stop, failed] = std::from_chars(part.data(), part.data() + part.size(), factor);
+    const bool read = failed == std::errc() && stop == part.data() + part.size();
     factors.push_back(read && factor > 0 && factor <= kMostFactor ? factor : 0);
-    begin = end + 1;
   }
   if (factors.size() != 4 || std::find(factors.begin(), factors.end(), 0.0) != factors.end())
     throw Error(ExitCode::kUsage, "--freeu " + std::string(text.substr(0, 40)),
@@ -70,11 +70,8 @@ FreeU free_u_from_text(std::string_view text) {
 
 std::string free_u_text(const FreeU& free_u) {
   std::string text;
-  for (const double factor : {free_u.backbone[0], free_u.backbone[1], free_u.skip[0], free_u.skip[1]}) {
-    std::array<char, 32> digits{};
-    const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), factor).ptr;
-    text += (text.empty() ? "" : ",") + std::string(static_cast<const char*>(digits.data()), end);
-  }
+  for (const double factor : {free_u.backbone[0], free_u.backbone[1], free_u.skip[0], free_u.skip[1]})
+    text += (text.empty() ? "" : ",") + shortest_number(factor);
   return text;
 }
 

@@ -1,12 +1,12 @@
 #include "setting.h"
 
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 
+#include "brume/base/shortest_number.h"
 #include "line_kinds.h"
 #include "message.h"
 
@@ -30,9 +30,7 @@ std::string shown(const Setting& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
   if (const auto* truth = std::get_if<bool>(&value)) return *truth ? "true" : "false";
   if (const auto* whole = std::get_if<int64_t>(&value)) return std::to_string(*whole);
-  std::array<char, 32> digits{};
-  return {digits.data(),
-          std::to_chars(digits.data(), digits.data() + digits.size(), std::get<double>(value)).ptr};
+  return shortest_number(std::get<double>(value));
 }
 
 [[noreturn]] void refuse_value(const Field& field, const std::string& value, const std::string& remedy = {}) {

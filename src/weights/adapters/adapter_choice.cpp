@@ -1,10 +1,12 @@
 #include "brume/weights/adapters/adapter_choice.h"
 
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
 #include <system_error>
+
+#include "brume/base/shortest_number.h"
+#include "brume/base/split.h"
 
 namespace brume {
 
@@ -23,24 +25,8 @@ std::optional<double> number(std::string_view text) {
   return value;
 }
 
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> parts;
-  for (size_t end = text.find(at); end != std::string_view::npos; end = text.find(at)) {
-    parts.push_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  parts.push_back(text);
-  return parts;
-}
-
 bool is_strength_part(std::string_view part) {
   return number(part) || part.starts_with("te=") || part.starts_with("unet=") || part.starts_with("lbw=");
-}
-
-std::string number_text(double value) {
-  std::array<char, 32> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-  return {digits.data(), end};
 }
 
 }  // namespace
@@ -76,10 +62,10 @@ AdapterStrength adapter_strength(std::string_view text, const std::string& where
 }
 
 std::string strength_text(const AdapterStrength& strength) {
-  std::string text = number_text(strength.text);
-  if (strength.unet != strength.text) text += ":" + number_text(strength.unet);
+  std::string text = shortest_number(strength.text);
+  if (strength.unet != strength.text) text += ":" + shortest_number(strength.unet);
   for (size_t i = 0; i < strength.blocks.size(); ++i)
-    text += (i == 0 ? ":lbw=" : ",") + number_text(strength.blocks[i]);
+    text += (i == 0 ? ":lbw=" : ",") + shortest_number(strength.blocks[i]);
   return text;
 }
 
