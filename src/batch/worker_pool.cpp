@@ -39,6 +39,13 @@ bool is_hopeless(const ChildProcess::End& end) {
   return end.signal == 0 && (is(ExitCode::kUsage) || is(ExitCode::kModelInvalid));
 }
 
+/// Who is killed has left no message.
+std::string remedy_for(const ChildProcess::End& end) {
+  if (end.signal == 0) return "see its message above";
+  return end.signal == SIGKILL ? "if memory was short, use fewer workers: --devices cpu:1"
+                               : "draw without --devices to see where";
+}
+
 }  // namespace
 
 /// The state that the threads of a run share, all under one mutex. Each worker has a thread that sends it
@@ -242,7 +249,7 @@ class WorkerPool::Run {
       if (is_hopeless(end) || ++worker.fruitless_starts > kMostFruitlessStarts) {
         throw Error(
             static_cast<ExitCode>(is_hopeless(end) ? end.code : static_cast<int>(ExitCode::kGpuFault)),
-            "a worker", "ended with " + end.text(), "see its message above");
+            "a worker", "ended with " + end.text(), remedy_for(end));
       }
       for (auto& [ticket, task] : worker.tasks) {
         if (++task.deaths > 1) {
