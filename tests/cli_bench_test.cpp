@@ -133,6 +133,8 @@ TEST_F(BenchCommand, RefusesABaselineOfOtherWork) {
   write_baseline([](json&) {});
   expect_error(bench({"--arch", "tiny", "-W", "128", "--baseline", "old.json"}), 4,
                {"old.json", "width is 64", "128"});
+  expect_error(bench({"--arch", "tiny", "--freeu", "1.3,1.4,0.9,0.2", "--baseline", "old.json"}), 4,
+               {"old.json", "freeu is not used", "1.3,1.4,0.9,0.2"});
 }
 
 TEST_F(BenchCommand, RefusesWhatIsNoBaseline) {

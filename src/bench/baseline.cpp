@@ -1,6 +1,9 @@
 #include "brume/bench/baseline.h"
 
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
 
 #include "brume/base/error.h"
@@ -14,6 +17,7 @@ namespace brume::bench {
 namespace {
 
 using nlohmann::json;
+using Options = std::map<std::string, std::string>;
 
 constexpr uint64_t kMostBytes = uint64_t{64} << 20;
 constexpr int kMostDepth = 8;
@@ -37,6 +41,16 @@ class Reader {
     const json& value = at(key);
     if (!value.is_number_integer()) reject(key, "is not a whole number");
     return value.get<int64_t>();
+  }
+  Options texts(const char* key) const {
+    const json& value = at(key);
+    if (!value.is_object()) reject(key, "is not an object");
+    Options texts;
+    for (const auto& [name, text] : value.items()) {
+      if (!text.is_string()) reject(std::string(key) + "." + name, "is not a text");
+      texts[name] = text.get<std::string>();
+    }
+    return texts;
   }
   double speed(const char* key) const {
     const double value = number(key);
@@ -69,7 +83,9 @@ Baseline Baseline::read(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMostBytes, ExitCode::kInputInvalid);
   const json object = parse_strict_json(text, kMostDepth, file, ExitCode::kInputInvalid);
   const json format = object.is_object() ? object.value("format", json()) : json();
-  if (format != kReportFormat && format != kReportFormatBefore)
+  const bool older =
+      std::find(kReportFormatsBefore.begin(), kReportFormatsBefore.end(), format) != kReportFormatsBefore.end();
+  if (format != kReportFormat && !older)
     throw Error(ExitCode::kInputInvalid, file, "is not a result of brume bench",
                 "write one with brume bench --json");
   const Reader reader(file, object);
@@ -84,7 +100,8 @@ Baseline Baseline::read(const std::filesystem::path& path) {
                        .sampler = reader.text("sampler"),
                        .cfg_scale = reader.number("cfg_scale"),
                        .dtype = reader.text("dtype"),
-                       .device = reader.text("device")};
+                       .device = reader.text("device"),
+                       .options = older ? Options{} : reader.texts("options")};
   baseline.machine = {.version = reader.text("version"),
                       .device_name = reader.text("device_name"),
                       .threads = reader.integer("threads"),
@@ -112,6 +129,14 @@ void Baseline::check_comparable(const Workload& now) const {
   same("guidance", workload.cfg_scale > 1 ? "on" : "off", now.cfg_scale > 1 ? "on" : "off");
   same("dtype", workload.dtype, now.dtype);
   same("device", workload.device, now.device);
+  const auto value = [](const Options& options, const std::string& name) {
+    const auto found = options.find(name);
+    return found != options.end() ? found->second : std::string("not used");
+  };
+  Options all = workload.options;
+  all.insert(now.options.begin(), now.options.end());
+  for (const auto& [name, text] : all)
+    same(name.c_str(), value(workload.options, name), value(now.options, name));
 }
 
 Comparison compare(const Result& result, Baseline baseline, double max_regress) {

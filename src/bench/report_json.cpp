@@ -115,6 +115,7 @@ json to_json(const Report& report) {
                  {"cfg_scale", work.cfg_scale},
                  {"dtype", work.dtype},
                  {"device", work.device},
+                 {"options", work.options},
                  {"device_name", result.machine.device_name},
                  {"threads", result.machine.threads},
                  {"instruction_set", result.machine.instruction_set}};

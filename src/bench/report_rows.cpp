@@ -48,9 +48,12 @@ std::string comparison_text(const Comparison& comparison) {
 std::string workload_text(const Workload& work) {
   const std::string guidance =
       work.cfg_scale > 1 ? "guidance " + short_text(work.cfg_scale) : std::string("no guidance");
+  std::string options;
+  for (const auto& [name, value] : work.options) options += ", " + name + " " + value;
   return work.arch + (work.weights == "random" ? " (random weights), " : ", ") + std::to_string(work.width) +
          "x" + std::to_string(work.height) + ", batch " + std::to_string(work.batch_size) + ", " +
-         std::to_string(work.steps) + " steps of " + work.sampler + ", " + guidance + ", " + work.dtype;
+         std::to_string(work.steps) + " steps of " + work.sampler + ", " + guidance + ", " + work.dtype +
+         options;
 }
 
 std::string machine_text(const Result& result) {

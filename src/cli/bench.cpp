@@ -2,17 +2,21 @@
 #include <ATen/Version.h>
 
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
+#include <variant>
 
 #include "adapter_options.h"
 #include "bench_progress.h"
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/base/shortest_number.h"
 #include "brume/bench/machine.h"
 #include "brume/pipeline/memory.h"
+#include "brume/pipeline/request_recipe.h"
 #include "commands.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
@@ -49,6 +53,21 @@ Request request_of(const BenchOptions& options, const ModelConfig& model) {
   return model.resolve(settings, std::move(seeds));
 }
 
+/// What of the request not every one uses, and changes the work: what the noise is made of does not.
+std::map<std::string, std::string> options_of(const Request& request) {
+  const RecipeSampling sampling = recipe_of(request, kFirstSeed, {}).sampling;
+  std::map<std::string, std::string> options;
+  for (const RecipeOption& one : sampling.options) {
+    const auto* number = std::get_if<double>(&one.value);
+    if (one.name != "rng")
+      options[one.name] = number != nullptr ? shortest_number(*number) : std::get<std::string>(one.value);
+  }
+  if (!sampling.scheduler.empty()) options["scheduler"] = sampling.scheduler;
+  if (sampling.cfg_rescale > 0) options["cfg_rescale"] = shortest_number(sampling.cfg_rescale);
+  if (request.decode == DecodeMode::kTiled) options["vae_tiling"] = "true";
+  return options;
+}
+
 bench::Workload workload_of(const BenchOptions& options, const ModelConfig& model, const Request& request) {
   return {.arch = options.arch.value_or(model.source().name()),
           .weights = options.arch ? "random" : "model",
@@ -59,7 +78,8 @@ bench::Workload workload_of(const BenchOptions& options, const ModelConfig& mode
           .sampler = std::string(sampler_name(request.sampling.sampler)),
           .cfg_scale = request.guidance.scale,
           .dtype = std::string(dtype_name(scalar_type_of(options.engine))),
-          .device = "cpu"};
+          .device = "cpu",
+          .options = options_of(request)};
 }
 
 /// A model that cannot fit is refused before it is read: the system would kill us half-way.

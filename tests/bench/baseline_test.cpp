@@ -58,6 +58,11 @@ TEST_F(BaselineFile, OfOtherWorkIsRefused) {
   EXPECT_NE(said_of("dtype", "bf16").find("dtype"), std::string::npos);
   EXPECT_NE(said_of("device", "cuda").find("device"), std::string::npos);
   EXPECT_NE(said_of("weights", "model").find("weights"), std::string::npos);
+  EXPECT_NE(said_of("options", {{"pag_scale", "4"}}).find("pag_scale is 4, but this run's is 3"),
+            std::string::npos);
+  EXPECT_NE(said_of("options", json::object()).find("pag_scale is not used, but this run's is 3"),
+            std::string::npos);
+  EXPECT_NE(said_of("format", "brume.bench/2").find("pag_scale is not used"), std::string::npos);
 }
 
 TEST_F(BaselineFile, ThatIsNoResultIsRefused) {
@@ -68,6 +73,8 @@ TEST_F(BaselineFile, ThatIsNoResultIsRefused) {
   EXPECT_NE(said_of("steps_per_second", 0).find("is not above zero"), std::string::npos);
   EXPECT_NE(said_of("width", 512.5).find("is not a whole number"), std::string::npos);
   EXPECT_NE(said_of("arch", 15).find("is not a text"), std::string::npos);
+  EXPECT_NE(said_of("options", 15).find("is not an object"), std::string::npos);
+  EXPECT_NE(said_of("options", {{"pag_scale", 3}}).find("options.pag_scale is not a text"), std::string::npos);
   std::ofstream(directory_ / "list.json") << "[]";
   EXPECT_NE(refusal([&] { Baseline::read(directory_ / "list.json"); }).find("is not a result"),
             std::string::npos);

@@ -16,7 +16,8 @@ inline Report sample_report() {
                      .sampler = "ddim",
                      .cfg_scale = 7,
                      .dtype = "fp32",
-                     .device = "cpu"};
+                     .device = "cpu",
+                     .options = {{"pag_scale", "3"}}};
   result.machine = {
       .version = "brume 0.1.0", .device_name = "A <fast> CPU", .threads = 2, .instruction_set = "AVX512"};
   result.text = {std::vector<double>(10, 0.02), 1, 1e9};

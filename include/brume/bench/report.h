@@ -1,8 +1,10 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "brume/bench/baseline.h"
@@ -12,9 +14,9 @@
 namespace brume::bench {
 
 /// The JSON's "format"; its schema is docs/bench.schema.json.
-inline constexpr const char* kReportFormat = "brume.bench/2";
-/// The one before it, without a profile: as good a baseline.
-inline constexpr const char* kReportFormatBefore = "brume.bench/1";
+inline constexpr const char* kReportFormat = "brume.bench/3";
+/// Those before it, as good as baselines of runs that use no options: without these, and without a profile.
+inline constexpr std::array<std::string_view, 2> kReportFormatsBefore = {"brume.bench/2", "brume.bench/1"};
 
 /// How far from the fp32 reference a picture may be.
 struct ErrorLimits {

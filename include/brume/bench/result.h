@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct Workload {
   double cfg_scale = 0;
   std::string dtype;
   std::string device;
+  std::map<std::string, std::string> options = {};  // what not every run uses: {"pag_scale", "3"}
 };
 
 /// What it is measured on.
