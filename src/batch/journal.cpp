@@ -74,18 +74,24 @@ std::vector<Shard> journals_in(const fs::path& directory) {
   return shards;
 }
 
+void check_directory(const fs::path& directory, Access access) {
+  std::error_code failed;
+  if (!fs::is_directory(directory, failed)) {
+    if (fs::exists(directory, failed))
+      throw Error(ExitCode::kOutputFailed, directory.string(), "is no directory", "name another one");
+    throw Error(ExitCode::kOutputFailed, directory.string(), "no such directory",
+                "make it first: mkdir -p " + directory.string());
+  }
+  if (access == Access::kWrite && ::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    output_error(directory, errno);
+}
+
 Journal::Journal(fs::path directory, Shard shard, Access access)
     : directory_(std::move(directory)),
       shard_(shard),
       access_(access),
       path_(journal_path(directory_, shard)) {
-  std::error_code failed;
-  if (!fs::is_directory(directory_, failed)) {
-    if (fs::exists(directory_, failed))
-      throw Error(ExitCode::kOutputFailed, directory_.string(), "is no directory", "name another one");
-    throw Error(ExitCode::kOutputFailed, directory_.string(), "no such directory",
-                "make it first: mkdir -p " + directory_.string());
-  }
+  check_directory(directory_, access_);
   if (access_ == Access::kWrite) lock();
   open_own();
   try {

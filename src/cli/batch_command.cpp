@@ -8,6 +8,7 @@
 #include "batch_options.h"
 #include "brume/base/error.h"
 #include "brume/batch/batch_status.h"
+#include "brume/batch/journal.h"
 #include "brume/batch/picture_name.h"
 #include "brume/batch/shard.h"
 #include "commands.h"
@@ -47,9 +48,10 @@ int print_status(const BatchOptions& options) {
 }
 
 /// What can be told before the engine is loaded.
-void check_texts(const BatchOptions& options) {
+void check_early(const BatchOptions& options) {
   batch::shard_from_text(options.shard, std::getenv);
   const batch::PictureNames names(options.names);
+  batch::check_directory(options.directory, options.plan ? batch::Access::kRead : batch::Access::kWrite);
 }
 
 int run_batch(BatchOptions& options) {
@@ -57,7 +59,7 @@ int run_batch(BatchOptions& options) {
     settle_options(options);
     check_standard_output();
     if (options.status) return print_status(options);
-    check_texts(options);
+    check_early(options);
     return work_in_engine(options);
   });
 }

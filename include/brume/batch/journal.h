@@ -74,6 +74,8 @@ class Journal {
   bool torn_ = false;  // a part of a record may follow it
 };
 
+/// Throws kOutputFailed for a directory that no journal can be in.
+void check_directory(const std::filesystem::path& directory, Access access);
 /// A journal's place, and the file that is locked while a run writes to it.
 std::filesystem::path journal_path(const std::filesystem::path& directory, const Shard& shard);
 std::filesystem::path lock_path(const std::filesystem::path& directory, const Shard& shard);
