@@ -127,8 +127,10 @@ TEST_F(BatchCommand, ADirectoryThatCannotBeWrittenToIsToldAtOnce) {
   fs::permissions(directory_ / "out", fs::perms::owner_read | fs::perms::owner_exec);
   const auto start = std::chrono::steady_clock::now();
   expect_error(run({.arguments = words({}), .directory = directory_, .obeys_modes = true}), 5, {"out"});
-  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 5);
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1);
   expect_error(brume(words({}, "jobs.txt")), 5, {"jobs.txt", "is no directory"});
+  // Before anything of the model is looked at.
+  expect_error(batch({"-m", "nothing"}, "nowhere"), 5, {"nowhere", "mkdir"});
 }
 
 TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
@@ -165,15 +167,42 @@ TEST_F(BatchCommand, ASecondRunOnTheSameJobsIsKeptAway) {
 }
 
 TEST_F(BatchCommand, APictureIsTheSameWithAnyNeighbours) {
-  write_mixed_jobs(12);
-  fs::create_directory(directory_ / "alone");
-  EXPECT_EQ(batch({"--deterministic"}).code, 0);
-  EXPECT_EQ(batch({"--deterministic", "--batch-size", "5"}, "alone").code, 0);
-  EXPECT_EQ(pictures(), pictures("alone"));
+  write_mixed_jobs(16);
+  EXPECT_EQ(batch({"--deterministic", "--batch-size", "1"}).code, 0);
+  const Pictures alone = pictures();
+  ASSERT_EQ(alone.size(), 16U);
+  for (const char* size : {"2", "3", "8"}) {
+    const std::string to = std::string("together") + size;
+    fs::create_directory(directory_ / to);
+    EXPECT_EQ(batch({"--deterministic", "--batch-size", size}, to).code, 0);
+    EXPECT_EQ(pictures(to), alone) << size;
+  }
   // And what generate draws.
   EXPECT_EQ(generate({"-p", "a house 2", "-n", "rain", "-s", "2", "--cfg-scale", "3", "-o", "x.png"}).code,
             0);
   EXPECT_EQ(pixels("x.png"), pixels("out/00003_2.png"));
+}
+
+/// Where nobody asks for more, all but a thousandth of the values are within one of 255.
+TEST_F(BatchCommand, APictureIsNearlyTheSameWithAnyNeighbours) {
+  write_mixed_jobs(16);
+  EXPECT_EQ(batch({"--batch-size", "1"}).code, 0);
+  for (const char* size : {"2", "3", "8"}) {
+    const std::string to = std::string("together") + size;
+    fs::create_directory(directory_ / to);
+    EXPECT_EQ(batch({"--batch-size", size}, to).code, 0);
+    size_t values = 0;
+    size_t far = 0;
+    for (const auto& [name, bytes] : pictures()) {
+      const std::vector<uint8_t> alone = pixels("out/" + name);
+      const std::vector<uint8_t> together = pixels(to + "/" + name);
+      ASSERT_EQ(alone.size(), together.size()) << name;
+      values += alone.size();
+      for (size_t i = 0; i < alone.size(); ++i) far += std::abs(alone[i] - together[i]) > 1 ? 1 : 0;
+    }
+    EXPECT_GT(values, 100000U);
+    EXPECT_LE(far * 1000, values) << size;
+  }
 }
 
 TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
@@ -266,31 +295,36 @@ TEST_F(BatchCommand, JobsAreDrawnAsTheyArrive) {
   EXPECT_EQ(pictures().size(), 2U);
 }
 
+/// At random instants: of its start, while it draws, at its end.
 TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
   const char* const wanted = std::getenv("BRUME_STOPS");
-  const int stops = wanted != nullptr ? std::atoi(wanted) : 5;
-  write_mixed_jobs(8 * stops);
-  const double patience = 60 + 8 * stops;  // where many are asked for
+  const int stops = wanted != nullptr ? std::atoi(wanted) : 8;
+  const int jobs = 12 * stops;
+  write_mixed_jobs(jobs);
+  const double patience = 60 + jobs;  // where many are asked for
   std::minstd_rand random(5);
   int stopped = 0;
-  for (int i = 0; i < stops; ++i) {
+  for (int i = 0; stopped < stops && pictures().size() < static_cast<size_t>(jobs); ++i) {
     const int signal = std::array{SIGTERM, SIGINT, SIGUSR1}[static_cast<size_t>(i % 3)];
     Program program({.arguments = words({"--deterministic", "--grace", "0"}), .directory = directory_});
-    program.wait_for(".png\n", 60);
-    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 60));
+    if (i % 2 == 0) program.wait_for(".png\n", 60);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % (i % 2 == 0 ? 60 : 400)));
     program.send(signal);
     const Outcome outcome = program.finish(patience);
-    // A fast machine may have drawn everything before.
-    EXPECT_TRUE(outcome.code == kSignalled + signal || outcome.code == 0) << outcome.code << outcome.err;
-    stopped += outcome.code != 0 ? 1 : 0;
+    // One that has not begun to look for signals dies of it, which shells tell as the same number.
+    const bool ended_by_it = outcome.code == kSignalled + signal || outcome.signal == signal;
+    EXPECT_TRUE(ended_by_it || outcome.code == 0) << outcome.code << outcome.err;
+    stopped += ended_by_it ? 1 : 0;
+    if (!fs::exists(directory_ / "out/brume-journal.jsonl")) continue;
     const Outcome status = brume({"batch", "--status", "--json", "out"});
     const nlohmann::json told = nlohmann::json::parse(status.out);
     EXPECT_EQ(told["done"], pictures().size());
     EXPECT_TRUE(told["remarks"].empty()) << told;
   }
-  EXPECT_GE(stopped, 1);
+  EXPECT_EQ(stopped, stops) << "all was drawn before";
   EXPECT_EQ(batch({"--deterministic"}, "out", patience).code, 0);
-  EXPECT_EQ(pictures_by_key().size(), static_cast<size_t>(8 * stops));
+  EXPECT_EQ(pictures_by_key().size(), static_cast<size_t>(jobs));
+  std::printf("%d stops, %d pictures\n", stopped, jobs);
 }
 
 /// At random instants; after each the run goes on. Nothing is lost, nothing is drawn twice, and in the end
@@ -298,16 +332,17 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
 TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
   const char* const wanted = std::getenv("BRUME_KILLS");
   const int kills = wanted != nullptr ? std::atoi(wanted) : 50;
-  write_mixed_jobs(2 * kills);
+  const int jobs = 8 * kills;
+  write_mixed_jobs(jobs);
   fs::create_directory(directory_ / "whole");
-  const double patience = 60 + 2 * kills;
+  const double patience = 60 + jobs;
   ASSERT_EQ(batch({"--deterministic"}, "whole", patience).code, 0);
   const Pictures whole = pictures("whole");
-  ASSERT_EQ(whole.size(), static_cast<size_t>(2 * kills));
+  ASSERT_EQ(whole.size(), static_cast<size_t>(jobs));
   std::minstd_rand random(7);
   int killed = 0;
   std::string printed;
-  for (int i = 0; i < kills; ++i) {
+  for (int i = 0; killed < kills && i < 2 * kills; ++i) {
     Program program({.arguments = words({"--deterministic"}), .directory = directory_});
     // Half of them while it draws, half of them at its start.
     if (i % 2 == 0) program.wait_for(".png\n", 60);
@@ -325,7 +360,7 @@ TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
   std::istringstream paths(printed);
   for (std::string path; std::getline(paths, path);) ++times[path];
   for (const auto& [path, count] : times) EXPECT_EQ(count, 1) << path;
-  EXPECT_GE(killed, kills / 5);  // the faster the machine, the sooner nothing is left to be killed at
+  EXPECT_EQ(killed, kills) << "all was drawn before";
   std::printf("%d kills, %zu pictures, 0 lost, 0 repeated\n", killed, whole.size());
 }
 
@@ -353,29 +388,45 @@ TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
     const std::string digits = std::to_string(number);
     return std::string(5 - std::min<size_t>(5, digits.size()), '0') + digits + "_" + digits + ".png\n";
   };
-  // What a picture at work holds comes and goes by MiB: the mean of many looks tells.
+  // What a picture at work holds comes and goes by MiB: the mean of many looks tells. Pages of files, such as
+  // libtorch's code, are left out: they come and go with what else the machine does.
   const auto mean_memory = [&](int first, int last) {
     double sum = 0;
     int looks = 0;
     for (int number = first; number <= last; number += 2, ++looks) {
       if (!program.wait_for(name_of(number), 600)) throw std::runtime_error("it ended early");
-      sum += static_cast<double>(status_of(program.pid(), "VmRSS"));
+      sum += static_cast<double>(status_of(program.pid(), "RssAnon"));
     }
     return sum / looks;
   };
-  const int window = std::min(1000, jobs * 3 / 10);
+  const int window = std::min(1000, jobs * 29 / 100);
+  const int middle = (100 + jobs - 20 - window) / 2;
   const double early = mean_memory(100, 100 + window);
   const auto early_descriptors = descriptors();
+  const double between = mean_memory(middle, middle + window);
   const double late = mean_memory(jobs - 20 - window, jobs - 20);
   const auto late_descriptors = descriptors();
   EXPECT_EQ(program.finish(600).code, 0);
-  std::printf("mean of pictures 100 to %d against the last %d of %d: %+.0f KiB, descriptors %lld to %lld\n",
-              100 + window, window, jobs, late - early, static_cast<long long>(early_descriptors),
+  std::printf("means of %d pictures from 100 on, in the middle and at the end of %d: %+.0f KiB, then %+.0f KiB; "
+              "descriptors %lld to %lld\n",
+              window, jobs, between - early, late - between, static_cast<long long>(early_descriptors),
               static_cast<long long>(late_descriptors));
-  // What is taken once, as when two phases are at their largest at the same time (1.3 MiB here), comes after
-  // the first window of a short run now and then.
-  EXPECT_LE(late - early, wanted != nullptr ? 1024 : 2048);
+  // What is lost with each picture is lost in both; what is taken once, as when two phases are at their largest
+  // at the same time (5 MiB on a busy machine), is in one.
+  EXPECT_LE(std::min(between - early, late - between), 512);
+  if (wanted != nullptr) {
+    EXPECT_LE(late - early, 1024);
+  }
   EXPECT_LE(late_descriptors, early_descriptors + 1);  // a picture being written
+
+  // One line of so many is changed: one picture is drawn.
+  std::string text = bytes_of("jobs.txt");
+  const std::string line = "picture number " + std::to_string(jobs / 2);
+  text.replace(text.find(line + " "), line.size(), "another picture");
+  write_jobs(text);
+  const nlohmann::json again = summary();
+  EXPECT_EQ(again["drawn"], 1);
+  EXPECT_EQ(again["skipped"], jobs - 1);
 }
 
 TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
