@@ -57,18 +57,20 @@ bool equal_layout(const at::Tensor& one, const at::Tensor& other) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, Bias bias, const Geometry& geometry) {
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, Bias bias, const Geometry& geometry,
+                       Activation activation) {
   using Signature =
       at::Tensor(const at::Tensor&, const at::Tensor&, Bias, at::IntArrayRef, at::IntArrayRef,
                  at::IntArrayRef, int64_t, std::string_view, Scalars, std::optional<std::string_view>);
   static const auto convolve = find<Signature>("mkldnn::_convolution_pointwise");
   const std::array<int64_t, 2> padding{geometry.padding, geometry.padding};
   const std::array<int64_t, 2> stride{geometry.stride, geometry.stride};
-  return convolve.call(x, packed, bias, padding, stride, kDilation, 1, "none", Scalars(), "");
+  const char* const then = activation == Activation::kRelu ? "relu" : "none";
+  return convolve.call(x, packed, bias, padding, stride, kDilation, 1, then, Scalars(), "");
 }
 
 void add_convolution(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed, Bias bias,
-                     const Geometry& geometry) {
+                     const Geometry& geometry, Activation activation) {
   using Signature =
       at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&, Bias, at::IntArrayRef, at::IntArrayRef,
                   at::IntArrayRef, int64_t, std::string_view, std::optional<at::Scalar>,
@@ -76,7 +78,9 @@ void add_convolution(at::Tensor& sum, const at::Tensor& x, const at::Tensor& pac
   static const auto convolve = find<Signature>("mkldnn::_convolution_pointwise_", "binary");
   const std::array<int64_t, 2> padding{geometry.padding, geometry.padding};
   const std::array<int64_t, 2> stride{geometry.stride, geometry.stride};
-  convolve.call(sum, x, packed, bias, padding, stride, kDilation, 1, "add", 1.0, std::nullopt, Scalars(),
+  const std::optional<std::string_view> then =
+      activation == Activation::kRelu ? std::optional<std::string_view>("relu") : std::nullopt;
+  convolve.call(sum, x, packed, bias, padding, stride, kDilation, 1, "add", 1.0, then, Scalars(),
                 std::nullopt);
 }
 

@@ -24,19 +24,20 @@ at::Tensor pack_convolution(const at::Tensor& weight, const Geometry& geometry, 
 std::span<const std::byte> packed_bytes(const at::Tensor& packed);
 /// Whether two packed forms of the same weights are laid out alike.
 bool equal_layout(const at::Tensor& one, const at::Tensor& other);
-/// x [N, in, H, W] channels last -> [N, out, H', W'] channels last.
-at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
-                       const Geometry& geometry);
-/// sum += the convolution.
-void add_convolution(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed,
-                     const std::optional<at::Tensor>& bias, const Geometry& geometry);
-
-enum class Activation { kNone, kGelu };
+/// What is done with a result before it is written.
+enum class Activation { kNone, kGelu, kRelu };
 enum class Binary { kAdd, kMultiply };
+
+/// x [N, in, H, W] channels last -> [N, out, H', W'] channels last. No GELU.
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
+                       const Geometry& geometry, Activation activation);
+/// sum = activation(sum + the convolution). No GELU.
+void add_convolution(at::Tensor& sum, const at::Tensor& x, const at::Tensor& packed,
+                     const std::optional<at::Tensor>& bias, const Geometry& geometry, Activation activation);
 
 /// weight [out, in] -> the same in oneDNN's own layout.
 at::Tensor pack_linear(const at::Tensor& weight);
-/// x [..., in] -> [..., out]
+/// x [..., in] -> [..., out]. No ReLU.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
                   Activation activation);
 /// The product with `other` [..., out] added, or multiplied in.

@@ -28,23 +28,49 @@ PackedConvolution::PackedConvolution(const at::Tensor& weight, std::optional<at:
       bias_(std::move(bias)),
       shape_(shape) {}
 
-at::Tensor PackedConvolution::operator()(const at::Tensor& x) const {
-  const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor weight = layouts_ ? layouts_->for_map(map) : weight_;
-  RECORD_FUNCTION("brume::convolution", recorded(map, weight, shape_.stride));
-  if (layouts_) return onednn::convolution(map, weight, bias_, {shape_.stride, shape_.padding});
-  return at::conv2d(map, weight, bias_, {shape_.stride, shape_.stride}, {shape_.padding, shape_.padding});
-}
-
-void PackedConvolution::add_to(at::Tensor& sum, const at::Tensor& x) const {
-  if (!layouts_) {
-    sum += (*this)(x);
-    return;
-  }
+at::Tensor PackedConvolution::packed_product(const at::Tensor& x, onednn::Activation activation) const {
   const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor weight = layouts_->for_map(map);
   RECORD_FUNCTION("brume::convolution", recorded(map, weight, shape_.stride));
-  onednn::add_convolution(sum, map, weight, bias_, {shape_.stride, shape_.padding});
+  return onednn::convolution(map, weight, bias_, {shape_.stride, shape_.padding}, activation);
+}
+
+void PackedConvolution::add_packed_product(at::Tensor& sum, const at::Tensor& x,
+                                           onednn::Activation activation) const {
+  const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor weight = layouts_->for_map(map);
+  RECORD_FUNCTION("brume::convolution", recorded(map, weight, shape_.stride));
+  onednn::add_convolution(sum, map, weight, bias_, {shape_.stride, shape_.padding}, activation);
+}
+
+at::Tensor PackedConvolution::plain_product(const at::Tensor& x) const {
+  const at::Tensor map = x.contiguous(at::MemoryFormat::ChannelsLast);
+  RECORD_FUNCTION("brume::convolution", recorded(map, weight_, shape_.stride));
+  return at::conv2d(map, weight_, bias_, {shape_.stride, shape_.stride}, {shape_.padding, shape_.padding});
+}
+
+at::Tensor PackedConvolution::operator()(const at::Tensor& x) const {
+  return layouts_ ? packed_product(x, onednn::Activation::kNone) : plain_product(x);
+}
+
+at::Tensor PackedConvolution::relu(const at::Tensor& x) const {
+  return layouts_ ? packed_product(x, onednn::Activation::kRelu) : plain_product(x).relu_();
+}
+
+void PackedConvolution::add_to(at::Tensor& sum, const at::Tensor& x) const {
+  if (layouts_) {
+    add_packed_product(sum, x, onednn::Activation::kNone);
+  } else {
+    sum += plain_product(x);
+  }
+}
+
+void PackedConvolution::add_relu_to(at::Tensor& sum, const at::Tensor& x) const {
+  if (layouts_) {
+    add_packed_product(sum, x, onednn::Activation::kRelu);
+  } else {
+    (sum += plain_product(x)).relu_();
+  }
 }
 
 PackedLinear::PackedLinear(const at::Tensor& weight, std::optional<at::Tensor> bias)

@@ -7,6 +7,9 @@
 namespace brume::kernels {
 
 class ConvolutionLayouts;
+namespace onednn {
+enum class Activation;
+}
 
 /// A convolution's weights, laid out for the library that computes with them (oneDNN where it computes in
 /// their dtype on this CPU, else as they are) when the first map comes. In oneDNN bias and sum are part of
@@ -22,10 +25,18 @@ class PackedConvolution {
   PackedConvolution(const at::Tensor& weight, std::optional<at::Tensor> bias, Shape shape);
   /// [N, in, H, W] -> [N, out, H', W'], channels last.
   at::Tensor operator()(const at::Tensor& x) const;
+  /// relu(y).
+  at::Tensor relu(const at::Tensor& x) const;
   /// sum += this(x); sum [N, out, H', W'], channels last and contiguous.
   void add_to(at::Tensor& sum, const at::Tensor& x) const;
+  /// sum = relu(sum + this(x)).
+  void add_relu_to(at::Tensor& sum, const at::Tensor& x) const;
 
  private:
+  at::Tensor packed_product(const at::Tensor& x, onednn::Activation activation) const;
+  void add_packed_product(at::Tensor& sum, const at::Tensor& x, onednn::Activation activation) const;
+  at::Tensor plain_product(const at::Tensor& x) const;
+
   std::shared_ptr<ConvolutionLayouts> layouts_;  // or, where oneDNN does not compute,
   at::Tensor weight_;                            // [out, in, k, k]
   std::optional<at::Tensor> bias_;

@@ -78,5 +78,36 @@ TEST_F(OverflowingVae, IsDecodedAgainInBatchesToo) {
   EXPECT_EQ(notes("out/6.png"), fallback_);
 }
 
+/// A small one beside the model: by its directory, and by its weights alone.
+TEST_F(CommandLine, ATinyAutoencoderIsToldByItsTensors) {
+  const auto drawn = [&](const Words& more) {
+    Words words{"-o", "x.png"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = brume(generate_words(words, model("sd1")));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err.find("not used"), std::string::npos) << outcome.err;
+    return pixels("x.png");
+  };
+  const fs::path tiny = reference_path("variants/vae_tiny");
+  const fs::path file = tiny / "diffusion_pytorch_model.safetensors";
+  const std::vector<uint8_t> plain = drawn({});
+  const std::vector<uint8_t> other = drawn({"--taesd", tiny.string()});
+  EXPECT_NE(other, plain);
+  EXPECT_EQ(drawn({"--vae", file.string()}), other);
+  EXPECT_EQ(recipe_of("x.png")["vae"], "diffusion_pytorch_model.safetensors");
+  drawn({"--taesd", file.string(), "--vae-tiling", "--dtype", "bf16"});
+  // Packed, and as a picture's encoder.
+  EXPECT_EQ(brume({"convert", model("sd1").string(), "packed.safetensors", "--vae", file.string()}).code, 0);
+  EXPECT_EQ(brume(generate_words({"-o", "x.png"}, directory_ / "packed.safetensors")).code, 0);
+  EXPECT_EQ(pixels("x.png"), other);
+  drawn({"--taesd", file.string(), "-i", "x.png"});
+
+  const fs::path wrong = directory_ / "wrong.safetensors";
+  fs::copy_file(file, wrong);
+  edit_weights(wrong, [](EditedTensors& all) { all.erase("encoder.layers.0.weight"); });
+  expect_error(brume(generate_words({"--taesd", wrong.string()}, model("sd1"))), 3,
+               {"wrong.safetensors", "encoder.layers.0.weight", "missing"});
+}
+
 }  // namespace
 }  // namespace brume::testing

@@ -41,11 +41,19 @@ Request request_of(const ReferenceCase& reference, const ModelConfig& model) {
   return model.resolve(settings, seeds);
 }
 
+/// With another autoencoder where the case names one.
+ModelConfig model_of(const ReferenceCase& reference) {
+  const nlohmann::json& run = reference.parameters();
+  ModelChoices choices;
+  if (run.contains("vae")) choices.vae = reference_path(run["vae"]);
+  return {reference_path(run["model"]), choices};
+}
+
 class EditedPicture : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(EditedPicture, AgreesWithDiffusersAtEveryStep) {
   const ReferenceCase reference("pictures/" + GetParam());
-  const Pipeline pipeline(ModelConfig(reference_path(reference.parameters()["model"])), at::kFloat);
+  const Pipeline pipeline(model_of(reference), at::kFloat);
   const Request request = request_of(reference, pipeline.model());
   EXPECT_EQ(request.width, reference.parameters()["width"]);
   EXPECT_EQ(request.height, reference.parameters()["height"]);
@@ -61,7 +69,7 @@ TEST_P(EditedPicture, AgreesWithDiffusersAtEveryStep) {
 
 TEST_P(EditedPicture, IsTheSameAmongOthersInABatch) {
   const ReferenceCase reference("pictures/" + GetParam());
-  const Pipeline pipeline(ModelConfig(reference_path(reference.parameters()["model"])), at::kFloat);
+  const Pipeline pipeline(model_of(reference), at::kFloat);
   Request request = request_of(reference, pipeline.model());
   request.seeds.resize(1);
   Request other = request;  // of words alone, and of other steps
@@ -87,7 +95,8 @@ std::vector<std::string> image_to_image() {
        {"sd1_ddim",  "sd1_ddim_eta",     "sd1_ddim_whole",     "sd1_ddim_cut", "sd1_ddpm",
         "sd1_euler", "sd1_euler_karras", "sd1_euler_whole",    "sd1_euler_a",  "sd1_heun",
         "sd1_dpm2",  "sd1_dpmpp2m",      "sd1_dpmpp2m_karras", "sd1_deis",     "sd1_unipc",
-        "sd1_lcm",   "sd2_ddim",         "sd2_euler_a",        "sdxl_euler",   "sdxl_dpmpp2m"})
+        "sd1_lcm",   "sd2_ddim",         "sd2_euler_a",        "sdxl_euler",   "sdxl_dpmpp2m",
+        "sd1_tiny_vae"})
     names.push_back("img2img_" + name);
   return names;
 }

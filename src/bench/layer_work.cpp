@@ -12,9 +12,9 @@ Work linear_work(double in, double out, double rows, bool bias) {
   return {in * out * rows, in * out + (bias ? out : 0)};
 }
 
-Work convolution_work(double in, double out, double kernel, double area) {
+Work convolution_work(double in, double out, double kernel, double area, bool bias) {
   const double weights = in * out * kernel * kernel;
-  return {weights * area, weights + out};
+  return {weights * area, weights + (bias ? out : 0)};
 }
 
 Work norm_work(double channels) { return {0, 2 * channels}; }

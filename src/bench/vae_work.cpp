@@ -13,9 +13,44 @@ Work mid_work(const VaeConfig& vae, double area) {
   return block + attention + block;
 }
 
+Work tiny_blocks_work(int64_t count, double width, double area) {
+  Work work;
+  for (int64_t i = 0; i < 3 * count; ++i) work += convolution_work(width, width, 3, area);
+  return work;
+}
+
+Work tiny_decode_work(const VaeConfig& vae, double area) {
+  const auto width = static_cast<double>(vae.channels.front());
+  Work work = convolution_work(static_cast<double>(vae.latent_channels), width, 3, area);
+  for (size_t i = 0; i < vae.channels.size(); ++i) {
+    if (i > 0) {
+      area *= 4;
+      work += convolution_work(width, width, 3, area, /*bias=*/false);
+    }
+    work += tiny_blocks_work(vae.tiny->decoder[i], width, area);
+  }
+  return work + convolution_work(width, static_cast<double>(vae.picture_channels), 3, area);
+}
+
+Work tiny_encode_work(const VaeConfig& vae, double area) {
+  const auto width = static_cast<double>(vae.channels.front());
+  const auto factor = static_cast<double>(vae.factor());
+  area *= factor * factor;
+  Work work = convolution_work(static_cast<double>(vae.picture_channels), width, 3, area);
+  for (size_t i = 0; i < vae.channels.size(); ++i) {
+    if (i > 0) {
+      area /= 4;
+      work += convolution_work(width, width, 3, area, /*bias=*/false);
+    }
+    work += tiny_blocks_work(vae.tiny->encoder[i], width, area);
+  }
+  return work + convolution_work(width, static_cast<double>(vae.latent_channels), 3, area);
+}
+
 }  // namespace
 
 Work decode_work(const VaeConfig& vae, MapSize latents) {
+  if (vae.tiny) return tiny_decode_work(vae, latents.area());
   const auto latent = static_cast<double>(vae.latent_channels);
   auto in = static_cast<double>(vae.channels.back());
   double area = latents.area();
@@ -35,6 +70,7 @@ Work decode_work(const VaeConfig& vae, MapSize latents) {
 }
 
 Work encode_work(const VaeConfig& vae, MapSize latents) {
+  if (vae.tiny) return tiny_encode_work(vae, latents.area());
   const auto moments = static_cast<double>(2 * vae.latent_channels);
   const auto factor = static_cast<double>(vae.factor());
   double area = latents.area() * factor * factor;

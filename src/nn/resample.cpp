@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <array>
+#include <optional>
 #include <vector>
 
 namespace brume::nn {
@@ -19,7 +20,8 @@ std::array<at::Tensor, 2> pairs_of_taps(const at::Tensor& taps, int64_t dim) {
 
 constexpr kernels::PackedConvolution::Shape kPadded{.stride = 1, .padding = 1};
 
-std::vector<kernels::PackedConvolution> parities(const at::Tensor& weight, const at::Tensor& bias) {
+std::vector<kernels::PackedConvolution> parities(const at::Tensor& weight,
+                                                 const std::optional<at::Tensor>& bias) {
   std::vector<kernels::PackedConvolution> each;
   for (const at::Tensor& rows : pairs_of_taps(weight.to(at::kFloat), 2)) {
     for (const at::Tensor& both : pairs_of_taps(rows, 3))
@@ -37,11 +39,11 @@ at::Tensor Downsample::operator()(const at::Tensor& x) const {
   return padding_ == 0 ? conv_(at::constant_pad_nd(x, {0, 1, 0, 1})) : conv_(x);
 }
 
-Upsample::Upsample(const WeightsView& weights, int64_t channels)
-    : Upsample(weights.tensor("conv.weight", {channels, channels, 3, 3}),
-               weights.tensor("conv.bias", {channels})) {}
+Upsample::Upsample(const WeightsView& conv, int64_t channels, Bias bias)
+    : Upsample(conv.tensor("weight", {channels, channels, 3, 3}),
+               bias == Bias::kYes ? std::optional(conv.tensor("bias", {channels})) : std::nullopt) {}
 
-Upsample::Upsample(const at::Tensor& weight, const at::Tensor& bias)
+Upsample::Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias)
     : conv_(weight, bias, kPadded), parities_(parities(weight, bias)) {}
 
 at::Tensor Upsample::operator()(const at::Tensor& x, int64_t height, int64_t width) const {

@@ -50,7 +50,7 @@ void read_model_index(const ConfigFile& index, ModelFacts& facts) {
   facts.family = family_of(index);
   const bool xl = facts.family == ModelFamily::kStableDiffusionXl;
   expect_component(index, "unet", {"UNet2DConditionModel"});
-  expect_component(index, "vae", {"AutoencoderKL"});
+  expect_component(index, "vae", {"AutoencoderKL", "AutoencoderTiny"});
   expect_component(index, "tokenizer", {"CLIPTokenizer", "CLIPTokenizerFast"});
   expect_component(index, "text_encoder", {"CLIPTextModel"});
   if (xl) {

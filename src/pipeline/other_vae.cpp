@@ -57,7 +57,7 @@ class VaeFile : public VaeSource {
       : file_(std::move(file)), tensors_(find_vae(file_->header())), family_(family) {
     if (tensors_.empty())
       throw Error(ExitCode::kModelInvalid, file_->path().string(), "holds no autoencoder that brume knows",
-                  "name a file with decoder.up or decoder.up_blocks");
+                  "name a file with decoder.up, decoder.up_blocks or decoder.layers");
   }
   ConfigFile config() const override {
     // The file does not say how far its latents spread; those of a family are the same, or could not be

@@ -31,17 +31,19 @@ at::Tensor picture_tensor(const PictureFile& file, const Request& request) {
 }  // namespace
 
 LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures) const {
-  const auto encode_with = [&](const AutoencoderKL& vae) {
+  const auto encode_with = [&](const Autoencoder& vae) {
     const at::Tensor input = pictures.to(vae.dtype());
     const LatentDistribution encoded = request.decode == DecodeMode::kTiled
                                            ? vae.encode_tiled(input, vae.default_tile())
                                            : vae.encode(input);
-    return LatentDistribution{encoded.mean.to(at::kFloat), encoded.log_variance.to(at::kFloat)};
+    const at::Tensor& variance = encoded.log_variance;
+    return LatentDistribution{encoded.mean.to(at::kFloat),
+                              variance.defined() ? variance.to(at::kFloat) : variance};
   };
-  LatentDistribution encoded = encode_with(vae_);
-  if (vae_.dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
+  LatentDistribution encoded = encode_with(*vae_);
+  if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
   std::vector<std::string> said_before;
-  return encode_with(open_vae(at::kFloat, said_before));
+  return encode_with(*open_vae(at::kFloat, said_before));
 }
 
 PictureInputs Pipeline::picture_inputs(const Request& request) const {
@@ -56,8 +58,10 @@ PictureMaterial Pipeline::material(const Request& request, Observer& observer) c
 }
 
 /// As the UNet sees them, [N, C, h, w].
-at::Tensor Pipeline::drawn_from(const LatentDistribution& encoded, const at::Tensor& noise) const {
-  return vae_.to_unet(encoded.mean + at::exp(0.5 * encoded.log_variance) * noise);
+at::Tensor Pipeline::drawn_from(const LatentDistribution& encoded,
+                                const std::function<at::Tensor()>& normal) const {
+  if (!encoded.log_variance.defined()) return vae_->to_unet(encoded.mean);
+  return vae_->to_unet(encoded.mean + at::exp(0.5 * encoded.log_variance) * normal());
 }
 
 Beginning Pipeline::beginning(const Request& request, const PictureInputs& inputs, Noise& noise) const {
@@ -65,7 +69,7 @@ Beginning Pipeline::beginning(const Request& request, const PictureInputs& input
   const auto normal = [&] { return noise.normal(model_.latent_sizes(request)); };
   if (request.init_latents) return {request.init_latents->to(at::kFloat)};
   if (!inputs.picture) return {normal()};
-  const at::Tensor picture = drawn_from(*inputs.picture, normal());  // drawn first, as diffusers does
+  const at::Tensor picture = drawn_from(*inputs.picture, normal);  // drawn first, as diffusers does
   return {normal(), picture};
 }
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "brume/base/error.h"
@@ -30,13 +31,13 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-/// A network of the model with its weights as `dtype`.
-template <class Network, class Config>
-Network open_network(const ModelSource& model, const char* component, const Config& config,
-                     at::ScalarType dtype, std::vector<std::string>& remarks) {
+/// A network of the model, made by `make` from its weights as `dtype`.
+template <class Make>
+auto open_network(const ModelSource& model, const char* component, at::ScalarType dtype,
+                  std::vector<std::string>& remarks, const Make& make) {
   const c10::InferenceMode guard;
   const Weights weights = model.weights(component);
-  Network network(weights.view(dtype), config);
+  auto network = make(weights.view(dtype));
   append_unused(weights, component, remarks);
   return network;
 }
@@ -78,7 +79,8 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
       dtype_(dtype),
       remarks_(model_.remarks()),
       prompts_(model_.source(), model_.embeddings(), dtype, remarks_),
-      unet_(open_network<UNet>(model_.source(), "unet", model_.unet(), dtype, remarks_)),
+      unet_(open_network(model_.source(), "unet", dtype, remarks_,
+                         [&](const WeightsView& weights) { return UNet(weights, model_.unet()); })),
       vae_(open_vae(model_.vae_dtype(dtype), remarks_)) {
   check_words();
   if (const Adapters* adapters = model_.adapters())
@@ -87,8 +89,11 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
     remarks_.insert(remarks_.begin(), embeddings->remarks().begin(), embeddings->remarks().end());
 }
 
-AutoencoderKL Pipeline::open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const {
-  return open_network<AutoencoderKL>(model_.source(), "vae", model_.vae(), dtype, remarks);
+std::unique_ptr<const Autoencoder> Pipeline::open_vae(at::ScalarType dtype,
+                                                      std::vector<std::string>& remarks) const {
+  return open_network(model_.source(), "vae", dtype, remarks, [&](const WeightsView& weights) {
+    return open_autoencoder(weights, model_.vae());
+  });
 }
 
 void Pipeline::check_words() const {
@@ -255,17 +260,17 @@ PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents
 
 std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at::Tensor& latents,
                                                 FiniteCheck& finite, Observer& observer) const {
-  at::Tensor decoded = decode_with(vae_, request, latents);
+  at::Tensor decoded = decode_with(*vae_, request, latents);
   std::vector<bool> sound = finite_rows(decoded);
-  std::optional<AutoencoderKL> exact;  // loaded when a picture needs it
+  std::unique_ptr<const Autoencoder> exact;  // loaded when a picture needs it
   std::vector<PictureResult> pictures;
   for (size_t i = 0; i < request.seeds.size(); ++i) {
     PictureResult result;
     result.seed = request.seeds[i];
     const auto row = static_cast<int64_t>(i);
-    if (!sound[i] && finite.failed_stage(i).empty() && vae_.dtype() != at::kFloat) {
+    if (!sound[i] && finite.failed_stage(i).empty() && vae_->dtype() != at::kFloat) {
       std::vector<std::string> said_before;
-      if (!exact) exact.emplace(open_vae(at::kFloat, said_before));
+      if (!exact) exact = open_vae(at::kFloat, said_before);
       decoded.narrow(0, row, 1).copy_(decode_with(*exact, request, latents.narrow(0, row, 1)));
       result.notes.emplace_back("vae_fallback fp32");
     }
@@ -280,7 +285,7 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
   return pictures;
 }
 
-at::Tensor Pipeline::decode_with(const AutoencoderKL& vae, const Request& request,
+at::Tensor Pipeline::decode_with(const Autoencoder& vae, const Request& request,
                                  const at::Tensor& latents) const {
   const at::Tensor scaled = vae.from_unet(latents).to(vae.dtype());
   std::vector<at::Tensor> pictures;  // one at a time: the autoencoder needs far more memory than the UNet

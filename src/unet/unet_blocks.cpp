@@ -118,7 +118,7 @@ UpBlock::UpBlock(const WeightsView& weights, const UNetConfig& unet, size_t leve
     if (sizes.up_attention)
       attentions_.push_back(transformer(weights / "attentions" / index, unet, sizes, sizes.up_depths[index]));
   }
-  if (resample == Resample::kYes) upsample_.emplace(weights / "upsamplers.0", sizes.channels);
+  if (resample == Resample::kYes) upsample_.emplace(weights / "upsamplers.0" / "conv", sizes.channels);
 }
 
 void UpBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {

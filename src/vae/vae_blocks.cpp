@@ -87,7 +87,7 @@ VaeDecoder::VaeDecoder(const WeightsView& weights, const VaeConfig& config)
       level.resnets.push_back(
           resnet(block / "resnets" / static_cast<size_t>(j), config, j == 0 ? in : out, out));
     }
-    if (i + 1 < count) level.upsample.emplace(block / "upsamplers.0", out);
+    if (i + 1 < count) level.upsample.emplace(block / "upsamplers.0" / "conv", out);
     levels_.push_back(std::move(level));
     in = out;
   }

@@ -243,6 +243,12 @@ std::string Checkpoint::scheduler_config() const {
   return config.dump();
 }
 
+namespace {
+
+constexpr const char* kTinyVae = "decoder.layers.0.weight";
+
+}  // namespace
+
 ComponentTensors find_vae(const SafetensorsHeader& header) {
   for (const char* prefix : {"first_stage_model.", "vae.", ""}) {
     const dialects::OriginalTensors tensors = dialects::below(header, prefix);
@@ -250,16 +256,18 @@ ComponentTensors find_vae(const SafetensorsHeader& header) {
   }
   ComponentTensors vae;
   for (const StoredTensor& tensor : header.tensors) {
-    const bool known = tensor.name.starts_with("encoder.") || tensor.name.starts_with("decoder.") ||
-                       tensor.name.starts_with("quant_conv.") || tensor.name.starts_with("post_quant_conv.");
-    if (known) vae.emplace(dialects::present_name(tensor.name), whole(tensor));
+    const bool part = tensor.name.starts_with("encoder.") || tensor.name.starts_with("decoder.") ||
+                      tensor.name.starts_with("quant_conv.") || tensor.name.starts_with("post_quant_conv.");
+    if (part) vae.emplace(dialects::present_name(tensor.name), whole(tensor));
   }
-  return vae.contains("decoder.up_blocks.0.resnets.0.conv1.weight") ? vae : ComponentTensors{};
+  const bool known = vae.contains("decoder.up_blocks.0.resnets.0.conv1.weight") || vae.contains(kTinyVae);
+  return known ? vae : ComponentTensors{};
 }
 
 std::string vae_config_text(const ComponentTensors& vae, uint64_t pixels, double scaling_factor,
                             const std::string& where) {
-  return dialects::vae_config(vae, pixels, scaling_factor, where);
+  return vae.contains(kTinyVae) ? dialects::tiny_vae_config(vae, where)
+                                : dialects::vae_config(vae, pixels, scaling_factor, where);
 }
 
 }  // namespace brume

@@ -46,6 +46,14 @@ TEST(Work, ParametersAreThoseOfThePublishedModels) {
   EXPECT_EQ(text_work(text_of(architecture("sdxl"), "text_encoder_2"), kTokens).parameters, 694'659'840);
 }
 
+TEST(Work, ParametersOfATinyAutoencoderAreThoseOfTaesd) {
+  std::vector<std::string> ignored;
+  const VaeConfig taesd =
+      VaeConfig::read(ConfigFile(R"({"_class_name": "AutoencoderTiny"})", "config.json"), ignored);
+  EXPECT_EQ(encode_work(taesd, {8, 8}).parameters, 1'222'532);
+  EXPECT_EQ(decode_work(taesd, {8, 8}).parameters, 1'222'531);
+}
+
 TEST(Work, AStepAndADecodingTakeTheKnownNumberOfOperations) {
   const ModelConfig sd15 = architecture("sd15");
   const ModelConfig sdxl = architecture("sdxl");

@@ -7,7 +7,7 @@ from pathlib import Path
 import diffusers
 import numpy
 import torch
-from diffusers import AutoPipelineForImage2Image
+from diffusers import AutoencoderTiny, AutoPipelineForImage2Image
 from PIL import Image, ImageOps
 
 from pipeline_cases import NEGATIVE, PROMPT, load_pipeline
@@ -48,6 +48,7 @@ IMG2IMG = {
     "sd1_lcm": {"sampler": "lcm", "guidance_scale": 1.0},
     "sd2_ddim": {"model": "sd2", "sampler": "ddim"},
     "sd2_euler_a": {"model": "sd2", "sampler": "euler_a"},
+    "sd1_tiny_vae": {"sampler": "ddim", "vae": "variants/vae_tiny"},
     "sdxl_euler": {"model": "sdxl", "sampler": "euler", "strength": 0.5},
     "sdxl_dpmpp2m": {"model": "sdxl", "sampler": "dpm++2m", "batch": 2},
 }
@@ -104,6 +105,8 @@ def make_img2img(models: Path, output: Path) -> None:
         picture = write_picture(directory / "init.png", 77, run["height"], run["width"])
         pipe = AutoPipelineForImage2Image.from_pipe(load_pipeline(models / run["model"]))
         pipe.set_progress_bar_config(disable=True)
+        if "vae" in run:
+            pipe.vae = AutoencoderTiny.from_pretrained(models / run["vae"])
         write_case(directory, run, draw(pipe, run, image=picture, strength=run["strength"]))
 
 

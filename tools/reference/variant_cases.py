@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 
 from pipeline_cases import vae_case
 from tiny_models import UNET
@@ -68,6 +68,13 @@ VAES = {
     "vae_tiled": {**_stages(3), "block_out_channels": (4, 4, 8), "sample_size": 32},
 }
 VAE_SIZES = {"vae_16_channels_factor_16": (48, 32, (3, 2)), "vae_single_block": (13, 11, (7, 5))}
+TINY_VAES = {
+    "vae_tiny": {"encoder_block_out_channels": (4,) * 4, "decoder_block_out_channels": (4,) * 4,
+                 "num_encoder_blocks": (1, 2, 1, 1), "num_decoder_blocks": (2, 1, 1, 1)},
+    "vae_tiny_16_channels": {"encoder_block_out_channels": (6,) * 3, "decoder_block_out_channels": (6,) * 3,
+                             "num_encoder_blocks": (1, 1, 2), "num_decoder_blocks": (1, 2, 1), "latent_channels": 16,
+                             "scaling_factor": 0.5, "shift_factor": 0.25},
+}
 TILES = {"tile_sample_min_size": 32, "tile_latent_min_size": 8, "tile_overlap_factor": 0.25}
 
 
@@ -103,6 +110,16 @@ def vae_variant(vae: torch.nn.Module, name: str, seed: int) -> dict[str, torch.T
     return tensors
 
 
+@torch.no_grad()
+def tiny_vae_variant(vae: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator("cpu").manual_seed(seed)
+    picture = torch.rand((2, 3, 40, 24), generator=generator) * 2 - 1
+    z = 2 * torch.randn((2, vae.config.latent_channels, 5, 7), generator=generator)  # some beyond what it bends back
+    mean = vae.encode(picture).latents
+    return {"picture": picture, "mean": mean, "z": z, "decoded": vae.decode(z).sample,
+            "latents": (mean - vae.config.shift_factor) * vae.config.scaling_factor}
+
+
 def _saved(model: torch.nn.Module, directory: Path) -> torch.nn.Module:
     """Half precision in the file to keep it small; the tensors come from those rounded weights, widened."""
     model.half().save_pretrained(directory)
@@ -117,3 +134,6 @@ def make_variants(output: Path) -> None:
         vae = _saved(fill(AutoencoderKL(**{**VAE, **changes}), 700 + index), output / name)
         case = {"kind": "vae"} | (TILES if name == "vae_tiled" else {})
         write_case(output / name, case, vae_variant(vae, name, 800 + index))
+    for index, (name, changes) in enumerate(TINY_VAES.items()):
+        vae = _saved(fill(AutoencoderTiny(**changes), 720 + index), output / name)
+        write_case(output / name, {"kind": "vae"}, tiny_vae_variant(vae, 820 + index))

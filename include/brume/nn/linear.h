@@ -4,12 +4,11 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/nn/bias.h"
 #include "brume/weights/weights.h"
 #include "kernels/packed.h"
 
 namespace brume::nn {
-
-enum class Bias { kYes, kNo };
 
 /// y = x W^T + b. Mirrors torch.nn.Linear.
 class Linear {

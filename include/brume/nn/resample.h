@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "brume/nn/conv2d.h"
@@ -27,12 +28,13 @@ class Downsample {
 /// diffusers.models.upsampling.Upsample2D(use_conv=True).
 class Upsample {
  public:
-  Upsample(const WeightsView& weights, int64_t channels);
+  /// `conv`: the weights of the convolution.
+  Upsample(const WeightsView& conv, int64_t channels, Bias bias = Bias::kYes);
   /// [N, C, h, w] -> [N, C, height, width], at most twice the size
   at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width) const;
 
  private:
-  Upsample(const at::Tensor& weight, const at::Tensor& bias);
+  Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias);
   at::Tensor doubled(const at::Tensor& x) const;
 
   kernels::PackedConvolution conv_;

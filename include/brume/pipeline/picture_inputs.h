@@ -2,7 +2,7 @@
 #include <optional>
 
 #include "brume/pipeline/picture_words.h"
-#include "brume/vae/autoencoder_kl.h"
+#include "brume/vae/autoencoder.h"
 
 namespace brume {
 

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@
 #include "brume/pipeline/prompt_encoder.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet.h"
-#include "brume/vae/autoencoder_kl.h"
+#include "brume/vae/autoencoder.h"
 
 namespace brume {
 
@@ -63,23 +64,23 @@ class Pipeline {
 
  private:
   void check_words() const;
-  AutoencoderKL open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
+  std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
   void check_read(const Request& request) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   LatentDistribution encode(const Request& request, const at::Tensor& pictures) const;
-  at::Tensor drawn_from(const LatentDistribution& encoded, const at::Tensor& noise) const;
+  at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;
   Denoiser denoiser(const WordsInTime& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         FiniteCheck& finite, Observer& observer) const;
-  at::Tensor decode_with(const AutoencoderKL& vae, const Request& request, const at::Tensor& latents) const;
+  at::Tensor decode_with(const Autoencoder& vae, const Request& request, const at::Tensor& latents) const;
 
   ModelConfig model_;
   at::ScalarType dtype_;
   std::vector<std::string> remarks_;
   PromptEncoder prompts_;
   UNet unet_;
-  AutoencoderKL vae_;
+  std::unique_ptr<const Autoencoder> vae_;
 };
 
 }  // namespace brume

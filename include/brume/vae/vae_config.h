@@ -8,20 +8,29 @@
 
 namespace brume {
 
-/// The sizes of an AutoencoderKL, from its config.json.
+/// Residual blocks of each resolution of an AutoencoderTiny, in the order in which a map comes to them.
+struct TinyVaeBlocks {
+  std::vector<int64_t> encoder;
+  std::vector<int64_t> decoder;
+
+  bool operator==(const TinyVaeBlocks&) const = default;
+};
+
+/// The sizes of an autoencoder, from its config.json.
 struct VaeConfig {
   std::vector<int64_t> channels;  // of each resolution, finest first
   int64_t picture_channels;       // 3
   int64_t latent_channels;
-  int64_t layers;
-  int64_t norm_groups;
   int64_t sample_size;  // the side it was trained at: the side of a tile
   double scaling_factor;
   double shift_factor;
+  bool force_fp32;                    // overflows in fp16
+  std::optional<TinyVaeBlocks> tiny;  // it is an AutoencoderTiny; else an AutoencoderKL, which alone has these:
+  int64_t layers;
+  int64_t norm_groups;
   bool quant_conv;
   bool post_quant_conv;
   bool mid_attention;
-  bool force_fp32;  // overflows in fp16
 
   bool operator==(const VaeConfig&) const = default;
 

@@ -19,6 +19,9 @@ std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, uint
 std::string vae_config(const ComponentTensors& vae, uint64_t sample_size, double scaling_factor,
                        const std::string& where);
 
+/// AutoencoderTiny.
+std::string tiny_vae_config(const ComponentTensors& vae, const std::string& where);
+
 enum class TextTowerKind { kClip, kOpenClip, kOpenClipProjected };
 /// CLIPTextModel, or CLIPTextModelWithProjection. Heads of 64 numbers.
 std::string text_config(const ComponentTensors& text, TextTowerKind kind, const std::string& where);
