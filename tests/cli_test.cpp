@@ -45,6 +45,22 @@ TEST_F(CommandLine, EveryModelFamilyDraws) {
   EXPECT_EQ(names(), (Words{"sd1.png", "sd2.png", "sdxl.png"}));
 }
 
+TEST_F(CommandLine, ARefinerFinishesAPicture) {
+  const std::string refiner = model("refiner").string();
+  EXPECT_EQ(generate({"-o", "x.png"}).code, 0);
+  expect_error(generate({"-m", refiner, "-o", "y.png"}), 2, {"--init-img", "refiner", "finishes pictures"});
+  EXPECT_EQ(generate({"-m", refiner, "-i", "x.png", "-o", "y.png"}).code, 0);
+  EXPECT_EQ(brume({"convert", refiner, "packed.safetensors"}).code, 0);
+  EXPECT_EQ(generate({"-m", "packed.safetensors", "-i", "x.png", "-o", "z.png"}).code, 0);
+  EXPECT_EQ(pixels("y.png"), pixels("z.png"));
+  EXPECT_EQ(brume({"tokenize", "-m", refiner, "a fox"}).code, 0);
+  std::ofstream(directory_ / "jobs.txt") << "a fox\n--prompt \"a fox\" --init_img x.png --d 3\n";
+  fs::create_directory(directory_ / "out");
+  const Outcome jobs = brume({"batch", "jobs.txt", "-o", "out", "-m", refiner, "--steps", "4", "--json"});
+  EXPECT_EQ(jobs.code, 1) << jobs.err;
+  EXPECT_EQ(nlohmann::json::parse(jobs.out)["drawn"], 1);
+}
+
 TEST_F(CommandLine, ABatchIsNumberedAndAPictureDoesNotDependOnIt) {
   EXPECT_EQ(generate({"-o", "x.png", "-b", "3", "-s", "7"}).out, "x_1.png\nx_2.png\nx_3.png\n");
   EXPECT_EQ(generate({"-o", "one.png", "-s", "8"}).code, 0);

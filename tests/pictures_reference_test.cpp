@@ -26,7 +26,7 @@ Request request_of(const ReferenceCase& reference, const ModelConfig& model) {
   const nlohmann::json& run = reference.parameters();
   PictureSettings settings;
   settings.prompt = run["prompt"].get<std::string>();
-  settings.negative_prompt = run["negative_prompt"].get<std::string>();
+  if (!run["negative_prompt"].is_null()) settings.negative_prompt = run["negative_prompt"].get<std::string>();
   settings.steps = run["steps"].get<int64_t>();
   settings.cfg_scale = run["guidance_scale"].get<double>();
   settings.sampler = run["sampler"].get<std::string>();
@@ -96,7 +96,7 @@ std::vector<std::string> image_to_image() {
         "sd1_euler", "sd1_euler_karras", "sd1_euler_whole",    "sd1_euler_a",  "sd1_heun",
         "sd1_dpm2",  "sd1_dpmpp2m",      "sd1_dpmpp2m_karras", "sd1_deis",     "sd1_unipc",
         "sd1_lcm",   "sd2_ddim",         "sd2_euler_a",        "sdxl_euler",   "sdxl_dpmpp2m",
-        "sd1_tiny_vae"})
+        "sd1_tiny_vae", "refiner_euler", "refiner_no_negative"})
     names.push_back("img2img_" + name);
   return names;
 }

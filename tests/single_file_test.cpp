@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <fstream>
+#include <map>
 #include <memory>
 #include <span>
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
+#include "brume/image/picture_file.h"
 #include "brume/pipeline/model_config.h"
 #include "brume/pipeline/model_file.h"
 #include "brume/pipeline/pipeline.h"
@@ -94,7 +96,6 @@ class OneFile : public TemporaryDirectory {
   fs::path directory_of(const std::string& family, const fs::path& file) const {
     const SingleFileCase single(family);
     const fs::path directory = directory_ / family;
-    const bool xl = family == "sdxl";
     const Checkpoint checkpoint(std::make_shared<SafetensorsFile>(file));
     for (const auto& [component, names] : single.parameters()["converted"].items()) {
       const Weights weights = Weights::part_of(checkpoint.file(), checkpoint.component(component), component);
@@ -114,14 +115,22 @@ class OneFile : public TemporaryDirectory {
           directory / component / (text ? "model.safetensors" : "diffusion_pytorch_model.safetensors"),
           tensors, {});
     }
-    nlohmann::json index{{"_class_name", xl ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline"},
-                         {"unet", {"diffusers", "UNet2DConditionModel"}},
-                         {"vae", {"diffusers", "AutoencoderKL"}},
-                         {"text_encoder", {"transformers", "CLIPTextModel"}},
-                         {"tokenizer", {"transformers", "CLIPTokenizer"}}};
-    if (xl) {
-      index["text_encoder_2"] = {"transformers", "CLIPTextModelWithProjection"};
-      index["tokenizer_2"] = {"transformers", "CLIPTokenizer"};
+    const std::map<std::string, const char*> pipelines{{"sdxl", "StableDiffusionXLPipeline"},
+                                                       {"refiner", "StableDiffusionXLImg2ImgPipeline"}};
+    const auto pipeline = pipelines.find(family);
+    nlohmann::json index{
+        {"_class_name", pipeline != pipelines.end() ? pipeline->second : "StableDiffusionPipeline"},
+        {"unet", {"diffusers", "UNet2DConditionModel"}},
+        {"vae", {"diffusers", "AutoencoderKL"}}};
+    if (family == "refiner") {
+      index["requires_aesthetics_score"] = true;
+      index["force_zeros_for_empty_prompt"] = false;
+    }
+    for (const std::string suffix : {"", "_2"}) {
+      if (!single.parameters()["configs"].contains("text_encoder" + suffix)) continue;
+      index["text_encoder" + suffix] = {"transformers",
+                                        suffix.empty() ? "CLIPTextModel" : "CLIPTextModelWithProjection"};
+      index["tokenizer" + suffix] = {"transformers", "CLIPTokenizer"};
     }
     std::ofstream(directory / "model_index.json") << index;
     fs::create_directories(directory / "scheduler");
@@ -130,7 +139,7 @@ class OneFile : public TemporaryDirectory {
           << config;
     // It pads with the end mark, OpenCLIP with the id 0.
     for (const std::string suffix : {"", "_2"}) {
-      if (!suffix.empty() && !xl) continue;
+      if (!index.contains("tokenizer" + suffix)) continue;
       const fs::path tokenizer = directory / ("tokenizer" + suffix);
       fs::copy(reference_path("sd1") / "tokenizer", tokenizer);
       if (family != "sd2" && suffix.empty()) continue;
@@ -147,13 +156,17 @@ class OneFile : public TemporaryDirectory {
 
 class SingleFile : public OneFile, public ::testing::WithParamInterface<std::string> {};
 
-Request small_request() {
+Request small_request(const std::string& family = "sd1") {
   Request request;
   request.prompt = "a red fox!";
   request.width = request.height = 64;
   request.sampling.steps = 2;
   request.guidance.scale = 5;
   request.seeds = {7};
+  if (family == "refiner") {
+    request.edit = {look_at_picture(reference_path("pictures/reading") / "plain.png", "--init-img"), 0.5};
+    request.sampling.first_step = 1;
+  }
   return request;
 }
 
@@ -203,8 +216,8 @@ TEST_P(SingleFile, GivesThePictureOfTheDirectory) {
   for (const std::string& remark : from_file.remarks())
     EXPECT_EQ(remark.find("unused weight"), std::string::npos) << remark;
   Observer unseen;
-  const Generation ours = from_file.generate(small_request(), unseen);
-  const Generation theirs = from_directory.generate(small_request(), unseen);
+  const Generation ours = from_file.generate(small_request(GetParam()), unseen);
+  const Generation theirs = from_directory.generate(small_request(GetParam()), unseen);
   EXPECT_TRUE(ours.latents.equal(theirs.latents));
   ASSERT_TRUE(ours.pictures[0].picture) << ours.pictures[0].failed_stage;
   EXPECT_EQ(ours.pictures[0].picture->pixels, theirs.pictures[0].picture->pixels);
@@ -226,7 +239,7 @@ TEST_P(SingleFile, LeftoversAreListedInOneLine) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, SingleFile, ::testing::Values("sd1", "sd2", "sdxl"),
+INSTANTIATE_TEST_SUITE_P(Families, SingleFile, ::testing::Values("sd1", "sd2", "sdxl", "refiner"),
                          [](const auto& name) { return name.param; });
 
 class SingleFileStorage : public SingleFile {};
@@ -317,12 +330,11 @@ TEST(Families, ThatCannotDrawAreRefusedByWhatTheyAre) {
     if (tensor.name.starts_with("conditioner.embedders.1."))
       tensor.name[std::string("conditioner.embedders.").size()] = '0';
   }
-  const std::optional<CheckpointFamily> family = checkpoint_family(refiner);
-  EXPECT_EQ(family->title, "Stable Diffusion XL refiner");
-  EXPECT_NE(family->refusal.find("draws none of its own"), std::string::npos);
-  refiner = full_size_header("sdxl");
-  refiner.tensors.push_back({"edm_mean", StoredType::kF32, {4}, 0, 16});
-  EXPECT_NE(checkpoint_family(refiner)->refusal.find("EDM"), std::string::npos);
+  EXPECT_EQ(checkpoint_family(refiner)->title, "Stable Diffusion XL refiner");
+  EXPECT_EQ(checkpoint_family(refiner)->refusal, "");
+  SafetensorsHeader edm = full_size_header("sdxl");
+  edm.tensors.push_back({"edm_mean", StoredType::kF32, {4}, 0, 16});
+  EXPECT_NE(checkpoint_family(edm)->refusal.find("EDM"), std::string::npos);
 }
 
 class Predictions : public TemporaryDirectory {

@@ -1,3 +1,4 @@
+#include <string>
 #include <vector>
 
 #include "brume/bench/rounds.h"
@@ -9,9 +10,9 @@ namespace {
 
 std::vector<ClipTextConfig> text_configs(const ModelSource& model) {
   std::vector<std::string> ignored;
-  const auto read = [&](const char* name) { return ClipTextConfig::read(model.config(name), ignored); };
-  std::vector<ClipTextConfig> configs{read("text_encoder")};
-  if (model.family() == ModelFamily::kStableDiffusionXl) configs.push_back(read("text_encoder_2"));
+  std::vector<ClipTextConfig> configs;
+  for (const std::string& suffix : tower_suffixes(model.family()))
+    configs.push_back(ClipTextConfig::read(model.config("text_encoder" + suffix), ignored));
   return configs;
 }
 

@@ -16,21 +16,27 @@ std::vector<Tokenizer> model_tokenizers(const std::filesystem::path& model) {
   std::error_code failed;
   std::vector<Tokenizer> towers;
   if (!std::filesystem::is_regular_file(model, failed)) {
-    towers.push_back(Tokenizer::open(model / "tokenizer"));
-    if (std::filesystem::exists(model / "tokenizer_2", failed))
-      towers.push_back(Tokenizer::open(model / "tokenizer_2"));
+    const bool second = std::filesystem::exists(model / "tokenizer_2", failed);
+    // A refiner has the second alone.
+    if (!second || std::filesystem::exists(model / "tokenizer", failed))
+      towers.push_back(Tokenizer::open(model / "tokenizer"));
+    if (second) towers.push_back(Tokenizer::open(model / "tokenizer_2"));
     return towers;
   }
   const std::shared_ptr<const TensorFile> file = open_tensor_file(model);
   if (PackedFile::recognises(file->header())) {
     const PackedFile packed(file);
-    towers.emplace_back(packed_tokenizer(packed, "tokenizer"));
-    if (!packed.texts_of("tokenizer_2").empty()) towers.emplace_back(packed_tokenizer(packed, "tokenizer_2"));
+    const bool second = !packed.texts_of("tokenizer_2").empty();
+    if (!second || !packed.texts_of("tokenizer").empty())
+      towers.emplace_back(packed_tokenizer(packed, "tokenizer"));
+    if (second) towers.emplace_back(packed_tokenizer(packed, "tokenizer_2"));
     return towers;
   }
   const Checkpoint checkpoint(file);
-  towers.emplace_back(file_tokenizer(checkpoint, "tokenizer", clip_vocabulary()));
-  if (checkpoint.family().kind == CheckpointKind::kSdXl)
+  const CheckpointKind kind = checkpoint.family().kind;
+  if (kind != CheckpointKind::kSdXlRefiner)
+    towers.emplace_back(file_tokenizer(checkpoint, "tokenizer", clip_vocabulary()));
+  if (kind == CheckpointKind::kSdXl || kind == CheckpointKind::kSdXlRefiner)
     towers.emplace_back(file_tokenizer(checkpoint, "tokenizer_2", clip_vocabulary()));
   return towers;
 }

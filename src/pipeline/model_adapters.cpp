@@ -35,8 +35,8 @@ std::shared_ptr<const Adapters> open_adapters(const ModelSource& model,
       throw Error(ExitCode::kUsage, "--lora", "there is no model to merge it into", "name one with -m");
   };
   add(AdapterTower::kUNet, "unet");
-  add(AdapterTower::kText, "text_encoder");
-  if (model.family() == ModelFamily::kStableDiffusionXl) add(AdapterTower::kText2, "text_encoder_2");
+  for (const std::string& suffix : tower_suffixes(model.family()))
+    add(suffix.empty() ? AdapterTower::kText : AdapterTower::kText2, "text_encoder" + suffix);
   return std::make_shared<const Adapters>(choices, networks, unmatched);
 }
 

@@ -35,7 +35,7 @@ SigmaSpacing choose_spacing(const NamedSampler& named, const std::optional<std::
   const SigmaSpacing own =
       takes_spacing(named.sampler) ? schedule.config().sigma_spacing : SigmaSpacing::kModel;
   const SigmaSpacing spacing = scheduler ? spacing_from_name(*scheduler) : named.spacing.value_or(own);
-  const bool xl = family == ModelFamily::kStableDiffusionXl;
+  const bool xl = is_xl(family);
   return xl && spacing == SigmaSpacing::kAlignYourSteps ? SigmaSpacing::kAlignYourStepsXl : spacing;
 }
 
@@ -106,7 +106,7 @@ NoiseKind choose_noise(const PictureSettings& settings) {
 /// layers skipped; stable-diffusion.cpp counts SDXL's from the last, where the model's own is the second.
 int64_t choose_layer(const std::optional<int64_t>& clip_skip, Compat compat, ModelFamily family) {
   if (!clip_skip) return 1;
-  const bool xl = family == ModelFamily::kStableDiffusionXl;
+  const bool xl = is_xl(family);
   switch (compat) {
     case Compat::kA1111:
       return xl ? 1 : *clip_skip;
@@ -181,7 +181,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
 }
 
 bool ModelConfig::ignores_clip_skip(const PictureSettings& settings) const {
-  return settings.clip_skip.value_or(1) > 1 && source_->family() == ModelFamily::kStableDiffusionXl &&
+  return settings.clip_skip.value_or(1) > 1 && is_xl(source_->family()) &&
          settings.compat.value_or("a1111") == "a1111";
 }
 
@@ -200,8 +200,7 @@ void ModelConfig::check_own() const {
   }
   if (unet_.in_channels != latent_channels()) disagree("in_channels", unet_.in_channels);
   if (unet_.out_channels != latent_channels()) disagree("out_channels", unet_.out_channels);
-  const bool xl = source_->family() == ModelFamily::kStableDiffusionXl;
-  if (unet_.added.has_value() != xl)
+  if (unet_.added.has_value() != is_xl(source_->family()))
     throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
   const auto check_side = [this](const char* key, const std::optional<int64_t>& pixels) {
     if (!pixels || *pixels % factor() == 0) return;
@@ -219,6 +218,10 @@ void ModelConfig::check(const Request& request, at::ScalarType dtype) const {
 }
 
 void ModelConfig::check_fit(const Request& request) const {
+  if (source_->family() == ModelFamily::kStableDiffusionXlRefiner && !request.edit)
+    throw Error(ExitCode::kUsage, "--init-img",
+                "is missing: " + source_->name() + " finishes pictures, and draws none of its own",
+                "name the picture, or use another model");
   const auto check_side = [&](const char* option, int64_t pixels) {
     if (pixels > 0 && pixels % factor() == 0) return;
     const int64_t lower = std::max(pixels / factor() * factor(), factor());

@@ -9,6 +9,19 @@ namespace brume {
 
 namespace {
 
+ModelFamily family_of(CheckpointKind kind) {
+  switch (kind) {
+    case CheckpointKind::kSd1:
+    case CheckpointKind::kSd2:
+      return ModelFamily::kStableDiffusion;
+    case CheckpointKind::kSdXl:
+      return ModelFamily::kStableDiffusionXl;
+    case CheckpointKind::kSdXlRefiner:
+      return ModelFamily::kStableDiffusionXlRefiner;
+  }
+  return ModelFamily::kStableDiffusion;
+}
+
 ModelFacts facts_of(const Checkpoint& checkpoint) {
   const std::filesystem::path& path = checkpoint.file()->path();
   const CheckpointFamily& family = checkpoint.family();
@@ -19,9 +32,8 @@ ModelFacts facts_of(const Checkpoint& checkpoint) {
   facts.path = path;
   facts.name = path.stem().string();
   facts.defaults_file = path;
-  const bool xl = family.kind == CheckpointKind::kSdXl;
-  facts.family = xl ? ModelFamily::kStableDiffusionXl : ModelFamily::kStableDiffusion;
-  facts.zero_empty_negative = xl;
+  facts.family = family_of(family.kind);
+  facts.zero_empty_negative = facts.family == ModelFamily::kStableDiffusionXl;
   facts.remarks = checkpoint.remarks();
   return facts;
 }

@@ -16,20 +16,41 @@ namespace {
 constexpr int64_t kMostPixels = 16384;
 constexpr const char* kPipeline = "StableDiffusionPipeline";
 constexpr const char* kPipelineXl = "StableDiffusionXLPipeline";
+constexpr const char* kPipelineRefiner = "StableDiffusionXLImg2ImgPipeline";
 
 ModelFamily family_of(const ConfigFile& index) {
   const std::string name = index.require_string("_class_name");
   if (name == kPipeline) return ModelFamily::kStableDiffusion;
   if (name == kPipelineXl) return ModelFamily::kStableDiffusionXl;
+  if (name == kPipelineRefiner)
+    return index.get_bool("requires_aesthetics_score", false) ? ModelFamily::kStableDiffusionXlRefiner
+                                                              : ModelFamily::kStableDiffusionXl;
   index.reject("_class_name", "brume supports StableDiffusionPipeline and StableDiffusionXLPipeline");
 }
 
+const char* pipeline_class(ModelFamily family) {
+  switch (family) {
+    case ModelFamily::kStableDiffusion:
+      return kPipeline;
+    case ModelFamily::kStableDiffusionXl:
+      return kPipelineXl;
+    case ModelFamily::kStableDiffusionXlRefiner:
+      return kPipelineRefiner;
+  }
+  return "";
+}
+
+/// Of a text tower.
+const char* encoder_class(const std::string& suffix) {
+  return suffix.empty() ? "CLIPTextModel" : "CLIPTextModelWithProjection";
+}
+
 /// An entry ["library", "Class"] must be there and name one of `classes`.
-void expect_component(const ConfigFile& index, const char* key,
+void expect_component(const ConfigFile& index, const std::string& key,
                       std::initializer_list<std::string_view> classes) {
   const std::vector<std::string> entry = index.get_strings(key);
   if (entry.size() != 2) {
-    throw Error(ExitCode::kModelInvalid, index.name(), std::string(key) + " is missing",
+    throw Error(ExitCode::kModelInvalid, index.name(), key + " is missing",
                 "it must be [\"library\", \"class\"]");
   }
   for (const std::string_view name : classes) {
@@ -48,16 +69,13 @@ std::string config_path_of(const std::string& part) {
 
 void read_model_index(const ConfigFile& index, ModelFacts& facts) {
   facts.family = family_of(index);
-  const bool xl = facts.family == ModelFamily::kStableDiffusionXl;
   expect_component(index, "unet", {"UNet2DConditionModel"});
   expect_component(index, "vae", {"AutoencoderKL", "AutoencoderTiny"});
-  expect_component(index, "tokenizer", {"CLIPTokenizer", "CLIPTokenizerFast"});
-  expect_component(index, "text_encoder", {"CLIPTextModel"});
-  if (xl) {
-    expect_component(index, "tokenizer_2", {"CLIPTokenizer", "CLIPTokenizerFast"});
-    expect_component(index, "text_encoder_2", {"CLIPTextModelWithProjection"});
+  for (const std::string& suffix : tower_suffixes(facts.family)) {
+    expect_component(index, "tokenizer" + suffix, {"CLIPTokenizer", "CLIPTokenizerFast"});
+    expect_component(index, "text_encoder" + suffix, {encoder_class(suffix)});
   }
-  facts.zero_empty_negative = xl && index.get_bool("force_zeros_for_empty_prompt", true);
+  facts.zero_empty_negative = is_xl(facts.family) && index.get_bool("force_zeros_for_empty_prompt", true);
 }
 
 void read_model_defaults(const ConfigFile& config, ModelFacts& facts) {
@@ -70,17 +88,14 @@ void read_model_defaults(const ConfigFile& config, ModelFacts& facts) {
 }
 
 std::string model_index_text(const ModelFacts& facts) {
-  const bool xl = facts.family == ModelFamily::kStableDiffusionXl;
-  std::string text = std::string(R"({"_class_name":")") + (xl ? kPipelineXl : kPipeline) +
-                     R"(","unet":["diffusers","UNet2DConditionModel"],"vae":["diffusers","AutoencoderKL"],)"
-                     R"("tokenizer":["transformers","CLIPTokenizer"],)"
-                     R"("text_encoder":["transformers","CLIPTextModel"])";
-  if (xl) {
-    text += R"(,"tokenizer_2":["transformers","CLIPTokenizer"],)"
-            R"("text_encoder_2":["transformers","CLIPTextModelWithProjection"],)"
-            R"("force_zeros_for_empty_prompt":)";
-    text += facts.zero_empty_negative ? "true" : "false";
-  }
+  std::string text = std::string(R"({"_class_name":")") + pipeline_class(facts.family) +
+                     R"(","unet":["diffusers","UNet2DConditionModel"],"vae":["diffusers","AutoencoderKL"])";
+  for (const std::string& suffix : tower_suffixes(facts.family))
+    text += R"(,"tokenizer)" + suffix + R"(":["transformers","CLIPTokenizer"],"text_encoder)" + suffix +
+            R"(":["transformers",")" + encoder_class(suffix) + R"("])";
+  if (is_xl(facts.family))
+    text += std::string(R"(,"force_zeros_for_empty_prompt":)") + (facts.zero_empty_negative ? "true" : "false");
+  if (facts.family == ModelFamily::kStableDiffusionXlRefiner) text += R"(,"requires_aesthetics_score":true)";
   return text + "}";
 }
 

@@ -158,7 +158,15 @@ class Packing {
   }
 
   std::string family_title() const {
-    return source().family() == ModelFamily::kStableDiffusionXl ? "Stable Diffusion XL" : "Stable Diffusion";
+    switch (source().family()) {
+      case ModelFamily::kStableDiffusion:
+        return "Stable Diffusion";
+      case ModelFamily::kStableDiffusionXl:
+        return "Stable Diffusion XL";
+      case ModelFamily::kStableDiffusionXlRefiner:
+        return "Stable Diffusion XL refiner";
+    }
+    return {};
   }
 
   const ModelConfig& model_;

@@ -35,8 +35,15 @@ std::shared_ptr<const ModelSource> open_own(const std::filesystem::path& path, c
 }  // namespace
 
 std::vector<std::string> tower_suffixes(ModelFamily family) {
-  return family == ModelFamily::kStableDiffusionXl ? std::vector<std::string>{"", "_2"}
-                                                   : std::vector<std::string>{""};
+  switch (family) {
+    case ModelFamily::kStableDiffusion:
+      return {""};
+    case ModelFamily::kStableDiffusionXl:
+      return {"", "_2"};
+    case ModelFamily::kStableDiffusionXlRefiner:
+      return {"_2"};
+  }
+  return {};
 }
 
 std::shared_ptr<const ModelSource> open_model(const std::filesystem::path& path,

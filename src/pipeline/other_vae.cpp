@@ -62,7 +62,7 @@ class VaeFile : public VaeSource {
   ConfigFile config() const override {
     // The file does not say how far its latents spread; those of a family are the same, or could not be
     // swapped.
-    const bool xl = family_ == ModelFamily::kStableDiffusionXl;
+    const bool xl = is_xl(family_);
     return ConfigFile(vae_config_text(tensors_, xl ? 1024 : 512, xl ? 0.13025 : 0.18215, config_name()),
                       config_name());
   }

@@ -107,11 +107,12 @@ void Pipeline::check_words() const {
                "the text encoder's width of " + std::to_string(prompts_.context_width()));
     }
   }
-  constexpr int64_t kTimeIds = 6;
+  const bool refines = model_.source().family() == ModelFamily::kStableDiffusionXlRefiner;
+  const int64_t time_ids = refines ? 5 : 6;
   const std::optional<AddedCondition>& added = model_.unet().added;
-  if (added && added->input_width != kTimeIds * added->time_id_width + prompts_.pooled_width().value_or(0)) {
+  if (added && added->input_width != time_ids * added->time_id_width + prompts_.pooled_width().value_or(0)) {
     disagree("projection_class_embeddings_input_dim", added->input_width,
-             "six time ids and the pooled words");
+             std::string(refines ? "five" : "six") + " time ids and the pooled words");
   }
 }
 
@@ -167,13 +168,14 @@ PictureWords Pipeline::words(const Request& request, Observer& observer) const {
     for (const std::string& text : plan.texts) {
       const EncodedPrompt encoded = request.negative_prompt ? prompts_.encode(text, compat, clip_skip, unseen)
                                                             : prompts_.encode_nothing(compat, clip_skip);
-      words.texts.push_back(conditioning(request, encoded));
+      words.texts.push_back(conditioning(request, encoded, PromptRole::kNegative));
     }
   }
   const PromptPlan plan = plan_of(request, PromptRole::kPrompt);
   append_rows(plan, words);
   for (const std::string& text : plan.texts) {
-    words.texts.push_back(conditioning(request, prompts_.encode(text, compat, request.clip_skip, observer)));
+    const EncodedPrompt encoded = prompts_.encode(text, compat, request.clip_skip, observer);
+    words.texts.push_back(conditioning(request, encoded, PromptRole::kPrompt));
   }
   return words;
 }
@@ -199,15 +201,24 @@ void Pipeline::check_read(const Request& request) const {
   if (request.negative_prompt && request.guidance.active()) check(PromptRole::kNegative, "negative prompt");
 }
 
-/// One row for the UNet, with the sizes that SDXL is told, and the scale that a distilled one is.
-Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt& prompt) const {
+/// One row for the UNet, with the sizes that SDXL is told, or the sizes and the beauty that its refiner is, and
+/// the scale that a distilled one is.
+Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt& prompt,
+                                    PromptRole role) const {
+  // As diffusers' StableDiffusionXLImg2ImgPipeline has them where nobody says otherwise.
+  constexpr float kWanted = 6;
+  constexpr float kUnwanted = 2.5;
   Conditioning row{prompt.context, {}, {}, {}};
   if (request.guidance.told) row.scale = at::full({1}, request.guidance.scale, at::kFloat);
-  if (model_.source().family() != ModelFamily::kStableDiffusionXl) return row;
+  const ModelFamily family = model_.source().family();
+  if (!is_xl(family)) return row;
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);
   row.pooled = prompt.pooled;
-  row.time_ids = at::tensor({height, width, 0.0F, 0.0F, height, width}).unsqueeze(0);
+  row.time_ids = family == ModelFamily::kStableDiffusionXlRefiner
+                     ? at::tensor({height, width, 0.0F, 0.0F, role == PromptRole::kPrompt ? kWanted : kUnwanted})
+                     : at::tensor({height, width, 0.0F, 0.0F, height, width});
+  row.time_ids = row.time_ids.unsqueeze(0);
   return row;
 }
 

@@ -79,14 +79,13 @@ PromptEncoder::PromptEncoder(const ModelSource& model, std::shared_ptr<const Emb
     : family_(model.family()),
       zero_empty_negative_(model.facts().zero_empty_negative),
       embeddings_(std::move(embeddings)) {
-  towers_.push_back(open_tower(model, "", dtype, remarks));
-  if (family_ != ModelFamily::kStableDiffusionXl) return;
-  towers_.push_back(open_tower(model, "_2", dtype, remarks));
+  for (const std::string& suffix : tower_suffixes(family_))
+    towers_.push_back(open_tower(model, suffix, dtype, remarks));
   const int64_t first = towers_.front().tokenizer.max_length();
-  const int64_t second = towers_.back().tokenizer.max_length();
-  if (first == second) return;
+  const int64_t last = towers_.back().tokenizer.max_length();
+  if (first == last) return;
   throw Error(ExitCode::kModelInvalid, (model.path() / "tokenizer_2").string(),
-              "reads " + std::to_string(second) + " tokens, but tokenizer reads " + std::to_string(first),
+              "reads " + std::to_string(last) + " tokens, but tokenizer reads " + std::to_string(first),
               "both encoders must read as many");
 }
 
@@ -125,7 +124,7 @@ EncodedPrompt PromptEncoder::encode(const std::string& text, Compat compat, int6
     const TextStates states = tower.encoder(input.ids, vectors_of(i));
     if (i == 0) first_weights = input.weights;
     // SDXL was trained on the layer before the last, without its norm.
-    const at::Tensor words = family_ == ModelFamily::kStableDiffusionXl
+    const at::Tensor words = is_xl(family_)
                                  ? layer_from_end(states, clip_skip + 1)
                                  : tower.encoder.final_norm(layer_from_end(states, clip_skip));
     contexts.push_back(compat == Compat::kSdCpp ? words : emphasised(words, input.weights));

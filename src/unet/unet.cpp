@@ -84,7 +84,7 @@ at::Tensor UNet::sinusoid(const at::Tensor& values, int64_t width, at::ScalarTyp
 at::Tensor UNet::embed_added(const Conditioning& conditioning) const {
   const at::ScalarType dtype = conditioning.pooled.scalar_type();
   const at::Tensor ids =
-      sinusoid(conditioning.time_ids.flatten(), config_.added->time_id_width, dtype);  // [6 N, width]
+      sinusoid(conditioning.time_ids.flatten(), config_.added->time_id_width, dtype);  // [6 N or 5 N, width]
   const at::Tensor sizes = ids.view({conditioning.time_ids.size(0), -1});
   return (*added_embedding_)(at::cat({conditioning.pooled, sizes}, 1));
 }

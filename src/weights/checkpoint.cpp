@@ -204,8 +204,10 @@ std::string Checkpoint::config(const std::string& name) const {
   constexpr double kScale = 0.18215;
   constexpr double kScaleXl = 0.13025;
   if (name == "scheduler") return scheduler_config();
+  const uint64_t time_ids = family_.kind == CheckpointKind::kSdXlRefiner ? 5 : 6;
   if (name == "unet")
-    return dialects::unet_config(component(name), pixels() / kUsualFactor, pooled_width(), where(name));
+    return dialects::unet_config(component(name), pixels() / kUsualFactor, {pooled_width(), time_ids},
+                                 where(name));
   if (name == "vae") {
     const bool xl = family_.kind == CheckpointKind::kSdXl || family_.kind == CheckpointKind::kSdXlRefiner;
     return vae_config_text(component(name), pixels(), xl ? kScaleXl : kScale, where(name));

@@ -93,8 +93,6 @@ std::optional<CheckpointFamily> checkpoint_family(const SafetensorsHeader& tenso
   CheckpointFamily family{kind_of(header), {}, {}};
   family.title = title_of(family.kind);
   tell_purpose(in->shape[1], out->shape[0], family);
-  if (family.kind == CheckpointKind::kSdXlRefiner)
-    family.refusal = "it finishes the pictures of another model, and draws none of its own";
   const bool added = header.any_below("model.diffusion_model.label_emb.");
   const bool takes_added =
       family.kind == CheckpointKind::kSdXl || family.kind == CheckpointKind::kSdXlRefiner;

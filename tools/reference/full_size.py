@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiny_models import SCHEDULE, SD1, SD2, SDXL, Family
+from tiny_models import REFINER, SCHEDULE, SD1, SD2, SDXL, Family
 from tiny_tokenizer import END
 
 CROSS_DOWN, DOWN, CROSS_UP, UP = "CrossAttnDownBlock2D", "DownBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"
@@ -32,6 +32,10 @@ VEGA_UNET = {**SDXL_UNET, "transformer_layers_per_block": [0, [1, 1], [2, 2]], "
 SMALL_UNET = {**SD15_UNET, "layers_per_block": 1}
 TINY_UNET = {**SMALL_UNET, "mid_block_type": None, "block_out_channels": (320, 640, 1280),
              "down_block_types": (CROSS_DOWN,) * 3, "up_block_types": (CROSS_UP,) * 3}
+REFINER_UNET = {**SDXL_UNET, "attention_head_dim": [6, 12, 24, 24], "block_out_channels": (384, 768, 1536, 1536),
+                "cross_attention_dim": 1280, "transformer_layers_per_block": 4,
+                "projection_class_embeddings_input_dim": 2560,
+                "down_block_types": (DOWN, CROSS_DOWN, CROSS_DOWN, DOWN), "up_block_types": (UP, CROSS_UP, CROSS_UP, UP)}
 VAE = {"act_fn": "silu", "block_out_channels": (128, 256, 512, 512), "down_block_types": ("DownEncoderBlock2D",) * 4,
        "up_block_types": ("UpDecoderBlock2D",) * 4, "in_channels": 3, "out_channels": 3, "latent_channels": 4,
        "layers_per_block": 2, "norm_num_groups": 32}
@@ -43,9 +47,9 @@ def _first(name: str, unet: dict) -> Family:
                   scheduler={**SCHEDULE, "_class_name": "PNDMScheduler", "skip_prk_steps": True})
 
 
-def _xl(name: str, unet: dict) -> Family:
-    return Family(name=name, pipeline=SDXL.pipeline, seed=77, max_length=77, pad=END, text=TEXT, text_2=TEXT_2,
-                  unet=unet, scheduler=SDXL.scheduler, index_extra=SDXL.index_extra,
+def _xl(name: str, unet: dict, of: Family = SDXL) -> Family:
+    return Family(name=name, pipeline=of.pipeline, seed=77, max_length=77, pad=END, text=of.text and TEXT, text_2=TEXT_2,
+                  unet=unet, scheduler=of.scheduler, index_extra=of.index_extra,
                   vae={**VAE, "sample_size": 1024, "scaling_factor": 0.13025, "force_upcast": True})
 
 
@@ -54,6 +58,7 @@ ARCHITECTURES = {family.name: family for family in (
     Family(name="sd21", pipeline=SD2.pipeline, seed=21, max_length=77, pad="!", text=TEXT_H, unet=SD21_UNET,
            vae={**VAE, "sample_size": 768, "scaling_factor": 0.18215}, scheduler=SD2.scheduler),
     _xl("sdxl", SDXL_UNET),
+    _xl("refiner", REFINER_UNET, REFINER),
     _xl("ssd1b", SSD1B_UNET),
     _xl("vega", VEGA_UNET),
     _first("small-sd", SMALL_UNET),

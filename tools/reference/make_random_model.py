@@ -118,16 +118,19 @@ def components(family: Family, markers: dict[str, int]) -> list[Component]:
 
     with torch.device("meta"):
         unet, vae = UNet2DConditionModel(**family.unet), AutoencoderKL(**family.vae)
-        first = text(CLIPTextModel, family.text)
+        first = text(CLIPTextModel, family.text) if family.text else None
         second = text(CLIPTextModelWithProjection, family.text_2) if family.text_2 else None
     open_clip = family.pad == "!"
     prefix = ("conditioner.embedders.0.transformer." if second is not None
               else "cond_stage_model.model." if open_clip else "cond_stage_model.transformer.")
     text_names = original_names.open_clip_text if open_clip else original_names.clip_text
-    parts = [Component("text_encoder", first, family.seed, lambda tensors: text_names(tensors, prefix))]
+    parts = []
+    if first is not None:
+        parts.append(Component("text_encoder", first, family.seed, lambda tensors: text_names(tensors, prefix)))
     if second is not None:
+        place = f"conditioner.embedders.{len(parts)}.model."
         parts.append(Component("text_encoder_2", second, family.seed + 1,
-                               lambda tensors: original_names.open_clip_text(tensors, "conditioner.embedders.1.model.")))
+                               lambda tensors: original_names.open_clip_text(tensors, place)))
     layers, up = family.unet["layers_per_block"], family.unet["up_block_types"]
     levels = len(family.vae["block_out_channels"])
     parts.append(Component("unet", unet, family.seed + 2, lambda tensors: original_names.unet(tensors, layers, up)))
@@ -167,7 +170,8 @@ def write_directory(family: Family, parts: list[Component], directory: Path, dty
 def write_tokenizers(family: Family, directory: Path, bpe: Path | None) -> None:
     merges = read_merges(bpe)
     vocabulary = make_vocabulary(merges, VOCABULARY_SIZE)
-    write_tokenizer(directory / "tokenizer", merges, vocabulary, family.max_length, family.pad)
+    if family.text is not None:
+        write_tokenizer(directory / "tokenizer", merges, vocabulary, family.max_length, family.pad)
     if family.text_2 is not None:
         write_tokenizer(directory / "tokenizer_2", merges, vocabulary, family.max_length, "!")
 

@@ -22,12 +22,12 @@ from prompt_cases import make_prompt_cases
 from sampler_cases import make_sampler_cases
 from scheduler_cases import make_scheduler_cases
 from single_file_cases import make_single_file_cases
-from tiny_models import FAMILIES, make_model
+from tiny_models import FAMILIES, REFINER, make_model
 from variant_cases import make_variants
 
 DEFAULT_OUTPUT = Path(__file__).resolve().parents[2] / "tests" / "reference"
 WRITTEN = (
-    "sd1", "sd2", "sdxl", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
+    "sd1", "sd2", "sdxl", "refiner", "cases", "variants", "schedulers", "samplers", "noise", "single_files", "prompts", "adapters",
     "guidance", "embeddings", "lcm", "pictures",
 )
 
@@ -38,7 +38,7 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     for name in WRITTEN:
         shutil.rmtree(output / name, ignore_errors=True)
-    for family in FAMILIES:
+    for family in (*FAMILIES, REFINER):
         make_model(family, output / family.name)
     make_pipeline_cases(output, output / "cases")
     make_variants(output / "variants")

@@ -49,6 +49,8 @@ IMG2IMG = {
     "sd2_ddim": {"model": "sd2", "sampler": "ddim"},
     "sd2_euler_a": {"model": "sd2", "sampler": "euler_a"},
     "sd1_tiny_vae": {"sampler": "ddim", "vae": "variants/vae_tiny"},
+    "refiner_euler": {"model": "refiner", "sampler": "euler", "strength": 0.3, "steps": 10, "batch": 2},
+    "refiner_no_negative": {"model": "refiner", "sampler": "ddim", "negative_prompt": None},
     "sdxl_euler": {"model": "sdxl", "sampler": "euler", "strength": 0.5},
     "sdxl_dpmpp2m": {"model": "sdxl", "sampler": "dpm++2m", "batch": 2},
 }
@@ -90,7 +92,9 @@ def draw(pipe, run: dict, **inputs) -> dict[str, torch.Tensor]:
     taken = min(int(run["steps"] * run["strength"]), run["steps"])
     steps = Steps(run["sampler"], 2 * taken - 1)
     generators = [torch.Generator("cpu").manual_seed(run["seed"] + k) for k in range(run["batch"])]
-    last = pipe(prompt=[run["prompt"]] * run["batch"], negative_prompt=[run["negative_prompt"]] * run["batch"],
+    negative = run["negative_prompt"]
+    last = pipe(prompt=[run["prompt"]] * run["batch"],
+                negative_prompt=None if negative is None else [negative] * run["batch"],
                 num_inference_steps=run["steps"], guidance_scale=run["guidance_scale"], eta=run["eta"],
                 generator=generators, output_type="latent", callback_on_step_end=steps, **inputs).images
     assert len(steps.latents) == taken, (run, len(steps.latents))

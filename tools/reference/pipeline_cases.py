@@ -38,7 +38,7 @@ RUNS = {
 def load_pipeline(directory: Path) -> DiffusionPipeline:
     pipe = DiffusionPipeline.from_pretrained(str(directory), dtype=torch.float32, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
-    if not hasattr(pipe.text_encoder, "text_model"):
+    if pipe.text_encoder is not None and not hasattr(pipe.text_encoder, "text_model"):
         # diffusers 0.42 reads text_encoder.text_model for clip_skip; transformers 5 has no such level any more.
         object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
     return pipe

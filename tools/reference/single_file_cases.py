@@ -73,6 +73,17 @@ FAMILIES = (
              {**TEXT, "hidden_size": 80, "hidden_act": "gelu", "num_hidden_layers": 3, "projection_dim": 48},
              "conditioner.embedders.1.model.")),
            SDXL.scheduler, "BF16"),
+    Family("refiner", {**UNET, "attention_head_dim": [1, 1, 2, 2], "block_out_channels": (64, 64, 128, 128),
+                       "cross_attention_dim": 80, "use_linear_projection": True, "sample_size": 128,
+                       "transformer_layers_per_block": 2, "addition_embed_type": "text_time",
+                       "addition_time_embed_dim": 16, "projection_class_embeddings_input_dim": 48 + 5 * 16,
+                       "down_block_types": (DOWN, CROSS_DOWN, CROSS_DOWN, DOWN),
+                       "up_block_types": (UP, CROSS_UP, CROSS_UP, UP)},
+           {**VAE, "sample_size": 1024, "scaling_factor": 0.13025},
+           (("text_encoder_2", CLIPTextModelWithProjection,
+             {**TEXT, "hidden_size": 80, "hidden_act": "gelu", "num_hidden_layers": 3, "projection_dim": 48},
+             "conditioner.embedders.0.model."),),
+           SDXL.scheduler, "BF16"),
 )
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 

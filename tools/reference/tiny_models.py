@@ -31,7 +31,7 @@ class Family:
     seed: int
     max_length: int
     pad: str
-    text: dict
+    text: dict | None
     unet: dict
     vae: dict
     scheduler: dict
@@ -77,6 +77,16 @@ SDXL = Family(
                "timestep_spacing": "leading", "use_karras_sigmas": False},
     unet_shard_size="200KB", index_extra={"force_zeros_for_empty_prompt": True},
 )
+REFINER = Family(
+    name="refiner", pipeline="StableDiffusionXLImg2ImgPipeline", seed=44, max_length=13, pad=END, text=None,
+    text_2=SDXL.text_2, vae=SDXL.vae, scheduler=SDXL.scheduler,
+    unet={**UNET, "attention_head_dim": [2, 3, 5], "block_out_channels": (8, 12, 20), "cross_attention_dim": 28,
+          "use_linear_projection": True, "transformer_layers_per_block": 2, "addition_embed_type": "text_time",
+          "addition_time_embed_dim": 6, "projection_class_embeddings_input_dim": 24 + 5 * 6,
+          "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+          "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")},
+    index_extra={"force_zeros_for_empty_prompt": False, "requires_aesthetics_score": True},
+)
 FAMILIES = (SD1, SD2, SDXL)
 
 
@@ -103,12 +113,13 @@ def _write_text_encoder(directory: Path, model: torch.nn.Module, bare: bool) -> 
 def _make_text_encoders(family: Family, directory: Path) -> None:
     merges = train_merges(CORPUS, MERGES)
     vocabulary = make_vocabulary(merges)
-    write_tokenizer(directory / "tokenizer", merges, vocabulary, family.max_length, family.pad)
     common = {"vocab_size": len(vocabulary), "max_position_embeddings": family.max_length,
               "bos_token_id": vocabulary[START], "pad_token_id": 1}
     # eos_token_id 2 is what the published configs say: the pooled state is then at the largest id of the row.
-    first = CLIPTextModel(CLIPTextConfig(**common, eos_token_id=2, **family.text))
-    _write_text_encoder(directory / "text_encoder", fill(first, family.seed), family.bare_text_names)
+    if family.text is not None:
+        write_tokenizer(directory / "tokenizer", merges, vocabulary, family.max_length, family.pad)
+        first = CLIPTextModel(CLIPTextConfig(**common, eos_token_id=2, **family.text))
+        _write_text_encoder(directory / "text_encoder", fill(first, family.seed), family.bare_text_names)
     if family.text_2 is not None:
         write_tokenizer(directory / "tokenizer_2", merges, vocabulary, family.max_length, "!")
         config = CLIPTextConfig(**common, eos_token_id=vocabulary[END], **family.text_2)
@@ -118,9 +129,11 @@ def _make_text_encoders(family: Family, directory: Path) -> None:
 
 def write_index(family: Family, directory: Path) -> None:
     transformers_parts = {"text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
+    if family.text is None:
+        transformers_parts = dict.fromkeys(transformers_parts)
     if family.text_2 is not None:
         transformers_parts |= {"text_encoder_2": "CLIPTextModelWithProjection", "tokenizer_2": "CLIPTokenizer"}
-    index = {name: ["transformers", kind] for name, kind in transformers_parts.items()}
+    index = {name: ["transformers" if kind else None, kind] for name, kind in transformers_parts.items()}
     index |= {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
               "scheduler": ["diffusers", family.scheduler["_class_name"]], "feature_extractor": [None, None],
               "_class_name": family.pipeline, "_diffusers_version": "0.42.1", **family.index_extra}

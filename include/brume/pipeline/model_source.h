@@ -16,7 +16,9 @@
 
 namespace brume {
 
-enum class ModelFamily { kStableDiffusion, kStableDiffusionXl };
+enum class ModelFamily { kStableDiffusion, kStableDiffusionXl, kStableDiffusionXlRefiner };
+/// SDXL itself, or the refiner that finishes its pictures.
+inline bool is_xl(ModelFamily family) { return family != ModelFamily::kStableDiffusion; }
 
 /// Random ones need no checkpoint: the directory has configurations and tokenizers alone.
 enum class WeightsOrigin { kFiles, kRandom };
@@ -52,7 +54,7 @@ struct ModelFacts {
 std::vector<std::string> tower_suffixes(ModelFamily family);
 
 /// Where a model's parts come from. They are called as in diffusers: unet, vae, scheduler, text_encoder,
-/// tokenizer, and for two towers text_encoder_2, tokenizer_2.
+/// tokenizer, and for a second tower text_encoder_2, tokenizer_2, which is a refiner's only one.
 class ModelSource {
  public:
   explicit ModelSource(ModelFacts facts) : facts_(std::move(facts)) {}

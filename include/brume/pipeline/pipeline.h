@@ -66,7 +66,7 @@ class Pipeline {
   void check_words() const;
   std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
   void check_read(const Request& request) const;
-  Conditioning conditioning(const Request& request, const EncodedPrompt& prompt) const;
+  Conditioning conditioning(const Request& request, const EncodedPrompt& prompt, PromptRole role) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   LatentDistribution encode(const Request& request, const at::Tensor& pictures) const;
   at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;

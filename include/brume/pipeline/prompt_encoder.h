@@ -34,7 +34,7 @@ struct TextTower {
   ClipTextEncoder encoder;
 };
 
-/// Turns texts into conditioning: one CLIP tower, or SDXL's two.
+/// Turns texts into conditioning: one CLIP tower, or SDXL's two, of which its refiner has the second.
 /// Mirrors encode_prompt of diffusers' StableDiffusionPipeline and StableDiffusionXLPipeline, and for
 /// emphasis and several windows A1111's sd_hijack_clip.py.
 class PromptEncoder {

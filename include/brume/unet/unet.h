@@ -19,7 +19,8 @@ namespace brume {
 struct Conditioning {
   at::Tensor context;   // [N, T, context_width]: the words
   at::Tensor pooled;    // [N, P], where the model has an added condition
-  at::Tensor time_ids;  // [N, 6] fp32: original height and width, crop top and left, target height and width
+  at::Tensor time_ids;  // [N, 6] fp32: original height and width, crop top and left, target height and width;
+                        // a refiner's [N, 5] end with how beautiful it is to be
   at::Tensor scale;     // [N] fp32: the guidance scale, where the network is told it
 };
 

@@ -9,10 +9,15 @@
 // the component in messages; a tensor that must be there and is not throws kModelInvalid.
 namespace brume::dialects {
 
+/// What SDXL's UNets are told beside the words.
+struct AddedInputs {
+  uint64_t pooled;    // the width of the pooled words; 0: there are none
+  uint64_t time_ids;  // how many
+};
+
 /// UNet2DConditionModel. A model whose transformers are entered by 1x1 convolutions (Stable Diffusion 1) has
-/// 8 heads, one whose are by linear layers (2 and XL) has heads of 64 numbers. `pooled` is the width of the
-/// words beside the time ids; 0: there are none.
-std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, uint64_t pooled,
+/// 8 heads, one whose are by linear layers (2 and XL) has heads of 64 numbers.
+std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, const AddedInputs& added,
                         const std::string& where);
 
 /// AutoencoderKL.

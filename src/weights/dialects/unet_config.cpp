@@ -15,7 +15,6 @@ using Depths = std::vector<size_t>;  // transformer blocks behind each residual 
 
 constexpr uint64_t kHeadDim = 64;
 constexpr uint64_t kHeads = 8;
-constexpr uint64_t kTimeIds = 6;
 
 std::string block(const char* path, size_t level) { return std::string(path) + std::to_string(level) + "."; }
 
@@ -116,7 +115,7 @@ void put_attention(const Levels& levels, const Shapes& shapes, ordered_json& con
 
 }  // namespace
 
-std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, uint64_t pooled,
+std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, const AddedInputs& added,
                         const std::string& where) {
   const Shapes shapes(unet, where);
   const Levels levels = levels_of(shapes);
@@ -135,7 +134,7 @@ std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, uint
   if (shapes.has("add_embedding.linear_1.weight")) {
     const uint64_t input = shapes.size("add_embedding.linear_1.weight", 1);
     config["addition_embed_type"] = "text_time";
-    config["addition_time_embed_dim"] = input > pooled ? (input - pooled) / kTimeIds : 0;
+    config["addition_time_embed_dim"] = input > added.pooled ? (input - added.pooled) / added.time_ids : 0;
     config["projection_class_embeddings_input_dim"] = input;
   }
   return config.dump();
