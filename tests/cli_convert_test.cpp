@@ -240,6 +240,20 @@ TEST_F(ConvertCommand, SaysWhatItWrote) {
             nullptr);
 }
 
+TEST_F(ConvertCommand, WhatAPackedModelWasMadeOfIsKept) {
+  const fs::path lora = reference_path("adapters/sd1_kohya") / "adapter_0.safetensors";
+  pack(model("sd1"), "first.safetensors", {"--lora", lora.string() + ":0.5", "--prediction", "v"});
+  pack(directory_ / "first.safetensors", "second.safetensors", {"--dtype", "fp16"});
+  const nlohmann::json first = inspected("first.safetensors")["packed"];
+  const nlohmann::json second = inspected("second.safetensors")["packed"];
+  EXPECT_EQ(second["model"], "first");
+  EXPECT_EQ(second["prediction"], "v_prediction");
+  EXPECT_EQ(second["adapters"], first["adapters"]);
+  ASSERT_EQ(second["sources"].size(), first["sources"].size() + 1);
+  EXPECT_TRUE(std::equal(first["sources"].begin(), first["sources"].end(), second["sources"].begin()));
+  EXPECT_EQ(second["sources"].back()["file"], "packed model");
+}
+
 TEST_F(ConvertCommand, ServesTheOtherCommands) {
   for (const char* family : {"sd2", "sdxl"}) {
     for (const fs::path& source : {model(family), one_file(family)}) {

@@ -21,6 +21,7 @@ class DerivedModel : public ModelSource {
     return model_->tokenizer_texts(part);
   }
   std::vector<NamedFile> files() const override { return model_->files(); }
+  const PackedOrigin* origin() const override { return model_->origin(); }
 
  protected:
   const ModelSource& model() const { return *model_; }

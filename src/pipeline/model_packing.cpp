@@ -148,6 +148,11 @@ class Packing {
                                           : std::string(),
                         .sources = {},
                         .adapters = {}};
+    if (const PackedOrigin* earlier = source().origin()) {
+      origin.sources = earlier->sources;
+      origin.adapters = earlier->adapters;
+      if (origin.prediction.empty()) origin.prediction = earlier->prediction;
+    }
     for (const NamedFile& file : source().files())
       origin.sources.push_back({file.name, hex_digits(sha256_of_file(file.path, ExitCode::kModelInvalid))});
     if (const Adapters* adapters = model_.adapters()) {

@@ -12,6 +12,7 @@
 #include "brume/diffusion/noise_schedule.h"
 #include "brume/text/tokenizer.h"
 #include "brume/text/tokenizer_texts.h"
+#include "brume/weights/packed_origin.h"
 #include "brume/weights/weights.h"
 
 namespace brume {
@@ -77,6 +78,8 @@ class ModelSource {
   /// Every file that the pictures depend on, by names that do not say where the model lies: configurations,
   /// vocabularies and the weights that would be loaded. Throws kModelInvalid where there are no weights.
   virtual std::vector<NamedFile> files() const = 0;
+  /// What a packed model was made from; null for any other.
+  virtual const PackedOrigin* origin() const { return nullptr; }
 
  private:
   ModelFacts facts_;

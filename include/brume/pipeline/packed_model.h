@@ -19,6 +19,7 @@ class PackedModel : public ModelSource {
   Weights weights(const std::string& component) const override;
   TokenizerTexts tokenizer_texts(const std::string& part) const override;
   std::vector<NamedFile> files() const override { return {{"packed model", path()}}; }
+  const PackedOrigin* origin() const override { return &file_->origin(); }
 
  private:
   std::shared_ptr<const PackedFile> file_;
