@@ -241,7 +241,7 @@ TEST_F(ConvertCommand, SaysWhatItWrote) {
 }
 
 TEST_F(ConvertCommand, WhatAPackedModelWasMadeOfIsKept) {
-  const fs::path lora = reference_path("adapters/sd1_kohya") / "adapter_0.safetensors";
+  const fs::path lora = fs::path(BRUME_TEST_DATA) / "reference/adapters/sd1_kohya/adapter_0.safetensors";
   pack(model("sd1"), "first.safetensors", {"--lora", lora.string() + ":0.5", "--prediction", "v"});
   pack(directory_ / "first.safetensors", "second.safetensors", {"--dtype", "fp16"});
   const nlohmann::json first = inspected("first.safetensors")["packed"];

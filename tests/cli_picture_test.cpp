@@ -143,5 +143,21 @@ TEST_F(PictureCommands, GiveTheirPictureToEveryJobOfABatch) {
   EXPECT_EQ(recipe_of("out/2.png")["init_img"], "plain.png");
 }
 
+TEST_F(PictureCommands, AreLeftOutByJobsThatSaySo) {
+  write("jobs", R"({"prompt": "a fox", "seed": 7, "init_img": "", "freeu": "", "width": 40, "height": 24}
+a hen --d 8
+)");
+  fs::create_directory(directory_ / "out");
+  const Outcome outcome =
+      brume({"batch", "jobs", "-o", "out", "-m", model("sd1").string(), "--steps", "4", "-i", "in/plain.png",
+             "--strength", "0.5", "--freeu", "1.3,1.4,0.9,0.2", "--name", "{index}"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_FALSE(recipe_of("out/1.png").contains("init_img"));
+  EXPECT_FALSE(recipe_of("out/1.png").contains("strength"));
+  EXPECT_FALSE(recipe_of("out/1.png").contains("freeu"));
+  EXPECT_TRUE(recipe_of("out/2.png").contains("init_img"));
+  EXPECT_TRUE(recipe_of("out/2.png").contains("freeu"));
+}
+
 }  // namespace
 }  // namespace brume::testing

@@ -88,7 +88,7 @@ TEST_F(CommandLine, ATinyAutoencoderIsToldByItsTensors) {
     EXPECT_EQ(outcome.err.find("not used"), std::string::npos) << outcome.err;
     return pixels("x.png");
   };
-  const fs::path tiny = reference_path("variants/vae_tiny");
+  const fs::path tiny = fs::path(BRUME_TEST_DATA) / "reference/variants/vae_tiny";
   const fs::path file = tiny / "diffusion_pytorch_model.safetensors";
   const std::vector<uint8_t> plain = drawn({});
   const std::vector<uint8_t> other = drawn({"--taesd", tiny.string()});

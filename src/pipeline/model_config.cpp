@@ -167,7 +167,7 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.guidance = choose_guidance(settings, defaults.cfg_scale);
   request.guidance.told = unet_.scale_width.has_value();
   if (request.guidance.perturbed.active()) perturbed_layers(unet_, request.guidance.perturbed.layers);
-  if (settings.freeu) request.free_u = free_u_from_text(*settings.freeu);
+  if (!settings.freeu.value_or("").empty()) request.free_u = free_u_from_text(*settings.freeu);
   if (settings.compat) request.reading.compat = compat_from_name(*settings.compat);
   if (settings.strict.value_or(false)) request.reading.unread = Unread::kRefuse;
   request.clip_skip = choose_layer(settings.clip_skip, request.reading.compat, source_->family());

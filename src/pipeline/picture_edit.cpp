@@ -26,7 +26,7 @@ int64_t following(int64_t said, int own, int own_other, int64_t factor) {
 }  // namespace
 
 std::optional<PictureEdit> edit_of(const PictureSettings& settings) {
-  if (!settings.init_img) {
+  if (settings.init_img.value_or("").empty()) {
     if (!settings.strength) return {};
     throw Error(ExitCode::kUsage, "--strength", "there is no picture to change",
                 "name one with --init-img, or leave it out");

@@ -27,13 +27,13 @@ struct PictureSettings {
   std::optional<double> pag_scale;  // PerturbedGuidance
   std::optional<double> pag_adaptive_scale;
   std::optional<std::string> pag_layers;  // with commas
-  std::optional<std::string> freeu;       // as free_u_from_text reads it
+  std::optional<std::string> freeu;       // as free_u_from_text reads it; empty: none, whatever others say
   std::optional<std::string> sampler;     // any name that named_sampler knows
   std::optional<std::string> scheduler;   // any name that spacing_from_name knows, or a list of sigmas
   std::optional<double> eta;
   std::optional<int64_t> seed;          // -1: any
   std::optional<std::string> rng;       // any name that noise_kind_from_name knows
-  std::optional<std::string> init_img;  // the file of a picture to change
+  std::optional<std::string> init_img;  // the file of a picture to change; empty: none, whatever others say
   std::optional<double> strength;       // how much of it, 0 to 1
   std::optional<int64_t> clip_skip;     // as `compat` counts
   std::optional<bool> vae_tiling;
