@@ -34,6 +34,7 @@ class Row:
     error: float | None
     magnitude: float
     relative: float | None
+    deviations: float | None  # the error in standard deviations of the reference
     verdict: str
 
 
@@ -57,6 +58,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/parity", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a diffusers model directory")
+    parser.add_argument("--file", type=Path, metavar="FILE",
+                        help="brume draws with this file instead: the same model in another form")
     parser.add_argument("--prompt", default="a red fox in the snow")
     parser.add_argument("--negative-prompt", help="none when not given")
     parser.add_argument("--steps", type=int, default=4)
@@ -110,7 +113,7 @@ def run_brume(brume: Path, arguments: argparse.Namespace, request: Request) -> T
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         latents, stages = Path(folder) / "latents.safetensors", Path(folder) / "stages.safetensors"
         save_file({"latents": first_latents(arguments.model, request)}, str(latents))
-        command = [str(brume), "generate", "--model", str(arguments.model), "--prompt", request.prompt,
+        command = [str(brume), "generate", "--model", str(arguments.file or arguments.model), "--prompt", request.prompt,
                    "--width", str(request.width), "--height", str(request.height), "--steps", str(request.steps),
                    "--cfg-scale", str(request.guidance), "--seed", str(request.seed), "--sampling-method", "ddim",
                    "--eta", "0", "--device", arguments.device, "--dtype", arguments.dtype,
@@ -129,16 +132,18 @@ def run_brume(brume: Path, arguments: argparse.Namespace, request: Request) -> T
 def compare(stage: str, reference: torch.Tensor, ours: torch.Tensor | None, tolerance: float) -> Row:
     shape, magnitude = list(reference.shape), reference.double().abs().max().item()
     if ours is None:
-        return Row(stage, shape, None, magnitude, None, "missing")
+        return Row(stage, shape, None, magnitude, None, None, "missing")
     if ours.shape != reference.shape:
-        return Row(stage, shape, None, magnitude, None, f"shape {list(ours.shape)}")
+        return Row(stage, shape, None, magnitude, None, None, f"shape {list(ours.shape)}")
     if not torch.isfinite(ours.double()).all():
-        return Row(stage, shape, None, magnitude, None, "not finite")
+        return Row(stage, shape, None, magnitude, None, None, "not finite")
     error = (ours.double() - reference.double()).abs().max().item()
     relative = error / max(magnitude, 1.0)
     exact = not reference.is_floating_point()
     agrees = error == 0 if exact else relative <= tolerance
-    return Row(stage, shape, error, magnitude, relative, "ok" if agrees else "DIFFERS")
+    deviation = reference.double().std().item()
+    return Row(stage, shape, error, magnitude, relative, error / deviation if deviation > 0 else None,
+               "ok" if agrees else "DIFFERS")
 
 
 def stage_order(request: Request, stages: Tensors) -> list[str]:
@@ -148,21 +153,24 @@ def stage_order(request: Request, stages: Tensors) -> list[str]:
 
 
 def print_table(rows: list[Row], tolerance: float) -> None:
-    print(f"{'stage':<16} {'shape':<20} {'largest error':>13} {'magnitude':>10} {'relative':>10}  at {tolerance:g}")
+    print(f"{'stage':<16} {'shape':<20} {'largest error':>13} {'magnitude':>10} {'relative':>10} {'deviations':>10}  "
+          f"at {tolerance:g}")
     for row in rows:
-        error, relative = (f"{value:.2e}" if value is not None else "-" for value in (row.error, row.relative))
+        error, relative, deviations = (f"{value:.2e}" if value is not None else "-"
+                                       for value in (row.error, row.relative, row.deviations))
         shape = "x".join(str(size) for size in row.shape)
-        print(f"{row.stage:<16} {shape:<20} {error:>13} {row.magnitude:>10.3g} {relative:>10}  {row.verdict}")
+        print(f"{row.stage:<16} {shape:<20} {error:>13} {row.magnitude:>10.3g} {relative:>10} {deviations:>10}  "
+              f"{row.verdict}")
 
 
 def report(arguments: argparse.Namespace, request: Request, rows: list[Row]) -> bool:
     agree = all(row.verdict == "ok" for row in rows)
     if arguments.json:
-        print(json.dumps({"model": str(arguments.model), **asdict(request), "device": arguments.device,
+        print(json.dumps({"model": str(arguments.file or arguments.model), **asdict(request), "device": arguments.device,
                           "dtype": arguments.dtype, "tolerance": arguments.tolerance, "agree": agree,
                           "stages": [asdict(row) for row in rows]}))
     else:
-        print(f"{arguments.model}: {request.width}x{request.height}, {request.steps} DDIM steps, guidance "
+        print(f"{arguments.file or arguments.model}: {request.width}x{request.height}, {request.steps} DDIM steps, guidance "
               f"{request.guidance:g}, seed {request.seed}; brume {arguments.device} {arguments.dtype}")
         print_table(rows, arguments.tolerance)
     return agree
