@@ -100,7 +100,8 @@ TEST_F(CommandLine, ATinyAutoencoderIsToldByItsTensors) {
   EXPECT_EQ(brume({"convert", model("sd1").string(), "packed.safetensors", "--vae", file.string()}).code, 0);
   EXPECT_EQ(brume(generate_words({"-o", "x.png"}, directory_ / "packed.safetensors")).code, 0);
   EXPECT_EQ(pixels("x.png"), other);
-  drawn({"--taesd", file.string(), "-i", "x.png"});
+  fs::copy_file(directory_ / "x.png", directory_ / "first.png");
+  drawn({"--taesd", file.string(), "-i", "first.png"});
 
   const fs::path wrong = directory_ / "wrong.safetensors";
   fs::copy_file(file, wrong);
