@@ -17,11 +17,20 @@ constexpr int64_t kMostPixels = 16384;
 constexpr const char* kPipeline = "StableDiffusionPipeline";
 constexpr const char* kPipelineXl = "StableDiffusionXLPipeline";
 
+/// What the UNet is for, its input channels say.
 ModelFamily family_of(const ConfigFile& index) {
   const std::string name = index.require_string("_class_name");
-  if (name == kPipeline) return ModelFamily::kStableDiffusion;
-  if (name == kPipelineXl) return ModelFamily::kStableDiffusionXl;
-  index.reject("_class_name", "brume supports StableDiffusionPipeline and StableDiffusionXLPipeline");
+  for (const std::string_view own :
+       {kPipeline, "StableDiffusionInpaintPipeline", "StableDiffusionInstructPix2PixPipeline"}) {
+    if (name == own) return ModelFamily::kStableDiffusion;
+  }
+  for (const std::string_view own :
+       {kPipelineXl, "StableDiffusionXLInpaintPipeline", "StableDiffusionXLInstructPix2PixPipeline"}) {
+    if (name == own) return ModelFamily::kStableDiffusionXl;
+  }
+  index.reject("_class_name",
+               "brume supports the pipelines of Stable Diffusion and Stable Diffusion XL for text to image, "
+               "inpainting and instruct-pix2pix");
 }
 
 /// An entry ["library", "Class"] must be there and name one of `classes`.
@@ -57,6 +66,8 @@ void read_model_index(const ConfigFile& index, ModelFacts& facts) {
     expect_component(index, "tokenizer_2", {"CLIPTokenizer", "CLIPTokenizerFast"});
     expect_component(index, "text_encoder_2", {"CLIPTextModelWithProjection"});
   }
+  if (index.get_bool("is_cosxl_edit", false))
+    index.reject("is_cosxl_edit", "CosXL has noise levels of its own, which brume has not");
   facts.zero_empty_negative = xl && index.get_bool("force_zeros_for_empty_prompt", true);
 }
 
