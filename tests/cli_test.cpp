@@ -48,10 +48,10 @@ TEST_F(CommandLine, EveryModelFamilyDraws) {
 TEST_F(CommandLine, ARefinerFinishesAPicture) {
   const std::string refiner = model("refiner").string();
   EXPECT_EQ(generate({"-o", "x.png"}).code, 0);
-  expect_error(generate({"-m", refiner, "-o", "y.png"}), 2, {"--init-img", "refiner", "finishes pictures"});
-  EXPECT_EQ(generate({"-m", refiner, "-i", "x.png", "-o", "y.png"}).code, 0);
+  expect_error(generate({"-m", refiner, "-o", "y.png"}), 2, {"--init-img", "finishes pictures"});
+  EXPECT_EQ(generate({"-m", refiner, "-i", "x.png", "--steps", "4", "-o", "y.png"}).code, 0);
   EXPECT_EQ(brume({"convert", refiner, "packed.safetensors"}).code, 0);
-  EXPECT_EQ(generate({"-m", "packed.safetensors", "-i", "x.png", "-o", "z.png"}).code, 0);
+  EXPECT_EQ(generate({"-m", "packed.safetensors", "-i", "x.png", "--steps", "4", "-o", "z.png"}).code, 0);
   EXPECT_EQ(pixels("y.png"), pixels("z.png"));
   EXPECT_EQ(brume({"tokenize", "-m", refiner, "a fox"}).code, 0);
   std::ofstream(directory_ / "jobs.txt") << "a fox\n--prompt \"a fox\" --init_img x.png --d 3\n";

@@ -175,6 +175,13 @@ TEST(GuidanceSettings, CountTheirRows) {
   EXPECT_EQ(guidance.rows(10), 1.3);
   guidance.perturbed.scale = 3;
   EXPECT_EQ(guidance.rows(10), 2.3);
+  GuidanceSettings by_image;
+  by_image.image_scale = 1.5;
+  EXPECT_EQ(by_image.rows(10), 1);  // as diffusers has it: without the words' guidance there is none
+  by_image.scale = 5;
+  EXPECT_EQ(by_image.rows(10), 3);
+  by_image.image_scale = 1;
+  EXPECT_EQ(by_image.rows(10), 2);
 }
 
 }  // namespace

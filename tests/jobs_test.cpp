@@ -158,10 +158,11 @@ TEST(KohyaTails, SeveralSeedsAreSeveralPictures) {
 TEST(KohyaTails, WrongOnesAreRefusedAndNeverText) {
   expect_reason("a --zz 3",
                 "--zz: unknown; known are id, prompt, negative_prompt (n), width (w), height "
-                "(h), steps (s), cfg_scale (l), cfg_rescale, guidance_start, guidance_end, mimic_scale, "
+                "(h), steps (s), cfg_scale (l), cfg_rescale, image_cfg_scale, guidance_start, guidance_end, "
+                "mimic_scale, "
                 "threshold_percentile, pag_scale, pag_adaptive_scale, pag_layers, freeu, sampler, scheduler, "
                 "eta, seed (d), "
-                "rng, init_img, strength (t), clip_skip, vae_tiling, compat, strict");
+                "rng, init_img, strength (t), mask, clip_skip, vae_tiling, compat, strict");
   expect_in_reason("a --step 3", "--step: unknown, the nearest is steps; known are");
   expect_in_reason("a --w-512", "--w-512: unknown");
   expect_in_reason("a --wow", "--wow: unknown");
@@ -190,6 +191,8 @@ TEST(OptionLines, EveryOption) {
   expect_job("a fox --rng cuda --guidance-stop 0.5 --freeu 1,2,1,1 --pag_scale 3",
              R"({"prompt":"a fox","guidance_end":0.5,"pag_scale":3.0,"freeu":"1,2,1,1","rng":"cuda"})");
   expect_job("a fox --compat sdcpp", R"({"prompt":"a fox","compat":"sdcpp"})");
+  expect_job("a fox --init-img a.png --mask-image m.png --img-cfg-scale 2",
+             R"({"prompt":"a fox","image_cfg_scale":2.0,"init_img":"a.png","mask":"m.png"})");
   expect_in_reason("a fox --wildcards w", "--wildcards: brume cannot do this for one picture; it holds for");
   expect_job("--steps 020", R"({"steps":20})");
   EXPECT_EQ(shown("--seed 1,2"), (Lines{R"({"seed":1})", R"({"seed":2})"}));
@@ -262,7 +265,7 @@ TEST(JsonLines, TheCommandLinesNamesAreKnown) {
     for (std::sregex_iterator found(all.begin(), all.end(), name); found != none; ++found, ++names)
       expect_in_reason("{\"" + found->str(1) + "\": {}}", "is an object; give it");
   }
-  EXPECT_EQ(names, 38U);
+  EXPECT_EQ(names, 43U);
 }
 
 TEST(JsonLines, TypesAndRanges) {
@@ -283,6 +286,7 @@ TEST(JsonLines, TypesAndRanges) {
   expect_in_reason(R"({"seed":18446744073709551616})",
                    "is not a whole number from -1 to 9223372036854775807");
   expect_reason(R"({"eta":1.5})", "eta: 1.5 is not a number from 0 to 1");
+  expect_reason(R"({"image_cfg_scale":0.5})", "image_cfg_scale: 0.5 is not a number from 1 to 1000");
   expect_reason(R"({"cfg_rescale":-0.1})", "cfg_rescale: -0.1 is not a number from 0 to 1");
   expect_reason(R"({"cfg_scale":1e999})", "cfg_scale: a number is out of range");
   expect_reason(R"({"cfg_scale":1000.5})", "cfg_scale: 1000.5 is not a number from 0 to 1000");

@@ -7,7 +7,9 @@
 #include "brume/image/resize.h"
 #include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
+#include "own_unet.h"
 #include "reference_case.h"
+#include "temporary_directory.h"
 
 // Pictures that are drawn from pictures, against diffusers' pipelines; and how pictures are read, against
 // Pillow.
@@ -32,8 +34,14 @@ Request request_of(const ReferenceCase& reference, const ModelConfig& model) {
   settings.sampler = run["sampler"].get<std::string>();
   if (run["spacing"] != "model") settings.scheduler = run["spacing"].get<std::string>();
   if (run["eta"] != 0) settings.eta = run["eta"].get<double>();
-  settings.strength = run["strength"].get<double>();
+  if (run.contains("image_guidance_scale"))
+    settings.image_cfg_scale = run["image_guidance_scale"].get<double>();
+  else
+    settings.strength = run["strength"].get<double>();
+  if (run.contains("pag_scale")) settings.pag_scale = run["pag_scale"].get<double>();
   settings.init_img = reference.path() / "init.png";
+  const std::filesystem::path mask = reference.path() / "mask.png";
+  if (std::filesystem::exists(mask)) settings.mask = mask;
   settings.compat = "diffusers";
   std::vector<uint64_t> seeds;
   for (uint64_t k = 0; k < run["batch"].get<uint64_t>(); ++k)
@@ -41,19 +49,23 @@ Request request_of(const ReferenceCase& reference, const ModelConfig& model) {
   return model.resolve(settings, seeds);
 }
 
-/// With another autoencoder where the case names one.
-ModelConfig model_of(const ReferenceCase& reference) {
-  const nlohmann::json& run = reference.parameters();
-  ModelChoices choices;
-  if (run.contains("vae")) choices.vae = reference_path(run["vae"]);
-  return {reference_path(run["model"]), choices};
-}
+class EditedPicture : public TemporaryDirectory, public ::testing::WithParamInterface<std::string> {
+ protected:
+  /// A tiny model, with another autoencoder or around a UNet of the case's own where it names one.
+  ModelConfig model() const {
+    const nlohmann::json& run = reference_.parameters();
+    ModelChoices choices;
+    if (run.contains("vae")) choices.vae = reference_path(run["vae"]);
+    if (!run.contains("unet")) return ModelConfig(reference_path(run["model"]), choices);
+    return ModelConfig(own_unet_model(directory_ / "model", run["unet"]));
+  }
 
-class EditedPicture : public ::testing::TestWithParam<std::string> {};
+  const ReferenceCase reference_{"pictures/" + GetParam()};
+};
 
 TEST_P(EditedPicture, AgreesWithDiffusersAtEveryStep) {
-  const ReferenceCase reference("pictures/" + GetParam());
-  const Pipeline pipeline(model_of(reference), at::kFloat);
+  const ReferenceCase& reference = reference_;
+  const Pipeline pipeline(model(), at::kFloat);
   const Request request = request_of(reference, pipeline.model());
   EXPECT_EQ(request.width, reference.parameters()["width"]);
   EXPECT_EQ(request.height, reference.parameters()["height"]);
@@ -67,25 +79,52 @@ TEST_P(EditedPicture, AgreesWithDiffusersAtEveryStep) {
   EXPECT_FALSE(reference.has("latents_step" + std::to_string(steps.latents.size())));
 }
 
-TEST_P(EditedPicture, IsTheSameAmongOthersInABatch) {
-  const ReferenceCase reference("pictures/" + GetParam());
-  const Pipeline pipeline(model_of(reference), at::kFloat);
-  Request request = request_of(reference, pipeline.model());
-  request.seeds.resize(1);
-  Request other = request;  // of words alone, and of other steps
-  other.edit.reset();
-  other.sampling.first_step = 0;
+/// Another picture of the model, with other rows of the UNet and, where it can be, other steps.
+Request unlike(const Request& request, ModelTask task) {
+  Request other = request;
   other.seeds = {5};
+  switch (task) {
+    case ModelTask::kDraw:  // of words alone
+      other.edit.reset();
+      other.sampling.first_step = 0;
+      break;
+    case ModelTask::kRefine:
+    case ModelTask::kInpaint:
+      other.edit->strength = 0.5;
+      other.sampling.first_step = first_step_of(other.sampling.steps, 0.5);
+      break;
+    case ModelTask::kEdit:
+      other.guidance.scale = 3;
+      other.guidance.image_scale = 1;
+      break;
+  }
+  return other;
+}
+
+TEST_P(EditedPicture, IsTheSameAmongOthersInABatch) {
+  const Pipeline pipeline(model(), at::kFloat);
+  Request request = request_of(reference_, pipeline.model());
+  request.seeds.resize(1);
+  const Request other = unlike(request, pipeline.model().task());
   Observer unseen;
-  const at::Tensor alone = pipeline.generate(request, unseen).latents;
-  const at::Tensor other_alone = pipeline.generate(other, unseen).latents;
-  DenoisingRows rows(pipeline, RowCalls::kTogether);
-  rows.join(0, other, pipeline.material(other, unseen));
-  rows.advance();
-  rows.join(1, request, pipeline.material(request, unseen));
-  while (rows.size() > 0) {
-    for (const DenoisedRow& row : rows.advance())
-      expect_close(row.latents, row.ticket == 1 ? alone : other_alone, "row", 1e-5);
+  const Generation alone = pipeline.generate(request, unseen);
+  const Generation other_alone = pipeline.generate(other, unseen);
+  for (const RowCalls calls : {RowCalls::kTogether, RowCalls::kApart}) {
+    DenoisingRows rows(pipeline, calls);
+    rows.join(0, other, pipeline.material(other, unseen));
+    rows.advance();
+    rows.join(1, request, pipeline.material(request, unseen));
+    while (rows.size() > 0) {
+      for (const DenoisedRow& row : rows.advance()) {
+        const Generation& wanted = row.ticket == 1 ? alone : other_alone;
+        expect_close(row.latents, wanted.latents, "row", 1e-5);
+        if (calls == RowCalls::kTogether) continue;
+        EXPECT_TRUE(row.latents.equal(wanted.latents));
+        const PictureResult decoded =
+            pipeline.decode(row.ticket == 1 ? request : other, row.latents, row.masked);
+        EXPECT_EQ(decoded.picture->pixels, wanted.pictures.front().picture->pixels);
+      }
+    }
   }
 }
 
@@ -102,6 +141,34 @@ std::vector<std::string> image_to_image() {
 }
 
 INSTANTIATE_TEST_SUITE_P(ImageToImage, EditedPicture, ::testing::ValuesIn(image_to_image()),
+                         [](const auto& name) { return name.param; });
+
+std::vector<std::string> repainted() {
+  std::vector<std::string> names;
+  for (const std::string name :
+       {"sd1_ddim",      "sd1_ddim_part",      "sd1_ddim_eta",     "sd1_ddpm",
+        "sd1_euler",     "sd1_euler_part",     "sd1_euler_karras", "sd1_euler_a",
+        "sd1_heun",      "sd1_heun_part",      "sd1_dpmpp2m",      "sd1_dpmpp2m_part",
+        "sd1_deis",      "sd1_unipc",          "sd1_lcm",          "sd1_mask_size",
+        "sd1_pag",       "sd2_ddim",           "sdxl_euler",       "sdxl_dpmpp2m_part",
+        "unet_sd1_ddim", "unet_sd1_ddim_part", "unet_sd1_euler_a", "unet_sd1_heun",
+        "unet_sd1_pag",  "unet_sdxl_euler"})
+    names.push_back("inpaint_" + name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Inpainting, EditedPicture, ::testing::ValuesIn(repainted()),
+                         [](const auto& name) { return name.param; });
+
+std::vector<std::string> instructed() {
+  std::vector<std::string> names;
+  for (const std::string name :
+       {"sd1_euler", "sd1_ddim_one", "sd1_euler_a", "sd1_dpmpp2m", "sd1_heun", "sd1_unguided", "sdxl_euler"})
+    names.push_back("pix2pix_" + name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructPix2Pix, EditedPicture, ::testing::ValuesIn(instructed()),
                          [](const auto& name) { return name.param; });
 
 TEST(ReadPictures, AreThoseOfPillow) {

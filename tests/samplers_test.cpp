@@ -255,6 +255,57 @@ TEST(NetworkCalls, AreTwoAStepWhereTheSamplerLooksTwice) {
   }
 }
 
+/// With a network that takes each value alone, what is drawn anew is what it would be without a mask.
+TEST(Masks, KeepTheirPartOfThePictureWithEverySampler) {
+  const NoiseSchedule schedule = stable_diffusion();
+  at::manual_seed(3);
+  const std::vector<int64_t> sizes{1, 2, 4, 4};
+  const at::Tensor noise = at::randn(sizes);
+  const at::Tensor picture = at::randn(sizes);
+  const at::Tensor mask = at::arange(4).ge(2).expand({1, 1, 4, 4});  // the right half
+  const auto left = [](const at::Tensor& x) { return x.narrow(3, 0, 2); };
+  const auto right = [](const at::Tensor& x) { return x.narrow(3, 2, 2); };
+  for (int sampler = 0; sampler <= static_cast<int>(Sampler::kTcd); ++sampler) {
+    SamplingSettings settings;
+    settings.sampler = static_cast<Sampler>(sampler);
+    settings.steps = 5;
+    settings.eta = default_eta(settings.sampler).value_or(0);
+    SCOPED_TRACE(std::string(sampler_name(settings.sampler)));
+    std::vector<std::pair<at::Tensor, double>> seen;
+    std::vector<at::Tensor> steps;
+    const auto walk = [&](const Beginning& beginning) {
+      seen.clear();
+      steps.clear();
+      at::manual_seed(5);
+      return sample(
+          schedule, settings, beginning,
+          [&](const at::Tensor& latents, const NoiseLevel& level) {
+            seen.emplace_back(latents, level.sigma);
+            const at::Tensor said = latents.sin();
+            return NetworkOutput{said, said};
+          },
+          [&] { return at::randn(sizes); },
+          [&](int64_t, const at::Tensor& latents) {
+            steps.push_back(latents);
+            return true;
+          });
+    };
+    const at::Tensor free = walk({noise});
+    const std::vector<at::Tensor> free_steps = steps;
+    const at::Tensor masked = walk({noise, {}, KeptPart{mask, picture, noise}});
+    EXPECT_TRUE(left(masked).equal(left(picture)));
+    EXPECT_TRUE(right(masked).equal(right(free)));
+    ASSERT_EQ(steps.size(), free_steps.size());
+    for (size_t i = 0; i < steps.size(); ++i) EXPECT_TRUE(right(steps[i]).equal(right(free_steps[i]))) << i;
+    EXPECT_TRUE(left(steps.back()).equal(left(picture)));
+    for (size_t i = 1; i < seen.size(); ++i) {
+      const auto& [latents, sigma] = seen[i];
+      const at::Tensor wanted = (picture + sigma * noise) / std::sqrt(1 + sigma * sigma);
+      EXPECT_TRUE(left(latents).allclose(left(wanted), 1e-4, 1e-4)) << "call " << i;
+    }
+  }
+}
+
 TEST(SamplerNames, AreThoseOfAllPrograms) {
   for (const auto& [name, sampler] : {std::pair<const char*, Sampler>{"euler_a", Sampler::kEulerAncestral},
                                       {"Euler a", Sampler::kEulerAncestral},

@@ -64,6 +64,12 @@ SingleFileCase::SingleFileCase(const std::string& family) {
   std::ifstream(folder() / (family + ".json")) >> parameters_;
 }
 
+void SingleFileCase::set_input_channels(int64_t channels) {
+  for (auto& tensor : parameters_["tensors"]) {
+    if (tensor[0] == "model.diffusion_model.input_blocks.0.0.weight") tensor[1][1] = channels;
+  }
+}
+
 SafetensorsHeader SingleFileCase::header() const {
   SafetensorsHeader header;
   uint64_t end = 0;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -25,6 +26,8 @@ class SingleFileCase {
   explicit SingleFileCase(const std::string& family);
 
   const nlohmann::json& parameters() const { return parameters_; }
+  /// Of a model whose UNet reads so many channels.
+  void set_input_channels(int64_t channels);
   /// The header alone, leftovers included; its tensors may be edited.
   SafetensorsHeader header() const;
   /// Writes the file. `markers` are more tensors of one number each.

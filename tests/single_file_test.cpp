@@ -242,6 +242,28 @@ TEST_P(SingleFile, LeftoversAreListedInOneLine) {
 INSTANTIATE_TEST_SUITE_P(Families, SingleFile, ::testing::Values("sd1", "sd2", "sdxl", "refiner"),
                          [](const auto& name) { return name.param; });
 
+TEST_F(OneFile, OfAUNetThatSeesMoreDrawsFromPictures) {
+  for (const auto& [channels, task] :
+       {std::pair<int64_t, ModelTask>{9, ModelTask::kInpaint}, {8, ModelTask::kEdit}}) {
+    SingleFileCase single("sd1");
+    single.set_input_channels(channels);
+    const fs::path file = directory_ / (std::to_string(channels) + ".safetensors");
+    single.write(file);
+    const Pipeline pipeline(ModelConfig(file, small_words()), at::kFloat);
+    EXPECT_EQ(pipeline.model().unet().in_channels, channels);
+    EXPECT_EQ(pipeline.model().task(), task);
+    PictureSettings settings;
+    settings.prompt = "a fox";
+    settings.steps = 2;
+    settings.width = settings.height = 64;
+    settings.init_img = reference_path("pictures/reading") / "plain.png";
+    if (task == ModelTask::kInpaint) settings.mask = settings.init_img;
+    Observer unseen;
+    const Generation drawn = pipeline.generate(pipeline.model().resolve(settings, {1}), unseen);
+    EXPECT_TRUE(drawn.pictures.front().picture) << drawn.pictures.front().failed_stage;
+  }
+}
+
 class SingleFileStorage : public SingleFile {};
 
 TEST_P(SingleFileStorage, IsReadAndDrawnInEveryDtype) {
@@ -301,6 +323,24 @@ TEST(Families, AreReadOffTheTensors) {
   message_of([&] { checkpoint_of(other); }, ExitCode::kModelInvalid);
 }
 
+TEST(Families, ThatDrawFromPicturesAreToldApart) {
+  struct Row {
+    const char* model;
+    uint64_t channels;
+    const char* title;
+  };
+  for (const Row& row : {Row{"sd15", 9, "Stable Diffusion 1 for inpainting"},
+                         Row{"sd15", 8, "Stable Diffusion 1 for editing pictures (instruct-pix2pix)"},
+                         Row{"sd21", 9, "Stable Diffusion 2 for inpainting"},
+                         Row{"sdxl", 9, "Stable Diffusion XL for inpainting"}}) {
+    SafetensorsHeader header = full_size_header(row.model);
+    tensor_of(header, "model.diffusion_model.input_blocks.0.0.weight").shape[1] = row.channels;
+    const std::optional<CheckpointFamily> family = checkpoint_family(header);
+    EXPECT_EQ(family->title, row.title);
+    EXPECT_EQ(family->refusal, "");
+  }
+}
+
 TEST(Families, ThatCannotDrawAreRefusedByWhatTheyAre) {
   struct Row {
     const char* model;
@@ -308,11 +348,9 @@ TEST(Families, ThatCannotDrawAreRefusedByWhatTheyAre) {
     const char* words;
   };
   constexpr const char* kFirst = "model.diffusion_model.input_blocks.0.0.weight";
-  for (const Row& row : {Row{"sd15", 9, "Stable Diffusion 1 for inpainting: its UNet has 9 input channels"},
-                         Row{"sd15", 8, "Stable Diffusion 1 for editing pictures (instruct-pix2pix)"},
-                         Row{"sd21", 9, "Stable Diffusion 2 for inpainting"},
-                         Row{"sd21", 5, "Stable Diffusion 2 guided by depth"},
-                         Row{"sdxl", 9, "Stable Diffusion XL for inpainting"}}) {
+  for (const Row& row : {Row{"sd21", 5, "Stable Diffusion 2 guided by depth: its UNet has 5 input channels"},
+                         Row{"sd21", 7, "Stable Diffusion 2 for enlarging pictures"},
+                         Row{"sdxl", 12, "Stable Diffusion XL with 12 input channels"}}) {
     SafetensorsHeader header = full_size_header(row.model);
     tensor_of(header, kFirst).shape[1] = row.channels;
     const auto checkpoint = std::make_shared<Checkpoint>(std::make_shared<HeaderOnly>(header));
@@ -369,6 +407,13 @@ TEST_F(Predictions, ComeFromTheFileAndThenFromItsFamily) {
       std::string::npos)
       << message;
   EXPECT_EQ(predicted(checkpoint_of(header_of("sd15", "flow"), "v_prediction")), Prediction::kV);
+}
+
+/// As the one that there is, and as diffusers takes it.
+TEST_F(Predictions, OfAStableDiffusion2ForInpaintingAreNoise) {
+  SafetensorsHeader header = header_of("sd21", "");
+  tensor_of(header, "model.diffusion_model.input_blocks.0.0.weight").shape[1] = 9;
+  EXPECT_EQ(predicted(checkpoint_of(header)), Prediction::kEpsilon);
 }
 
 TEST_F(Predictions, TheMarkerOfNoSignalAtTheEndIsHeard) {

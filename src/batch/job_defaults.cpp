@@ -21,7 +21,10 @@ void leave_to_sampler(const std::string& name, PictureSettings& defaults) {
 
 /// Leaves out what holds for jobs alone that have the rest, which neither this one nor the defaults do.
 void leave_to_others(const PictureSettings& job, PictureSettings& defaults) {
-  if (job.init_img.value_or(defaults.init_img.value_or("")).empty()) defaults.strength.reset();
+  if (job.init_img.value_or(defaults.init_img.value_or("")).empty()) {
+    defaults.strength.reset();
+    defaults.mask.reset();
+  }
   if (!job.mimic_scale && !defaults.mimic_scale) defaults.threshold_percentile.reset();
   if (job.pag_scale.value_or(defaults.pag_scale.value_or(0)) > 0) return;
   defaults.pag_layers.reset();

@@ -85,6 +85,7 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
     ready.request = model_.resolve(job.settings, {seed});
     ready.unknown_wildcards = make_choices(ready.request, seed, settings_.wildcards);
     model_.check_fit(ready.request);
+    model_.check_pictures(ready.request);
     if (settings_.adapters) settings_.engine.adapters = settings_.adapters(ready.request);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;

@@ -83,7 +83,8 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
     std::visit([&](const auto& value) { job[option.name] = value; }, option.value);
   if (recipe.edit) {
     job["init_img"] = recipe.edit->picture.hash;
-    job["strength"] = recipe.edit->strength;
+    if (recipe.edit->strength) job["strength"] = *recipe.edit->strength;
+    if (recipe.edit->mask) job["mask"] = recipe.edit->mask->hash;
   }
   // Another autoencoder is a part of the digest.
   if (!recipe.engine.prediction.empty()) job["prediction"] = recipe.engine.prediction;

@@ -211,7 +211,7 @@ class Runner::Run {
     Made made{denoised.row.ticket, {}, stage};
     if (stage.empty()) {
       const Busier busier(runner_.busy_.decode);
-      made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents);
+      made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents, denoised.row.masked);
       made.failure = made.result.failed_stage;
       const UnreadWords unread = runner_.pipeline_.unread(denoised.request, PromptRole::kPrompt);
       if (const int64_t cut = unread.tokens_cut; cut > 0)

@@ -60,6 +60,7 @@ json guidance_fields(const GuidanceSettings& guidance) {
                  {"pag_adaptive_scale", guidance.perturbed.adaptive_scale},
                  {"pag_layers", guidance.perturbed.layers}};
   if (guidance.mimic) fields["mimic"] = {guidance.mimic->mimic_scale, guidance.mimic->percentile};
+  if (guidance.image_scale) fields["image_scale"] = *guidance.image_scale;
   return fields;
 }
 
@@ -72,6 +73,7 @@ GuidanceSettings read_guidance(const json& fields) {
   guidance.perturbed = {fields.at("pag_scale"), fields.at("pag_adaptive_scale"),
                         fields.at("pag_layers").get<std::vector<std::string>>()};
   if (fields.contains("mimic")) guidance.mimic = MimicThreshold{fields["mimic"].at(0), fields["mimic"].at(1)};
+  if (fields.contains("image_scale")) guidance.image_scale = fields["image_scale"].get<double>();
   return guidance;
 }
 
@@ -88,6 +90,20 @@ PictureFile read_picture_fields(const json& fields) {
   const auto path = fields.at("path").get<std::vector<uint8_t>>();
   return {
       std::string(path.begin(), path.end()), fields.at("digest"), {fields.at("width"), fields.at("height")}};
+}
+
+json edit_fields(const PictureEdit& edit) {
+  json fields = {{"picture", picture_fields(edit.picture)}};
+  if (edit.strength) fields["strength"] = *edit.strength;
+  if (edit.mask) fields["mask"] = picture_fields(*edit.mask);
+  return fields;
+}
+
+PictureEdit read_edit(const json& fields) {
+  PictureEdit edit{read_picture_fields(fields.at("picture")), {}, {}};
+  if (fields.contains("strength")) edit.strength = fields["strength"].get<double>();
+  if (fields.contains("mask")) edit.mask = read_picture_fields(fields["mask"]);
+  return edit;
 }
 
 /// The line before the pixels; room for these where there are any. Throws for what write_made does not write.
@@ -130,10 +146,10 @@ std::string work_line(const Work& work) {
                {"compat", compat_name(request.reading.compat)},
                {"strict", request.reading.unread == Unread::kRefuse},
                {"vae_tiling", request.decode == DecodeMode::kTiled}};
-  if (request.edit)
-    line["edit"] = {{"picture", picture_fields(request.edit->picture)},
-                    {"strength", request.edit->strength},
-                    {"first_step", request.sampling.first_step}};
+  if (request.edit) {
+    line["edit"] = edit_fields(*request.edit);
+    line["edit"]["first_step"] = request.sampling.first_step;
+  }
   return line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -162,9 +178,8 @@ Work read_work_line(const std::string& line) {
     request.reading.unread = fields.at("strict").get<bool>() ? Unread::kRefuse : Unread::kTell;
     request.decode = fields.at("vae_tiling").get<bool>() ? DecodeMode::kTiled : DecodeMode::kWhole;
     if (fields.contains("edit")) {
-      const json& edit = fields["edit"];
-      request.edit = {read_picture_fields(edit.at("picture")), edit.at("strength")};
-      request.sampling.first_step = edit.at("first_step");
+      request.edit = read_edit(fields["edit"]);
+      request.sampling.first_step = fields["edit"].at("first_step");
     }
     return work;
   } catch (const json::exception& error) {

@@ -46,6 +46,9 @@ ModelConfig model_of(const BenchOptions& options) {
 }
 
 Request request_of(const BenchOptions& options, const ModelConfig& model) {
+  if (model.task() != ModelTask::kDraw)
+    throw Error(ExitCode::kUsage, "-m " + model.source().path().string(),
+                "draws from pictures; brume bench draws from words alone", "name a text-to-image model");
   PictureSettings settings = options.picture;
   if (!settings.prompt) settings.prompt = "a photograph of an astronaut riding a horse";
   std::vector<uint64_t> seeds;

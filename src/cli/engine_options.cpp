@@ -57,8 +57,13 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
       ->check(not_empty());
   command
       .add_option("--strength,--denoising-strength", settings.strength,
-                  "How much of --init-img to change, 0 to 1: that share of the steps is taken (default 0.75)")
+                  "How much of --init-img to change, 0 to 1: that share of the steps is taken (default 0.75, "
+                  "with --mask 1)")
       ->transform(real_number(0, 1));
+  command
+      .add_option("--mask,--mask-image", settings.mask,
+                  "Draw --init-img anew where this picture is white, and nowhere else")
+      ->check(not_empty());
   command.add_option("-W,--width", settings.width, "Pixels (default: the model's own)")
       ->transform(whole_number(1, kMostSide));
   command.add_option("-H,--height", settings.height, "Pixels (default: the model's own)")
@@ -75,6 +80,10 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
       .add_option("--cfg-rescale,--guidance-rescale", settings.cfg_rescale,
                   "0 to 1: keeps strong guidance from burning colours out; 0.7 is usual (default 0)")
       ->transform(real_number(0, 1));
+  command
+      .add_option("--image-cfg-scale,--image-guidance-scale,--img-cfg-scale", settings.image_cfg_scale,
+                  "Of instruct-pix2pix models, how closely to follow --init-img, 1 or more (default 1.5)")
+      ->transform(real_number(1, kMostGuidance));
   add_guidance_options(command, settings);
   command.add_option("--sampling-method,--sampler,--sampler-name", settings.sampler,
                      "euler, euler_a, heun, dpm2, dpm2_a, dpm++2s_a, dpm++2m, dpm++sde, dpm++2m_sde, "

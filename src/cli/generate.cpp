@@ -46,6 +46,7 @@ int run_command(const GenerateWork& asked) {
   ModelConfig config = open_model(options.engine);
   embed(config, options.engine.embeddings);
   Request request = config.resolve(options.picture, seeds_of(options));
+  config.check_pictures(request);
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), scalar_type_of(options.engine));
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -28,6 +28,7 @@ void check_places(const PictureSettings& picture, const RunOptions& run, const P
   };
   for (const std::filesystem::path& file : files.named()) take(file, "-o");
   if (picture.init_img) take(*picture.init_img, "--init-img");
+  if (picture.mask && picture.mask != picture.init_img) take(*picture.mask, "--mask");
   if (run.init_latents) take(*run.init_latents, "--init-latents");
   if (run.save_latents) {
     if (is_standard_output(*run.save_latents))

@@ -61,6 +61,7 @@ void print_resized(const Request& request, const std::string& option, const Pict
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
   for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
   if (request.edit) print_resized(request, "--init-img", request.edit->picture);
+  if (request.edit && request.edit->mask) print_resized(request, "--mask", *request.edit->mask);
   if (request.reading.unread == Unread::kTell) print_unread(request, pipeline);
   if (pipeline.model().ignores_clip_skip(options.picture))
     say("note: A1111 skips no layer of this model; --clip-skip does nothing, other --compat count it");

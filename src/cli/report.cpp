@@ -38,7 +38,8 @@ void print_report(const Request& request, const Tally& tally, double load_second
   };
   if (request.edit) {
     report["init_img"] = request.edit->picture.path.string();
-    report["strength"] = request.edit->strength;
+    if (request.edit->strength) report["strength"] = *request.edit->strength;
+    if (request.edit->mask) report["mask"] = request.edit->mask->path.string();
     report["steps_taken"] = request.sampling.steps_taken();
     report["vae_encode_ms"] = tally.times.encode_seconds * 1e3;
   }

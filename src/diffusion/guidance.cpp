@@ -18,7 +18,10 @@ int64_t step_of(double share, int64_t steps) {
 at::Tensor away_from_negative(const Predictions& predictions, const GuidanceSettings& settings,
                               const GuidedPoint& point) {
   if (settings.mimic) return mimicked(predictions, settings.scale, *settings.mimic, point);
-  return predictions.negative + settings.scale * (predictions.positive - predictions.negative);
+  const at::Tensor& negative = predictions.negative;
+  const at::Tensor towards = settings.scale * (predictions.positive - negative);
+  if (!predictions.blank.defined()) return negative + towards;
+  return predictions.blank + towards + settings.image_scale.value_or(1) * (negative - predictions.blank);
 }
 
 }  // namespace
@@ -40,7 +43,7 @@ double PerturbedGuidance::scale_at(double timestep) const {
 double GuidanceSettings::rows(int64_t steps) const {
   const double guided =
       active() ? static_cast<double>(interval.length(steps)) / static_cast<double>(steps) : 0;
-  return 1 + guided + (perturbed.active() ? 1 : 0);
+  return 1 + guided * (guided_by_image() ? 2 : 1) + (perturbed.active() ? 1 : 0);
 }
 
 at::Tensor compose(const at::Tensor& negative, const std::vector<at::Tensor>& parts,

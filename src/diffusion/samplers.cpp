@@ -50,6 +50,15 @@ double first_deviation(const NoiseSchedule& schedule, const SamplerTraits& trait
   return traits.scale == Scale::kPreserving || leading ? preserving(sigma) : sigma;
 }
 
+/// What the network sees of `x`. The samplers know of no mask: they work on each value alone, so that it is
+/// enough to give the kept part to the network and to those who look on. Before its first step a walk is what
+/// it begins with, as in diffusers. In steps of two calls the second sees the kept part at its own level;
+/// diffusers' KDPM2 schedulers give it the noise of the step's end there.
+at::Tensor seen(const Beginning& beginning, const at::Tensor& x, double sigma,
+                const std::optional<int64_t>& place) {
+  return beginning.kept && place != 0 ? beginning.kept->around(x, 1, sigma) : x;
+}
+
 /// The part of a schedule that is walked.
 SigmaSchedule from_step(SigmaSchedule schedule, int64_t first) {
   schedule.sigmas.erase(schedule.sigmas.begin(), schedule.sigmas.begin() + first);
@@ -64,7 +73,8 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
   const SigmaSchedule sigmas = from_step(schedule_of(schedule, settings), settings.first_step);
   const SampleLimits& limits = schedule.config().limits;
   const bool thresholds = traits.thresholds && limits.dynamic_threshold;
-  const auto denoised = [&](const at::Tensor& x, double sigma, std::optional<int64_t> place) {
+  const auto denoised = [&](const at::Tensor& walked, double sigma, std::optional<int64_t> place) {
+    const at::Tensor x = seen(beginning, walked, sigma, place);
     const bool known = place && *place < static_cast<int64_t>(sigmas.timesteps.size());
     const double timestep =
         known ? sigmas.timesteps[static_cast<size_t>(*place)] : timestep_at(schedule, sigma);
@@ -75,7 +85,11 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
   };
   const auto arrive = [&](int64_t step, const at::Tensor& x) {
     const double sigma = sigmas.sigmas[static_cast<size_t>(step) + 1];
-    return observe(step, traits.scale == Scale::kPreserving ? x / preserving(sigma) : x);
+    const double scale = traits.scale == Scale::kPreserving ? preserving(sigma) : 1;
+    if (!beginning.kept) return observe(step, x / scale);
+    const bool last = static_cast<size_t>(step) + 1 == sigmas.timesteps.size();
+    return observe(step, last ? beginning.kept->around(x / scale)
+                              : beginning.kept->around(x / scale, 1 / scale, sigma / scale));
   };
   const double sigma = sigmas.sigmas.front();
   const at::Tensor x = beginning.picture.defined()
@@ -83,7 +97,8 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
                            : beginning.noise * first_deviation(schedule, traits, sigma);
   const at::Tensor last =
       traits.walk(x, {sigmas.sigmas, denoised, noise, arrive, settings.eta, settings.first_step});
-  return last / preserving(sigmas.sigmas.back());
+  const at::Tensor latents = last / preserving(sigmas.sigmas.back());
+  return beginning.kept ? beginning.kept->around(latents) : latents;
 }
 
 /// A picture with the noise of a timestep, of unit variance together. Mirrors add_noise of diffusers'
@@ -91,6 +106,15 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
 at::Tensor noised(const NoiseSchedule& schedule, const Beginning& beginning, int64_t t) {
   const float alpha = schedule.alpha_cumprod(t);
   return std::sqrt(alpha) * beginning.picture + std::sqrt(1 - alpha) * beginning.noise;
+}
+
+/// Latents with the kept part as it is when the network looks next: under the noise of `next`, or under none.
+at::Tensor with_kept(const NoiseSchedule& schedule, const Beginning& beginning, const at::Tensor& latents,
+                     const std::optional<int64_t>& next) {
+  if (!beginning.kept) return latents;
+  if (!next) return beginning.kept->around(latents);
+  const float alpha = schedule.alpha_cumprod(*next);
+  return beginning.kept->around(latents, std::sqrt(alpha), std::sqrt(1 - alpha));
 }
 
 at::Tensor sample_by_timestep(const NoiseSchedule& schedule, const SamplingSettings& settings,
@@ -126,6 +150,8 @@ at::Tensor sample_by_timestep(const NoiseSchedule& schedule, const SamplingSetti
             ddim_step(schedule, {t, t - stride, settings.eta}, prediction, latents, fresh(settings.eta > 0));
         break;
     }
+    latents = with_kept(schedule, beginning, latents,
+                        last ? std::nullopt : std::optional<int64_t>(timesteps[i + 1]));
     if (!observe(static_cast<int64_t>(i - first), latents)) break;
   }
   return latents;

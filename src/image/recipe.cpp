@@ -85,9 +85,13 @@ std::string parameter_line(const Recipe& recipe) {
   add("Prediction", recipe.engine.prediction);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (recipe.edit) {
-    add("Denoising strength", shortest_number(recipe.edit->strength));
+    if (recipe.edit->strength) add("Denoising strength", shortest_number(*recipe.edit->strength));
     add("Init image", recipe.edit->picture.name);
     add("Init image hash", recipe.edit->picture.hash.substr(0, kShownHash));
+    if (const std::optional<RecipePicture>& mask = recipe.edit->mask) {
+      add("Mask image", mask->name);
+      add("Mask image hash", mask->hash.substr(0, kShownHash));
+    }
   }
   if (sampling.eta != sampling.usual_eta) add("Eta", shortest_number(recipe.sampling.eta));
   if (recipe.sampling.cfg_rescale != 0) add("CFG Rescale", shortest_number(recipe.sampling.cfg_rescale));
@@ -204,7 +208,11 @@ std::string recipe_json(const Recipe& recipe) {
   if (recipe.edit) {
     out["init_img"] = recipe.edit->picture.name;
     out["init_img_hash"] = recipe.edit->picture.hash;
-    out["strength"] = recipe.edit->strength;
+    if (recipe.edit->strength) out["strength"] = *recipe.edit->strength;
+    if (recipe.edit->mask) {
+      out["mask"] = recipe.edit->mask->name;
+      out["mask_hash"] = recipe.edit->mask->hash;
+    }
   }
   out["model"] = recipe.engine.model;
   if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 29
+constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 31, and options
 
 const std::string* find_text(const std::vector<PngText>& texts, std::string_view keyword) {
   for (const PngText& text : texts) {
@@ -42,7 +42,7 @@ std::optional<ordered_json> own_recipe(const std::string& text) {
   every_field.key = every_field.compat = every_field.sampling.scheduler = every_field.engine.model_hash = "?";
   every_field.engine.vae = every_field.engine.prediction = "?";
   every_field.engine.adapters.emplace_back();
-  every_field.edit.emplace();
+  every_field.edit = RecipeEdit{{}, 1, RecipePicture{}};
   const ordered_json order = ordered_json::parse(recipe_json(every_field));
   for (const auto& [key, unused] : order.items()) {
     if (values.contains(key)) recipe[key] = values[key];

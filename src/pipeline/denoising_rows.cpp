@@ -62,8 +62,8 @@ class DenoisingRows::Row {
   int64_t steps() const { return steps_; }
   int64_t calls_left() const { return network_calls(request_.sampling) - calls_; }
   const std::vector<WordGroup>& groups() const { return words_.groups(); }
-  /// What the prediction is wanted for. [1, C, h, w]
-  const at::Tensor& latents() const { return latents_; }
+  /// What the prediction is wanted for. [rows of the group, in_channels, h, w]
+  at::Tensor input(const WordGroup& group) const { return words_.input(group, latents_); }
   double timestep() const { return level_.timestep; }
 
   /// What the UNet has for one of the groups. [rows of the group, C, h, w]
@@ -113,9 +113,12 @@ class DenoisingRows::Row {
       finite.look(latents, "latents after step " + std::to_string(steps_));
       return !finite.all_failed();
     };
-    at::Tensor latents = sample(pipeline_.model().schedule(), request_.sampling,
-                                pipeline_.beginning(request_, inputs_, noise_), denoise, noise, observe);
+    const PictureStart begun = pipeline_.start(request_, inputs_, noise_);
+    words_.set_beside(begun.beside);
+    at::Tensor latents =
+        sample(pipeline_.model().schedule(), request_.sampling, begun.beginning, denoise, noise, observe);
     result_.failed_stage = finite.failed_stage(0);
+    result_.masked = std::move(inputs_.masked);
     return latents;
   }
 
@@ -195,15 +198,14 @@ std::vector<DenoisingRows::Call> DenoisingRows::calls() const {
 }
 
 void DenoisingRows::predict(const Call& call) const {
-  std::vector<at::Tensor> latents;
+  std::vector<at::Tensor> inputs;
   std::vector<float> timesteps;
   for (const auto& [row, i] : call.groups) {
-    for (size_t k = 0; k < row->groups()[i].rows.size(); ++k) {
-      latents.push_back(row->latents());
-      timesteps.push_back(static_cast<float>(row->timestep()));
-    }
+    const WordGroup& group = row->groups()[i];
+    inputs.push_back(row->input(group));
+    timesteps.insert(timesteps.end(), group.rows.size(), static_cast<float>(row->timestep()));
   }
-  const at::Tensor prediction = pipeline_.predict(at::cat(latents), at::tensor(timesteps), call.words);
+  const at::Tensor prediction = pipeline_.predict(at::cat(inputs), at::tensor(timesteps), call.words);
   int64_t first = 0;
   for (const auto& [row, i] : call.groups) {
     const WordGroup& group = row->groups()[i];

@@ -18,9 +18,26 @@ void check_used(bool given, bool used, const std::string& name, const std::strin
   throw Error(ExitCode::kUsage, name, "does nothing without " + needed, "give both, or neither");
 }
 
+/// The guidance by a picture beside the latents, which has no form with the other kinds.
+void choose_image_scale(const PictureSettings& settings, ModelTask task, GuidanceSettings& guidance) {
+  constexpr double kUsualScale = 1.5;  // diffusers', and A1111's
+  if (task != ModelTask::kEdit) {
+    if (!settings.image_cfg_scale) return;
+    throw Error(ExitCode::kUsage, "--image-cfg-scale", "this model sees no picture beside the latents",
+                "leave it out, or use an instruct-pix2pix model");
+  }
+  const auto refuse = [](const char* option) {
+    throw Error(ExitCode::kUsage, option, "has no meaning where a picture guides too (instruct-pix2pix)",
+                "leave it out");
+  };
+  if (guidance.mimic) refuse("--mimic-scale");
+  if (guidance.perturbed.active()) refuse("--pag-scale");
+  guidance.image_scale = settings.image_cfg_scale.value_or(kUsualScale);
+}
+
 }  // namespace
 
-GuidanceSettings choose_guidance(const PictureSettings& settings, double own_scale) {
+GuidanceSettings choose_guidance(const PictureSettings& settings, double own_scale, ModelTask task) {
   GuidanceSettings guidance;
   guidance.scale = settings.cfg_scale.value_or(own_scale);
   guidance.rescale = settings.cfg_rescale.value_or(0);
@@ -43,6 +60,7 @@ GuidanceSettings choose_guidance(const PictureSettings& settings, double own_sca
     const std::vector<std::string_view> layers = split(*settings.pag_layers, ',');
     guidance.perturbed.layers.assign(layers.begin(), layers.end());
   }
+  choose_image_scale(settings, task, guidance);
   return guidance;
 }
 

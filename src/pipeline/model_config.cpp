@@ -126,7 +126,8 @@ ModelConfig::ModelConfig(const std::filesystem::path& path, const ModelChoices& 
       remarks_(source_->facts().remarks),
       unet_(UNetConfig::read(source_->config("unet"), remarks_)),
       vae_(VaeConfig::read(source_->config("vae"), remarks_)),
-      schedule_(read_schedule(*source_, choices, remarks_)) {
+      schedule_(read_schedule(*source_, choices, remarks_)),
+      task_(own_task()) {
   check_own();
 }
 
@@ -157,14 +158,14 @@ Request ModelConfig::resolve(const PictureSettings& settings, std::vector<uint64
   request.seeds = std::move(seeds);
   request.rng = choose_noise(settings);
   request.sampling = sampling_of(settings, *source_, schedule_);
-  request.edit = edit_of(settings);
+  request.edit = edit_of(settings, task());
   if (request.edit) {
     const PngSize size = edited_size(request.edit->picture.size, settings, factor());
     request.width = size.width;
     request.height = size.height;
     request.sampling.first_step = first_step_of(*request.edit, request.sampling.steps);
   }
-  request.guidance = choose_guidance(settings, defaults.cfg_scale);
+  request.guidance = choose_guidance(settings, defaults.cfg_scale, task());
   request.guidance.told = unet_.scale_width.has_value();
   if (request.guidance.perturbed.active()) perturbed_layers(unet_, request.guidance.perturbed.layers);
   if (!settings.freeu.value_or("").empty()) request.free_u = free_u_from_text(*settings.freeu);
@@ -185,21 +186,27 @@ bool ModelConfig::ignores_clip_skip(const PictureSettings& settings) const {
          settings.compat.value_or("a1111") == "a1111";
 }
 
+ModelTask ModelConfig::own_task() const {
+  const int64_t latents = latent_channels();
+  const int64_t beside = unet_.in_channels - latents;
+  const bool refines = source_->family() == ModelFamily::kStableDiffusionXlRefiner;
+  if (beside == 0) return refines ? ModelTask::kRefine : ModelTask::kDraw;
+  if (beside == 1 + latents) return ModelTask::kInpaint;
+  if (beside == latents) return ModelTask::kEdit;
+  throw Error(ExitCode::kModelInvalid, source_->config_name("unet"),
+              "in_channels: " + std::to_string(unet_.in_channels) + " does not fit the autoencoder's " +
+                  std::to_string(latents) + " latent channels",
+              "brume has UNets that read these alone (" + std::to_string(latents) +
+                  "), beside a picture's (" + std::to_string(2 * latents) +
+                  "), and beside these and a mask (" + std::to_string(2 * latents + 1) + ")");
+}
+
 void ModelConfig::check_own() const {
   const std::string file = source_->config_name("unet");
-  const auto disagree = [&](const std::string& key, int64_t value) {
+  if (unet_.out_channels != latent_channels())
     throw Error(ExitCode::kModelInvalid, file,
-                key + ": " + std::to_string(value) + " does not fit the autoencoder's " +
+                "out_channels: " + std::to_string(unet_.out_channels) + " does not fit the autoencoder's " +
                     std::to_string(latent_channels()) + " latent channels");
-  };
-  if (unet_.in_channels > latent_channels() && unet_.out_channels == latent_channels()) {
-    throw Error(
-        ExitCode::kModelInvalid, file,
-        "in_channels: " + std::to_string(unet_.in_channels) + " makes this an inpainting or editing model",
-        "brume generates from words alone; use a text-to-image model");
-  }
-  if (unet_.in_channels != latent_channels()) disagree("in_channels", unet_.in_channels);
-  if (unet_.out_channels != latent_channels()) disagree("out_channels", unet_.out_channels);
   if (unet_.added.has_value() != is_xl(source_->family()))
     throw Error(ExitCode::kModelInvalid, file, "addition_embed_type does not fit the pipeline's class");
   const auto check_side = [this](const char* key, const std::optional<int64_t>& pixels) {
@@ -214,14 +221,11 @@ void ModelConfig::check_own() const {
 
 void ModelConfig::check(const Request& request, at::ScalarType dtype) const {
   check_fit(request);
+  check_pictures(request);
   check_memory(request, dtype);
 }
 
 void ModelConfig::check_fit(const Request& request) const {
-  if (source_->family() == ModelFamily::kStableDiffusionXlRefiner && !request.edit)
-    throw Error(ExitCode::kUsage, "--init-img",
-                "is missing: " + source_->name() + " finishes pictures, and draws none of its own",
-                "name the picture, or use another model");
   const auto check_side = [&](const char* option, int64_t pixels) {
     if (pixels > 0 && pixels % factor() == 0) return;
     const int64_t lower = std::max(pixels / factor() * factor(), factor());
@@ -246,11 +250,14 @@ void ModelConfig::check_fit(const Request& request) const {
   throw Error(ExitCode::kInputInvalid, "--init-latents", text.str(), remedy.str());
 }
 
+void ModelConfig::check_pictures(const Request& request) const { check_pictures_for(task(), request.edit); }
+
 double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) const {
   // A step holds the UNet's maps of every picture, for each text that it follows.
   const size_t parts = count_parts(request.prompt, request.reading.compat);
-  const size_t texts =
-      (request.guidance.perturbed.active() ? 2 * parts : parts) + (request.guidance.active() ? 1 : 0);
+  const GuidanceSettings& guidance = request.guidance;
+  const size_t texts = (guidance.perturbed.active() ? 2 * parts : parts) + (guidance.active() ? 1 : 0) +
+                       (guidance.guided_by_image() ? 1 : 0);
   return static_cast<double>(texts) * static_cast<double>(request.seeds.size()) *
          static_cast<double>(c10::elementSize(dtype)) *
          unet_.activation_values(request.height / factor(), request.width / factor());

@@ -18,14 +18,23 @@ constexpr const char* kPipeline = "StableDiffusionPipeline";
 constexpr const char* kPipelineXl = "StableDiffusionXLPipeline";
 constexpr const char* kPipelineRefiner = "StableDiffusionXLImg2ImgPipeline";
 
+/// What the UNet is for, its input channels say.
 ModelFamily family_of(const ConfigFile& index) {
   const std::string name = index.require_string("_class_name");
-  if (name == kPipeline) return ModelFamily::kStableDiffusion;
-  if (name == kPipelineXl) return ModelFamily::kStableDiffusionXl;
+  for (const std::string_view own :
+       {kPipeline, "StableDiffusionInpaintPipeline", "StableDiffusionInstructPix2PixPipeline"}) {
+    if (name == own) return ModelFamily::kStableDiffusion;
+  }
+  for (const std::string_view own :
+       {kPipelineXl, "StableDiffusionXLInpaintPipeline", "StableDiffusionXLInstructPix2PixPipeline"}) {
+    if (name == own) return ModelFamily::kStableDiffusionXl;
+  }
   if (name == kPipelineRefiner)
     return index.get_bool("requires_aesthetics_score", false) ? ModelFamily::kStableDiffusionXlRefiner
                                                               : ModelFamily::kStableDiffusionXl;
-  index.reject("_class_name", "brume supports StableDiffusionPipeline and StableDiffusionXLPipeline");
+  index.reject("_class_name",
+               "brume supports the pipelines of Stable Diffusion and Stable Diffusion XL for text to image, "
+               "inpainting and instruct-pix2pix, and XL's refiner");
 }
 
 const char* pipeline_class(ModelFamily family) {
@@ -75,6 +84,8 @@ void read_model_index(const ConfigFile& index, ModelFacts& facts) {
     expect_component(index, "tokenizer" + suffix, {"CLIPTokenizer", "CLIPTokenizerFast"});
     expect_component(index, "text_encoder" + suffix, {encoder_class(suffix)});
   }
+  if (index.get_bool("is_cosxl_edit", false))
+    index.reject("is_cosxl_edit", "CosXL has noise levels of its own, which brume has not");
   facts.zero_empty_negative = is_xl(facts.family) && index.get_bool("force_zeros_for_empty_prompt", true);
 }
 

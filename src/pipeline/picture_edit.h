@@ -3,14 +3,18 @@
 #include <optional>
 
 #include "brume/image/png.h"
+#include "brume/pipeline/model_task.h"
 #include "brume/pipeline/picture_settings.h"
 #include "brume/pipeline/request.h"
 
 namespace brume {
 
 /// What the settings say of pictures to be read; the files are looked at. Throws kInputInvalid for a file
-/// that is no picture, kUsage for settings that have no use without one.
-std::optional<PictureEdit> edit_of(const PictureSettings& settings);
+/// that is no picture, kUsage for settings that have no use without one, or for the task.
+std::optional<PictureEdit> edit_of(const PictureSettings& settings, ModelTask task);
+
+/// Throws kUsage where the task needs pictures that are not there.
+void check_pictures_for(ModelTask task, const std::optional<PictureEdit>& edit);
 
 /// The size at which a picture is drawn anew: its own, down to the multiple of `factor`; where one side is
 /// said, the other keeps the shape.

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,16 +17,37 @@ namespace brume {
 
 namespace {
 
-/// A picture file at the size of a request, [1, 3, H, W] fp32 in [-1, 1]. Mirrors VaeImageProcessor's
-/// preprocess.
-at::Tensor picture_tensor(const PictureFile& file, const Request& request) {
+/// The strength at which nothing of a masked picture is in what its walk begins with: is_strength_max of
+/// diffusers' inpainting pipelines.
+constexpr double kFromNoise = 1;
+
+/// A picture file at the size of a request, [3, H, W] of bytes.
+at::Tensor picture_bytes(const PictureFile& file, const Request& request) {
   const PngSize size{static_cast<int>(request.width), static_cast<int>(request.height)};
   const Picture picture = resize_lanczos(read_picture(file), size);
-  const at::Tensor bytes = at::tensor(at::ArrayRef<uint8_t>(picture.pixels), at::kByte)
-                               .view({picture.height, picture.width, 3})
-                               .permute({2, 0, 1})
-                               .unsqueeze(0);
-  return 2 * (bytes.to(at::kFloat) / 255) - 1;
+  return at::tensor(at::ArrayRef<uint8_t>(picture.pixels), at::kByte)
+      .view({picture.height, picture.width, 3})
+      .permute({2, 0, 1});
+}
+
+/// As the autoencoder sees it, [1, 3, H, W] fp32 in [-1, 1]. Mirrors VaeImageProcessor's preprocess.
+at::Tensor picture_tensor(const at::Tensor& bytes) {
+  return 2 * (bytes.unsqueeze(0).to(at::kFloat) / 255) - 1;
+}
+
+/// A map of pixels [1, H, W] as one of latents: interpolation to the nearest takes the first of each square.
+at::Tensor nearest(const at::Tensor& pixels, int64_t factor) {
+  return pixels.slice(1, 0, std::nullopt, factor).slice(2, 0, std::nullopt, factor).contiguous();
+}
+
+/// Where a mask [3, H, W] of bytes is white, [1, H, W] of bools: its grey, as Pillow makes it, from the
+/// middle on. Mirrors VaeImageProcessor's preprocess with do_binarize.
+at::Tensor white_of(const at::Tensor& bytes) {
+  constexpr int kUnit = 65536;
+  constexpr int kMiddle = 128;  // the least value that is half of 255 or more
+  const at::Tensor colours = bytes.to(at::kInt);
+  const at::Tensor grey = 19595 * colours[0] + 38470 * colours[1] + 7471 * colours[2] + kUnit / 2;
+  return (grey >= kMiddle * kUnit).unsqueeze(0);
 }
 
 }  // namespace
@@ -49,7 +71,15 @@ LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pi
 PictureInputs Pipeline::picture_inputs(const Request& request) const {
   const c10::InferenceMode guard;
   PictureInputs inputs;
-  if (request.edit) inputs.picture = encode(request, picture_tensor(request.edit->picture, request));
+  if (!request.edit) return inputs;
+  const PictureEdit& edit = *request.edit;
+  const bool inpaints = model_.task() == ModelTask::kInpaint;
+  const at::Tensor bytes = picture_bytes(edit.picture, request);
+  const at::Tensor picture = picture_tensor(bytes);
+  if (!inpaints || edit.strength != kFromNoise) inputs.picture = encode(request, picture);
+  if (!edit.mask) return inputs;
+  inputs.masked = MaskedPixels{bytes, white_of(picture_bytes(*edit.mask, request))};
+  if (inpaints) inputs.left = encode(request, picture * inputs.masked->mask.logical_not());
   return inputs;
 }
 
@@ -64,13 +94,34 @@ at::Tensor Pipeline::drawn_from(const LatentDistribution& encoded,
   return vae_->to_unet(encoded.mean + at::exp(0.5 * encoded.log_variance) * normal());
 }
 
-Beginning Pipeline::beginning(const Request& request, const PictureInputs& inputs, Noise& noise) const {
+PictureStart Pipeline::start(const Request& request, const PictureInputs& inputs, Noise& noise) const {
   const c10::InferenceMode guard;
   const auto normal = [&] { return noise.normal(model_.latent_sizes(request)); };
-  if (request.init_latents) return {request.init_latents->to(at::kFloat)};
-  if (!inputs.picture) return {normal()};
-  const at::Tensor picture = drawn_from(*inputs.picture, normal);  // drawn first, as diffusers does
-  return {normal(), picture};
+  PictureStart begun;
+  if (request.init_latents) {
+    begun.beginning.noise = request.init_latents->to(at::kFloat);
+    return begun;
+  }
+  const bool seen_beside = model_.task() == ModelTask::kEdit;
+  // In diffusers' order: the picture, the noise, and what the mask leaves.
+  if (inputs.picture && !seen_beside) begun.beginning.picture = drawn_from(*inputs.picture, normal);
+  begun.beginning.noise = normal();
+  if (inputs.picture && seen_beside) {
+    // Its most likely latents, at the autoencoder's own scale.
+    const auto count = static_cast<int64_t>(request.seeds.size());
+    begun.beside = inputs.picture->mean.expand({count, -1, -1, -1});
+  }
+  if (!inputs.masked) return begun;
+  const at::Tensor mask = nearest(inputs.masked->mask, model_.factor()).unsqueeze(0);  // [1, 1, h, w]
+  if (inputs.left) {
+    const at::Tensor left = drawn_from(*inputs.left, normal);
+    begun.beside = at::cat({mask.to(at::kFloat).expand({left.size(0), -1, -1, -1}), left}, 1);
+  } else {
+    if (inputs.picture->log_variance.defined()) normal();  // for what the mask leaves, which it does not see
+    begun.beginning.kept = KeptPart{mask, begun.beginning.picture, begun.beginning.noise};
+    if (request.edit && request.edit->strength == kFromNoise) begun.beginning.picture.reset();
+  }
+  return begun;
 }
 
 }  // namespace brume

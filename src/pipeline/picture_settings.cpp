@@ -13,6 +13,7 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(steps, others.steps);
   complete(cfg_scale, others.cfg_scale);
   complete(cfg_rescale, others.cfg_rescale);
+  complete(image_cfg_scale, others.image_cfg_scale);
   complete(guidance_start, others.guidance_start);
   complete(guidance_end, others.guidance_end);
   complete(mimic_scale, others.mimic_scale);
@@ -28,6 +29,7 @@ void PictureSettings::complete_with(const PictureSettings& others) {
   complete(rng, others.rng);
   complete(init_img, others.init_img);
   complete(strength, others.strength);
+  complete(mask, others.mask);
   complete(clip_skip, others.clip_skip);
   complete(vae_tiling, others.vae_tiling);
   complete(compat, others.compat);

@@ -24,6 +24,8 @@ WordsInTime::WordsInTime(const Pipeline& pipeline, const Request& request, Pictu
     for (size_t part = guidance_.active() ? 1 : 0; part < words_.rows.size(); ++part)
       rows_.push_back({part, false, true});
   }
+  if (guidance_.guided_by_image())  // the last
+    rows_.push_back({.part = 0, .negative = true, .perturbed = false, .blank = true});
   reading_ = reading_in(0);
   prepare();
 }
@@ -84,6 +86,16 @@ void WordsInTime::prepare() {
   }
 }
 
+at::Tensor WordsInTime::input(const WordGroup& group, const at::Tensor& latents) const {
+  const auto count = static_cast<int64_t>(group.rows.size());
+  if (!beside_.defined()) return count > 1 ? latents.repeat({count, 1, 1, 1}) : latents;
+  std::vector<at::Tensor> inputs;
+  inputs.reserve(group.rows.size());
+  for (const size_t row : group.rows)
+    inputs.push_back(at::cat({latents, rows_[row].blank ? at::zeros_like(beside_) : beside_}, 1));
+  return at::cat(inputs);
+}
+
 /// All parts of the prompt together, as they are or as they are perturbed. Without a negative prompt the
 /// first part stands for it, as in A1111: `negative` is undefined then.
 at::Tensor WordsInTime::composed(const std::vector<at::Tensor>& predictions, const at::Tensor& negative,
@@ -102,6 +114,7 @@ NetworkOutput WordsInTime::output(const std::vector<at::Tensor>& predictions, co
                                   const NoiseLevel& level) const {
   Predictions said;
   if (reading_.guided) said.negative = predictions.front();
+  if (reading_.guided && guidance_.guided_by_image()) said.blank = predictions.back();
   said.positive = composed(predictions, said.negative, /*perturbed=*/false);
   if (guidance_.perturbed.active()) said.perturbed = composed(predictions, said.negative, /*perturbed=*/true);
   const Prediction kind = pipeline_->model().schedule().config().prediction;

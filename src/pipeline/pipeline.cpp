@@ -42,10 +42,12 @@ auto open_network(const ModelSource& model, const char* component, at::ScalarTyp
   return network;
 }
 
-/// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds.
-Picture to_picture(const at::Tensor& decoded) {
-  const at::Tensor bytes =
-      ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte).permute({1, 2, 0}).contiguous();
+/// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds. What a mask leaves is as it was:
+/// the autoencoder alone would change it.
+Picture to_picture(const at::Tensor& decoded, const std::optional<MaskedPixels>& masked) {
+  at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte);
+  if (masked) bytes = at::where(masked->mask, bytes, masked->picture);
+  bytes = bytes.permute({1, 2, 0}).contiguous();
   Picture picture{static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), {}};
   const uint8_t* values = bytes.const_data_ptr<uint8_t>();
   picture.pixels.assign(values, values + bytes.numel());
@@ -144,12 +146,14 @@ Generation Pipeline::generate(const Request& request, Observer& observer,
     if (step + 1 < request.sampling.steps_taken()) words.move_to(step + 1);
     return !result.stopped && !finite.all_failed();
   };
-  result.latents = sample(model_.schedule(), request.sampling, beginning(request, *inputs, generators),
-                          denoiser(words, observer), noise, observe);
+  const PictureStart begun = start(request, *inputs, generators);
+  words.set_beside(begun.beside);
+  result.latents =
+      sample(model_.schedule(), request.sampling, begun.beginning, denoiser(words, observer), noise, observe);
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
-  result.pictures = decode_all(request, result.latents, finite, observer);
+  result.pictures = decode_all(request, result.latents, inputs->masked, finite, observer);
   result.times.decode_seconds = watch.lap();
   return result;
 }
@@ -241,7 +245,7 @@ Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer) const 
     std::vector<at::Tensor> predictions(words.rows());
     for (const WordGroup& group : words.groups()) {
       const auto count = static_cast<int64_t>(group.rows.size());
-      const at::Tensor input = count > 1 ? latents.repeat({count, 1, 1, 1}) : latents;
+      const at::Tensor input = words.input(group, latents);
       const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(level.timestep), at::kFloat);
       const std::vector<at::Tensor> parts = predict(input, timesteps, group.words).chunk(count);
       for (size_t i = 0; i < parts.size(); ++i) predictions[group.rows[i]] = parts[i];
@@ -256,20 +260,22 @@ PreparedWords Pipeline::prepare(const Conditioning& words) const {
   return unet_.prepare(words);
 }
 
-at::Tensor Pipeline::predict(const at::Tensor& latents, const at::Tensor& timesteps,
+at::Tensor Pipeline::predict(const at::Tensor& input, const at::Tensor& timesteps,
                              const PreparedWords& words) const {
   const c10::InferenceMode guard;
-  return unet_(latents.to(dtype_), timesteps, words).to(at::kFloat);
+  return unet_(input.to(dtype_), timesteps, words).to(at::kFloat);
 }
 
-PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents) const {
+PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents,
+                               const std::optional<MaskedPixels>& masked) const {
   const c10::InferenceMode guard;
   FiniteCheck finite(1);
   Observer unseen;
-  return std::move(decode_all(request, latents, finite, unseen).front());
+  return std::move(decode_all(request, latents, masked, finite, unseen).front());
 }
 
 std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at::Tensor& latents,
+                                                const std::optional<MaskedPixels>& masked,
                                                 FiniteCheck& finite, Observer& observer) const {
   at::Tensor decoded = decode_with(*vae_, request, latents);
   std::vector<bool> sound = finite_rows(decoded);
@@ -291,7 +297,8 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
   finite.look(decoded, "decoded picture");
   for (size_t i = 0; i < pictures.size(); ++i) {
     pictures[i].failed_stage = finite.failed_stage(i);
-    if (pictures[i].failed_stage.empty()) pictures[i].picture = to_picture(decoded[static_cast<int64_t>(i)]);
+    if (pictures[i].failed_stage.empty())
+      pictures[i].picture = to_picture(decoded[static_cast<int64_t>(i)], masked);
   }
   return pictures;
 }

@@ -1,6 +1,7 @@
 #include "brume/pipeline/request_recipe.h"
 
 #include <string>
+#include <utility>
 
 #include "brume/pipeline/embeddings.h"
 
@@ -38,6 +39,8 @@ void append_guidance(const GuidanceSettings& guidance, std::vector<RecipeOption>
       options.push_back({"mimic_scale", "Mimic scale", guidance.mimic->mimic_scale});
       options.push_back({"threshold_percentile", "Threshold percentile", guidance.mimic->percentile});
     }
+    if (guidance.image_scale)
+      options.push_back({"image_cfg_scale", "Image CFG scale", *guidance.image_scale});
   }
   const PerturbedGuidance& perturbed = guidance.perturbed;
   if (!perturbed.active()) return;
@@ -90,7 +93,11 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
                      .cfg_rescale = request.guidance.rescale,
                      .clip_skip = static_cast<int>(request.clip_skip),
                      .options = options_of(request)};
-  if (request.edit) recipe.edit = {recipe_picture(request.edit->picture), request.edit->strength};
+  if (request.edit) {
+    RecipeEdit edit{recipe_picture(request.edit->picture), request.edit->strength};
+    if (request.edit->mask) edit.mask = recipe_picture(*request.edit->mask);
+    recipe.edit = std::move(edit);
+  }
   recipe.engine = engine;
   if (request.init_latents) recipe.notes.emplace_back("init_latents");
   if (request.decode == DecodeMode::kTiled) recipe.notes.emplace_back("vae_tiling");

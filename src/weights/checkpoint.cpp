@@ -116,6 +116,14 @@ const StoredTensor* Checkpoint::find(std::string_view name) const {
   return found == tensors.end() ? nullptr : &*found;
 }
 
+/// Of a model that was trained to repaint, whose UNet reads a mask and a picture too.
+bool Checkpoint::inpaints() const {
+  constexpr uint64_t kChannels = 9;
+  const ComponentTensors& unet = components_.at("unet");
+  const auto first = unet.find("conv_in.weight");
+  return first != unet.end() && first->second.shape[1] == kChannels;
+}
+
 void Checkpoint::choose_prediction() {
   constexpr const char* kKey = "modelspec.prediction_type";
   constexpr int64_t kStepsOfBase = 875'000;  // of Stable Diffusion 2 at 512 pixels, which predicts noise
@@ -131,7 +139,7 @@ void Checkpoint::choose_prediction() {
     throw Error(ExitCode::kModelInvalid, file_->path().string(),
                 std::string(kKey) + ": \"" + *said + "\" is unknown",
                 "say what it predicts: --prediction epsilon or v");
-  } else if (family_.kind != CheckpointKind::kSd2 ||
+  } else if (family_.kind != CheckpointKind::kSd2 || inpaints() ||
              whole_number_of(*file_, find("global_step")) == kStepsOfBase ||
              metadata_of(*file_, "global_step") == std::to_string(kStepsOfBase)) {
     prediction_ = "epsilon";

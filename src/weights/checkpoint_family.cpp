@@ -64,10 +64,10 @@ void tell_purpose(uint64_t in, uint64_t out, CheckpointFamily& family) {
   switch (in) {
     case 9:
       family.title += " for inpainting";
-      break;
+      return;
     case 8:
       family.title += " for editing pictures (instruct-pix2pix)";
-      break;
+      return;
     case 7:
       family.title += " for enlarging pictures";
       break;
@@ -78,7 +78,7 @@ void tell_purpose(uint64_t in, uint64_t out, CheckpointFamily& family) {
       family.title += " with " + seen;
       break;
   }
-  family.refusal = "its UNet has " + seen + ", and brume generates from words alone";
+  family.refusal = "its UNet has " + seen + ", and brume has nothing for these";
 }
 
 }  // namespace

@@ -94,7 +94,10 @@ TEST(JobKeys, EverythingThatChangesPixelsChangesTheKey) {
   add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.5}; });
   add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.6}; });
   add([](Recipe& r) { r.edit = RecipeEdit{{"b.png", "ac"}, 0.6}; });  // a name is none
-  EXPECT_EQ(keys.size(), 36U);
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, {}}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.6, RecipePicture{"m.png", "ad"}}; });
+  add([](Recipe& r) { r.edit = RecipeEdit{{"a.png", "ac"}, 0.6, RecipePicture{"m.png", "ae"}}; });
+  EXPECT_EQ(keys.size(), 39U);
 }
 
 TEST(JobKeys, NothingElseDoes) {

@@ -169,13 +169,16 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   request.free_u = FreeU{{1.3, 1.4}, {0.9, 0.2}};
   request.reading = {Compat::kSdCpp, Unread::kRefuse};
   request.decode = DecodeMode::kTiled;
-  request.edit = PictureEdit{{"/a\xff b.png", "abc", {12, 34}}, 0.7};
+  request.edit = PictureEdit{{"/a\xff b.png", "abc", {12, 34}}, 0.7, PictureFile{"m.png", "def", {5, 6}}};
+  request.guidance.image_scale = 1.7;
   request.sampling.first_step = 11;
   const Work back = read_work_line(work_line(work));
   EXPECT_EQ(back.request.edit->picture.path, request.edit->picture.path);
   EXPECT_EQ(back.request.edit->picture.digest, "abc");
   EXPECT_EQ(back.request.edit->picture.size.height, 34);
   EXPECT_EQ(back.request.edit->strength, 0.7);
+  EXPECT_EQ(back.request.edit->mask->digest, "def");
+  EXPECT_EQ(back.request.guidance.image_scale, 1.7);
   EXPECT_EQ(back.request.sampling.first_step, 11);
   EXPECT_EQ(back.ticket, work.ticket);
   EXPECT_EQ(back.request.prompt, request.prompt);
@@ -197,7 +200,11 @@ TEST(WorkerProtocol, EveryFieldComesBackTheSame) {
   EXPECT_EQ(back.request.free_u, request.free_u);
   EXPECT_EQ(work_line(back), work_line(work));
   request.negative_prompt.reset();
+  request.edit->strength.reset();
+  request.edit->mask.reset();
   EXPECT_EQ(read_work_line(work_line(work)).request.negative_prompt, std::nullopt);
+  EXPECT_EQ(read_work_line(work_line(work)).request.edit->strength, std::nullopt);
+  EXPECT_FALSE(read_work_line(work_line(work)).request.edit->mask);
   EXPECT_THROW(read_work_line("{}"), Error);
 }
 

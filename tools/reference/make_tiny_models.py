@@ -14,6 +14,7 @@ import torch
 from adapter_cases import make_adapter_cases
 from embedding_cases import make_embedding_cases
 from guidance_cases import make_guidance_cases
+from inpainting_cases import make_inpainting_cases
 from lcm_cases import make_lcm_cases
 from noise_cases import make_noise_cases
 from picture_cases import make_picture_cases
@@ -52,6 +53,7 @@ def main() -> None:
     make_guidance_cases(output, output / "guidance")
     make_lcm_cases(output, output / "lcm")
     make_picture_cases(output, output / "pictures")
+    make_inpainting_cases(output, output / "pictures")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import diffusers
@@ -78,6 +79,12 @@ class Steps:
             self.latents.append(state["latents"].clone())
         return {}
 
+    def watching(self, pipe) -> dict:
+        """What tells a pipeline to call it."""
+        if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
+            return {"callback_on_step_end": self}
+        return {"callback": lambda call, timestep, latents: self(pipe, call, timestep, {"latents": latents})}
+
 
 def use_scheduler(pipe, run: dict) -> None:
     kind, own = SCHEDULERS[run["sampler"]]
@@ -96,7 +103,7 @@ def draw(pipe, run: dict, **inputs) -> dict[str, torch.Tensor]:
     last = pipe(prompt=[run["prompt"]] * run["batch"],
                 negative_prompt=None if negative is None else [negative] * run["batch"],
                 num_inference_steps=run["steps"], guidance_scale=run["guidance_scale"], eta=run["eta"],
-                generator=generators, output_type="latent", callback_on_step_end=steps, **inputs).images
+                generator=generators, output_type="latent", **steps.watching(pipe), **inputs).images
     assert len(steps.latents) == taken, (run, len(steps.latents))
     assert torch.equal(last, steps.latents[-1])
     return {f"latents_step{k}": latents for k, latents in enumerate(steps.latents)}

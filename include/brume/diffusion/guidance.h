@@ -50,8 +50,13 @@ struct GuidanceSettings {
   std::optional<MimicThreshold> mimic = {};
   PerturbedGuidance perturbed = {};
   bool told = false;  // to the network, which was distilled to guide itself: there is no negative prompt
+  // "InstructPix2Pix" (Brooks et al. 2023): towards the picture beside the latents, 1 or more; nothing where
+  // there is none.
+  std::optional<double> image_scale = {};
 
   bool active() const { return scale > 1 && !told; }
+  /// Whether a row is needed that sees no picture: at 1 what it says cancels out.
+  bool guided_by_image() const { return active() && image_scale.value_or(1) > 1; }
   bool active_in(int64_t step, int64_t steps) const { return active() && interval.holds(step, steps); }
   /// Rows of the network that a prompt of one part has in a step, on average over `steps`.
   double rows(int64_t steps) const;
@@ -75,6 +80,7 @@ struct Predictions {
   at::Tensor negative;  // undefined where this step is not guided by it
   at::Tensor positive;
   at::Tensor perturbed;  // undefined without perturbed guidance
+  at::Tensor blank;      // the negative prompt without a picture; undefined where that is no guide
 };
 
 /// "Compositional Visual Generation with Composable Diffusion Models" (Liu et al. 2022): `negative` and, each
@@ -85,8 +91,8 @@ at::Tensor compose(const at::Tensor& negative, const std::vector<at::Tensor>& pa
 
 /// "Classifier-Free Diffusion Guidance" (Ho and Salimans 2022): away from `negative`, towards `positive`
 /// (each [N, C, H, W]). Mirrors the guidance of diffusers' StableDiffusionPipeline and its rescale_noise_cfg,
-/// and with `perturbed` that of StableDiffusionPAGPipeline. Without `negative` that is left out, and so is
-/// the rescaling.
+/// and with `perturbed` that of StableDiffusionPAGPipeline, with `blank` that of
+/// StableDiffusionInstructPix2PixPipeline. Without `negative` these are left out, and so is the rescaling.
 at::Tensor guide(const Predictions& predictions, const GuidanceSettings& settings, const GuidedPoint& point);
 
 }  // namespace brume

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "brume/diffusion/guidance.h"
+#include "brume/diffusion/masking.h"
 #include "brume/diffusion/noise_schedule.h"
 #include "brume/diffusion/sigma_schedule.h"
 
@@ -92,8 +93,9 @@ int64_t first_step_of(int64_t steps, double strength);
 
 /// What a walk begins with: noise alone, or a picture under as much of it as the first step takes off.
 struct Beginning {
-  at::Tensor noise;         // [N, C, H, W] fp32 of unit variance
-  at::Tensor picture = {};  // latents [N, C, H, W] fp32; undefined: noise alone
+  at::Tensor noise;                   // [N, C, H, W] fp32 of unit variance
+  at::Tensor picture = {};            // latents [N, C, H, W] fp32; undefined: noise alone
+  std::optional<KeptPart> kept = {};  // where a part of a picture stays
 };
 
 /// The clean sample that a prediction at timestep t means. [N, C, H, W]

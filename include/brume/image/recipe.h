@@ -62,7 +62,8 @@ struct RecipePicture {
 /// The picture that was changed.
 struct RecipeEdit {
   RecipePicture picture;
-  double strength = 1;
+  std::optional<double> strength;          // nothing: all steps were taken, the picture beside them
+  std::optional<RecipePicture> mask = {};  // white where it was drawn anew
 };
 
 /// What {a|b} and __name__ of the prompts became for one picture.

@@ -12,6 +12,7 @@
 
 #include "brume/diffusion/noise_schedule.h"
 #include "brume/pipeline/model_source.h"
+#include "brume/pipeline/model_task.h"
 #include "brume/pipeline/picture_settings.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet_config.h"
@@ -40,6 +41,7 @@ class ModelConfig {
   const UNetConfig& unet() const { return unet_; }
   const VaeConfig& vae() const { return vae_; }
   const NoiseSchedule& schedule() const { return schedule_; }
+  ModelTask task() const { return task_; }
   /// Settings that nothing reads, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
@@ -63,7 +65,9 @@ class ModelConfig {
   void check(const Request& request, at::ScalarType dtype) const;
   /// The first half of it, which is the same on every machine and at any time.
   void check_fit(const Request& request) const;
-  /// The second half.
+  /// Throws kUsage where the request lacks a picture that the model's task needs.
+  void check_pictures(const Request& request) const;
+  /// The other half.
   void check_memory(const Request& request, at::ScalarType dtype) const;
   /// As if `free` bytes were available; nothing: nobody knows.
   void check_memory(const Request& request, at::ScalarType dtype, const std::optional<double>& free) const;
@@ -73,6 +77,7 @@ class ModelConfig {
   double decode_bytes(const Request& request, at::ScalarType dtype) const;
 
  private:
+  ModelTask own_task() const;
   void check_own() const;
 
   std::shared_ptr<const ModelSource> plain_;  // without adapters
@@ -83,6 +88,7 @@ class ModelConfig {
   UNetConfig unet_;
   VaeConfig vae_;
   NoiseSchedule schedule_;
+  ModelTask task_;
 };
 
 }  // namespace brume

@@ -1,14 +1,31 @@
 #pragma once
+#include <ATen/core/Tensor.h>
+
 #include <optional>
 
+#include "brume/diffusion/samplers.h"
 #include "brume/pipeline/picture_words.h"
 #include "brume/vae/autoencoder.h"
 
 namespace brume {
 
+/// A picture at the size of a request, and where it is drawn anew.
+struct MaskedPixels {
+  at::Tensor picture;  // [3, H, W] of bytes
+  at::Tensor mask;     // [1, H, W] of bools
+};
+
 /// What the pictures that a request names come to, before any noise: the same for all of its seeds.
 struct PictureInputs {
   std::optional<LatentDistribution> picture;  // that is changed; [1, C, h, w] fp32
+  std::optional<LatentDistribution> left;     // what the mask leaves of it, where the UNet sees that
+  std::optional<MaskedPixels> masked;         // where there is a mask
+};
+
+/// What a request's pictures begin with.
+struct PictureStart {
+  Beginning beginning;
+  at::Tensor beside;  // what the UNet sees beside the latents, [N, in_channels - C, h, w] fp32; or undefined
 };
 
 /// All that a picture is drawn from.

@@ -20,6 +20,7 @@ struct PictureSettings {
   std::optional<int64_t> steps;
   std::optional<double> cfg_scale;
   std::optional<double> cfg_rescale;
+  std::optional<double> image_cfg_scale;  // of models that see a picture beside the latents
   std::optional<double> guidance_start;  // shares of the steps between which the negative prompt is looked at
   std::optional<double> guidance_end;
   std::optional<double> mimic_scale;  // MimicThreshold
@@ -35,6 +36,7 @@ struct PictureSettings {
   std::optional<std::string> rng;       // any name that noise_kind_from_name knows
   std::optional<std::string> init_img;  // the file of a picture to change; empty: none, whatever others say
   std::optional<double> strength;       // how much of it, 0 to 1
+  std::optional<std::string> mask;      // the file of its mask: what is white is drawn anew
   std::optional<int64_t> clip_skip;     // as `compat` counts
   std::optional<bool> vae_tiling;
   std::optional<std::string> compat;  // any name that compat_from_name knows

@@ -1,6 +1,9 @@
 #pragma once
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "brume/diffusion/guidance.h"
@@ -37,11 +40,16 @@ class WordsInTime {
 
   /// True where other rows are there, or other texts are read, in `step` than in the one before.
   bool move_to(int64_t step);
+  /// For a UNet that sees more than the latents, before its first call: [N, channels, h, w] fp32.
+  void set_beside(at::Tensor beside) { beside_ = std::move(beside); }
 
   const std::vector<WordGroup>& groups() const { return groups_; }
   const PictureWords& words() const { return words_; }
   /// Rows that one picture has at most.
   size_t rows() const { return rows_.size(); }
+  /// What the UNet gets for a group: `latents` [N, C, h, w], and what it sees beside them ->
+  /// [rows of the group * N, in_channels, h, w].
+  at::Tensor input(const WordGroup& group, const at::Tensor& latents) const;
   /// What the sampler goes by, of a prediction [N, C, h, w] for each row that is in a group, for latents of
   /// the same shape.
   NetworkOutput output(const std::vector<at::Tensor>& predictions, const at::Tensor& latents,
@@ -52,6 +60,7 @@ class WordsInTime {
     size_t part;  // of PictureWords
     bool negative;
     bool perturbed;
+    bool blank = false;  // sees no picture beside the latents
   };
   /// What is read in a step.
   struct Reading {
@@ -75,6 +84,7 @@ class WordsInTime {
   int64_t steps_;
   int64_t pictures_;
   std::vector<Row> rows_;
+  at::Tensor beside_;
   Reading reading_;  // now
   std::vector<WordGroup> groups_;
 };

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,15 +46,16 @@ class Pipeline {
   /// Both of these.
   PictureMaterial material(const Request& request, Observer& observer) const;
   /// What the walk of each seed begins with, drawn from its own noise in the order of diffusers' pipelines.
-  Beginning beginning(const Request& request, const PictureInputs& inputs, Noise& noise) const;
+  PictureStart start(const Request& request, const PictureInputs& inputs, Noise& noise) const;
   /// What the UNet makes of words once for all steps.
   PreparedWords prepare(const Conditioning& words) const;
-  /// One call of the UNet in the pipeline's dtype: latents [N, C, h, w] fp32, timesteps [N] fp32 and words of
-  /// N rows -> prediction [N, C, h, w] fp32.
-  at::Tensor predict(const at::Tensor& latents, const at::Tensor& timesteps,
-                     const PreparedWords& words) const;
-  /// The picture of one seed from its latents [1, C, h, w] fp32.
-  PictureResult decode(const Request& request, const at::Tensor& latents) const;
+  /// One call of the UNet in the pipeline's dtype: input [N, in_channels, h, w] fp32 (the latents, and what
+  /// the model sees beside them), timesteps [N] fp32 and words of N rows -> prediction [N, C, h, w] fp32.
+  at::Tensor predict(const at::Tensor& input, const at::Tensor& timesteps, const PreparedWords& words) const;
+  /// The picture of one seed from its latents [1, C, h, w] fp32; where there is a mask, what it leaves of the
+  /// pixels is put back.
+  PictureResult decode(const Request& request, const at::Tensor& latents,
+                       const std::optional<MaskedPixels>& masked = {}) const;
 
   const ModelConfig& model() const { return model_; }
   at::ScalarType dtype() const { return dtype_; }
@@ -72,7 +74,8 @@ class Pipeline {
   at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;
   Denoiser denoiser(const WordsInTime& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
-                                        FiniteCheck& finite, Observer& observer) const;
+                                        const std::optional<MaskedPixels>& masked, FiniteCheck& finite,
+                                        Observer& observer) const;
   at::Tensor decode_with(const Autoencoder& vae, const Request& request, const at::Tensor& latents) const;
 
   ModelConfig model_;

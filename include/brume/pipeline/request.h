@@ -45,7 +45,9 @@ struct TypedPrompts {
 /// A picture that is changed, instead of one made of noise alone.
 struct PictureEdit {
   PictureFile picture;
-  double strength = 1;  // which share of the steps is taken
+  // Which share of the steps is taken; nothing: the UNet sees the picture beside latents that begin as noise.
+  std::optional<double> strength;
+  std::optional<PictureFile> mask = {};  // white where it is drawn anew
 };
 
 /// One call of the pipeline: a batch of pictures of one prompt, one for each seed.

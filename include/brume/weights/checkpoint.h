@@ -50,6 +50,7 @@ class Checkpoint {
 
  private:
   void add_text_towers();
+  bool inpaints() const;
   void choose_prediction();
   void note_unused();
   std::string text_config_of(const std::string& name) const;
