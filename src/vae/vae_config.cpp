@@ -1,5 +1,6 @@
 #include "brume/vae/vae_config.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "brume/base/config_file.h"
@@ -62,7 +63,8 @@ void read_tiny(const ConfigFile& config, VaeConfig& vae) {
     if (ints_or(config, key, vae.channels) != vae.channels)
       config.reject(key, "it must be as encoder_block_out_channels");
   }
-  if (vae.channels != std::vector(vae.channels.size(), vae.channels.front()))
+  const auto other = [&](int64_t channels) { return channels != vae.channels.front(); };
+  if (std::any_of(vae.channels.begin(), vae.channels.end(), other))
     config.reject("encoder_block_out_channels", "brume supports equal ones");
   for (const auto& [key, blocks] :
        {std::pair("num_encoder_blocks", vae.tiny->encoder), std::pair("num_decoder_blocks", vae.tiny->decoder)}) {

@@ -85,7 +85,7 @@ TEST(BenchReport, TheSchemaSeesFaults) {
     bad[json::json_pointer(pointer)] = value;
     return !schema_faults(schema(), bad).empty();
   };
-  EXPECT_TRUE(faulty("/format", "brume.bench/3"));
+  EXPECT_TRUE(faulty("/format", "brume.bench/4"));
   EXPECT_TRUE(faulty("/unheard_of", 1));
   EXPECT_TRUE(faulty("/steps_per_second", "fast"));
   EXPECT_TRUE(faulty("/steps_per_second", -1));
