@@ -407,12 +407,13 @@ TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
   const double late = mean_memory(jobs - 20 - window, jobs - 20);
   const auto late_descriptors = descriptors();
   EXPECT_EQ(program.finish(600).code, 0);
-  std::printf("means of %d pictures from 100 on, in the middle and at the end of %d: %+.0f KiB, then %+.0f KiB; "
-              "descriptors %lld to %lld\n",
-              window, jobs, between - early, late - between, static_cast<long long>(early_descriptors),
-              static_cast<long long>(late_descriptors));
-  // What is lost with each picture is lost in both; what is taken once, as when two phases are at their largest
-  // at the same time (5 MiB on a busy machine), is in one.
+  std::printf(
+      "means of %d pictures from 100 on, in the middle and at the end of %d: %+.0f KiB, then %+.0f KiB; "
+      "descriptors %lld to %lld\n",
+      window, jobs, between - early, late - between, static_cast<long long>(early_descriptors),
+      static_cast<long long>(late_descriptors));
+  // What is lost with each picture is lost in both; what is taken once, as when two phases are at their
+  // largest at the same time (5 MiB on a busy machine), is in one.
   EXPECT_LE(std::min(between - early, late - between), 512);
   if (wanted != nullptr) {
     EXPECT_LE(late - early, 1024);

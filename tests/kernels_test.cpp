@@ -178,8 +178,8 @@ TEST(GuidedStep, EqualsGuidanceAndTheSamplersStep) {
       const at::Tensor noise = step.eta > 0 ? randn({2, 4, 5, 3}) : at::Tensor();
       const at::Tensor row = step_number(static_cast<int>(table.size(0)) - 1);
       const at::Tensor wanted =
-          ddim_step(schedule, step, guide({negative, positive, {}, {}}, guidance, {kind, latents, {}}), latents,
-                    noise)
+          ddim_step(schedule, step, guide({negative, positive, {}, {}}, guidance, {kind, latents, {}}),
+                    latents, noise)
               .to(at::kDouble);
       const at::Tensor got = guided_step({latents, negative, positive, noise}, table, row);
       EXPECT_LT(largest_error(got, wanted), 1e-5 * wanted.abs().max().item<double>())

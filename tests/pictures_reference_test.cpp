@@ -131,11 +131,11 @@ TEST_P(EditedPicture, IsTheSameAmongOthersInABatch) {
 std::vector<std::string> image_to_image() {
   std::vector<std::string> names;
   for (const std::string name :
-       {"sd1_ddim",  "sd1_ddim_eta",     "sd1_ddim_whole",     "sd1_ddim_cut", "sd1_ddpm",
-        "sd1_euler", "sd1_euler_karras", "sd1_euler_whole",    "sd1_euler_a",  "sd1_heun",
-        "sd1_dpm2",  "sd1_dpmpp2m",      "sd1_dpmpp2m_karras", "sd1_deis",     "sd1_unipc",
-        "sd1_lcm",   "sd2_ddim",         "sd2_euler_a",        "sdxl_euler",   "sdxl_dpmpp2m",
-        "sd1_tiny_vae", "refiner_euler", "refiner_no_negative"})
+       {"sd1_ddim",     "sd1_ddim_eta",     "sd1_ddim_whole",     "sd1_ddim_cut", "sd1_ddpm",
+        "sd1_euler",    "sd1_euler_karras", "sd1_euler_whole",    "sd1_euler_a",  "sd1_heun",
+        "sd1_dpm2",     "sd1_dpmpp2m",      "sd1_dpmpp2m_karras", "sd1_deis",     "sd1_unipc",
+        "sd1_lcm",      "sd2_ddim",         "sd2_euler_a",        "sdxl_euler",   "sdxl_dpmpp2m",
+        "sd1_tiny_vae", "refiner_euler",    "refiner_no_negative"})
     names.push_back("img2img_" + name);
   return names;
 }

@@ -83,8 +83,8 @@ Baseline Baseline::read(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMostBytes, ExitCode::kInputInvalid);
   const json object = parse_strict_json(text, kMostDepth, file, ExitCode::kInputInvalid);
   const json format = object.is_object() ? object.value("format", json()) : json();
-  const bool older =
-      std::find(kReportFormatsBefore.begin(), kReportFormatsBefore.end(), format) != kReportFormatsBefore.end();
+  const bool older = std::find(kReportFormatsBefore.begin(), kReportFormatsBefore.end(), format) !=
+                     kReportFormatsBefore.end();
   if (format != kReportFormat && !older)
     throw Error(ExitCode::kInputInvalid, file, "is not a result of brume bench",
                 "write one with brume bench --json");

@@ -149,8 +149,9 @@ void add_embedding_options(CLI::App& command, EmbeddingOptions& options) {
 }
 
 void add_component_options(CLI::App& command, EngineOptions& options) {
-  command.add_option("--vae,--taesd", options.vae,
-                     "Take the autoencoder from this file or directory, also a tiny one (TAESD)")
+  command
+      .add_option("--vae,--taesd", options.vae,
+                  "Take the autoencoder from this file or directory, also a tiny one (TAESD)")
       ->check(not_empty());
   command
       .add_option("--prediction,--prediction-type", options.prediction,

@@ -105,7 +105,8 @@ std::string model_index_text(const ModelFacts& facts) {
     text += R"(,"tokenizer)" + suffix + R"(":["transformers","CLIPTokenizer"],"text_encoder)" + suffix +
             R"(":["transformers",")" + encoder_class(suffix) + R"("])";
   if (is_xl(facts.family))
-    text += std::string(R"(,"force_zeros_for_empty_prompt":)") + (facts.zero_empty_negative ? "true" : "false");
+    text +=
+        std::string(R"(,"force_zeros_for_empty_prompt":)") + (facts.zero_empty_negative ? "true" : "false");
   if (facts.family == ModelFamily::kStableDiffusionXlRefiner) text += R"(,"requires_aesthetics_score":true)";
   return text + "}";
 }

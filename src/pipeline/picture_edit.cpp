@@ -12,8 +12,8 @@ namespace brume {
 namespace {
 
 constexpr double kRefinedStrength = 0.3;  // of StableDiffusionXLImg2ImgPipeline
-constexpr double kUsualStrength = 0.75;  // A1111's, and stable-diffusion.cpp's
-constexpr double kMaskedStrength = 1;    // of StableDiffusionInpaintPipeline
+constexpr double kUsualStrength = 0.75;   // A1111's, and stable-diffusion.cpp's
+constexpr double kMaskedStrength = 1;     // of StableDiffusionInpaintPipeline
 
 int64_t whole_multiple(double length, int64_t factor) {
   return std::max(static_cast<int64_t>(length / static_cast<double>(factor)), int64_t{1}) * factor;
@@ -50,7 +50,7 @@ std::optional<PictureEdit> edit_of(const PictureSettings& settings, ModelTask ta
   PictureEdit edit{look_at_picture(*settings.init_img, "--init-img"), {}, {}};
   if (settings.mask) edit.mask = look_at_picture(*settings.mask, "--mask");
   if (task != ModelTask::kEdit)
-    edit.strength = settings.strength.value_or(edit.mask                      ? kMaskedStrength
+    edit.strength = settings.strength.value_or(edit.mask                    ? kMaskedStrength
                                                : task == ModelTask::kRefine ? kRefinedStrength
                                                                             : kUsualStrength);
   return edit;

@@ -93,9 +93,8 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
 
 std::unique_ptr<const Autoencoder> Pipeline::open_vae(at::ScalarType dtype,
                                                       std::vector<std::string>& remarks) const {
-  return open_network(model_.source(), "vae", dtype, remarks, [&](const WeightsView& weights) {
-    return open_autoencoder(weights, model_.vae());
-  });
+  return open_network(model_.source(), "vae", dtype, remarks,
+                      [&](const WeightsView& weights) { return open_autoencoder(weights, model_.vae()); });
 }
 
 void Pipeline::check_words() const {
@@ -205,8 +204,8 @@ void Pipeline::check_read(const Request& request) const {
   if (request.negative_prompt && request.guidance.active()) check(PromptRole::kNegative, "negative prompt");
 }
 
-/// One row for the UNet, with the sizes that SDXL is told, or the sizes and the beauty that its refiner is, and
-/// the scale that a distilled one is.
+/// One row for the UNet, with the sizes that SDXL is told, or the sizes and the beauty that its refiner is,
+/// and the scale that a distilled one is.
 Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt& prompt,
                                     PromptRole role) const {
   // As diffusers' StableDiffusionXLImg2ImgPipeline has them where nobody says otherwise.
@@ -219,9 +218,10 @@ Conditioning Pipeline::conditioning(const Request& request, const EncodedPrompt&
   const auto height = static_cast<float>(request.height);
   const auto width = static_cast<float>(request.width);
   row.pooled = prompt.pooled;
-  row.time_ids = family == ModelFamily::kStableDiffusionXlRefiner
-                     ? at::tensor({height, width, 0.0F, 0.0F, role == PromptRole::kPrompt ? kWanted : kUnwanted})
-                     : at::tensor({height, width, 0.0F, 0.0F, height, width});
+  row.time_ids =
+      family == ModelFamily::kStableDiffusionXlRefiner
+          ? at::tensor({height, width, 0.0F, 0.0F, role == PromptRole::kPrompt ? kWanted : kUnwanted})
+          : at::tensor({height, width, 0.0F, 0.0F, height, width});
   row.time_ids = row.time_ids.unsqueeze(0);
   return row;
 }

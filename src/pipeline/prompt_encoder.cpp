@@ -124,9 +124,8 @@ EncodedPrompt PromptEncoder::encode(const std::string& text, Compat compat, int6
     const TextStates states = tower.encoder(input.ids, vectors_of(i));
     if (i == 0) first_weights = input.weights;
     // SDXL was trained on the layer before the last, without its norm.
-    const at::Tensor words = is_xl(family_)
-                                 ? layer_from_end(states, clip_skip + 1)
-                                 : tower.encoder.final_norm(layer_from_end(states, clip_skip));
+    const at::Tensor words = is_xl(family_) ? layer_from_end(states, clip_skip + 1)
+                                            : tower.encoder.final_norm(layer_from_end(states, clip_skip));
     contexts.push_back(compat == Compat::kSdCpp ? words : emphasised(words, input.weights));
     result.pooled = states.pooled.narrow(0, 0, 1);  // SDXL's is that of its second tower
   }

@@ -87,7 +87,8 @@ void read_depths(const ConfigFile& config, std::vector<UNetLevel>& levels) {
     check(level.down_attention, level.down_depths, kDown);
     check(level.up_attention, level.up_depths, own ? kUp : kDown);
     // What no block reads is the same whatever is said of it; the middle reads that of the last level.
-    if (!level.down_attention && i + 1 < count) std::fill(level.down_depths.begin(), level.down_depths.end(), 1);
+    if (!level.down_attention && i + 1 < count)
+      std::fill(level.down_depths.begin(), level.down_depths.end(), 1);
     if (!level.up_attention) std::fill(level.up_depths.begin(), level.up_depths.end(), 1);
   }
 }

@@ -36,8 +36,9 @@ void AutoencoderTiny::open_encoder(const WeightsView& layers) {
   size_t layer = 0;
   for (const int64_t count : config().tiny->encoder) {
     const WeightsView conv = layers / layer++;
-    encoder_.push_back({layer == 1 ? nn::Conv2d(conv, {config().picture_channels, width})
-                                   : nn::Conv2d(conv, {width, width, /*kernel=*/3, /*stride=*/2}, nn::Bias::kNo),
+    encoder_.push_back({layer == 1
+                            ? nn::Conv2d(conv, {config().picture_channels, width})
+                            : nn::Conv2d(conv, {width, width, /*kernel=*/3, /*stride=*/2}, nn::Bias::kNo),
                         blocks(layers, layer, count, width)});
   }
   encoder_out_.emplace(layers / layer, nn::ConvShape{width, config().latent_channels});
@@ -76,7 +77,7 @@ at::Tensor AutoencoderTiny::decode(const at::Tensor& latents) const {
     for (const TinyBlock& block : level.blocks) block(x);
     if (level.upsample) x = (*level.upsample)(x, 2 * x.size(2), 2 * x.size(3));
   }
-  return (*decoder_out_)(x) * 2 - 1;
+  return (*decoder_out_)(x)*2 - 1;
 }
 
 }  // namespace brume

@@ -66,8 +66,8 @@ void read_tiny(const ConfigFile& config, VaeConfig& vae) {
   const auto other = [&](int64_t channels) { return channels != vae.channels.front(); };
   if (std::any_of(vae.channels.begin(), vae.channels.end(), other))
     config.reject("encoder_block_out_channels", "brume supports equal ones");
-  for (const auto& [key, blocks] :
-       {std::pair("num_encoder_blocks", vae.tiny->encoder), std::pair("num_decoder_blocks", vae.tiny->decoder)}) {
+  for (const auto& [key, blocks] : {std::pair("num_encoder_blocks", vae.tiny->encoder),
+                                    std::pair("num_decoder_blocks", vae.tiny->decoder)}) {
     if (blocks.size() != vae.channels.size())
       config.reject(key, "it must have as many entries as encoder_block_out_channels");
     for (const int64_t count : blocks) {

@@ -74,7 +74,8 @@ TEST_F(BaselineFile, ThatIsNoResultIsRefused) {
   EXPECT_NE(said_of("width", 512.5).find("is not a whole number"), std::string::npos);
   EXPECT_NE(said_of("arch", 15).find("is not a text"), std::string::npos);
   EXPECT_NE(said_of("options", 15).find("is not an object"), std::string::npos);
-  EXPECT_NE(said_of("options", {{"pag_scale", 3}}).find("options.pag_scale is not a text"), std::string::npos);
+  EXPECT_NE(said_of("options", {{"pag_scale", 3}}).find("options.pag_scale is not a text"),
+            std::string::npos);
   std::ofstream(directory_ / "list.json") << "[]";
   EXPECT_NE(refusal([&] { Baseline::read(directory_ / "list.json"); }).find("is not a result"),
             std::string::npos);

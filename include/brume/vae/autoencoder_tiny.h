@@ -23,8 +23,8 @@ class TinyBlock {
   nn::Conv2d conv4_;
 };
 
-/// TAESD (github.com/madebyollin/taesd): convolutions alone, distilled from the autoencoder of a family, whose
-/// latents it shares. Mirrors diffusers' AutoencoderTiny. Tiles are blended as AutoencoderKL's are.
+/// TAESD (github.com/madebyollin/taesd): convolutions alone, distilled from the autoencoder of a family,
+/// whose latents it shares. Mirrors diffusers' AutoencoderTiny. Tiles are blended as AutoencoderKL's are.
 class AutoencoderTiny final : public Autoencoder {
  public:
   AutoencoderTiny(const WeightsView& weights, const VaeConfig& config);

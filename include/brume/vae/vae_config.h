@@ -24,8 +24,9 @@ struct VaeConfig {
   int64_t sample_size;  // the side it was trained at: the side of a tile
   double scaling_factor;
   double shift_factor;
-  bool force_fp32;                    // overflows in fp16
-  std::optional<TinyVaeBlocks> tiny;  // it is an AutoencoderTiny; else an AutoencoderKL, which alone has these:
+  bool force_fp32;  // overflows in fp16
+  // It is an AutoencoderTiny; else an AutoencoderKL, which alone has what follows.
+  std::optional<TinyVaeBlocks> tiny;
   int64_t layers;
   int64_t norm_groups;
   bool quant_conv;

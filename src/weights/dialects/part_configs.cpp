@@ -11,8 +11,8 @@ using nlohmann::ordered_json;
 
 namespace {
 
-/// Blocks of each resolution, by the numbered layers below `prefix` from `first` on: blocks, and between those
-/// of two resolutions a convolution. A number may be that of a layer without weights.
+/// Blocks of each resolution, by the numbered layers below `prefix` from `first` on: blocks, and between
+/// those of two resolutions a convolution. A number may be that of a layer without weights.
 std::vector<uint64_t> tiny_blocks(const Shapes& shapes, const std::string& prefix, size_t first, size_t end) {
   std::vector<uint64_t> blocks{0};
   for (size_t layer = first; layer < end; ++layer) {
