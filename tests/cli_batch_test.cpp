@@ -129,8 +129,9 @@ TEST_F(BatchCommand, ADirectoryThatCannotBeWrittenToIsToldAtOnce) {
   expect_error(run({.arguments = words({}), .directory = directory_, .obeys_modes = true}), 5, {"out"});
   EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1);
   expect_error(brume(words({}, "jobs.txt")), 5, {"jobs.txt", "is no directory"});
-  // Before anything of the model is looked at.
-  expect_error(batch({"-m", "nothing"}, "nowhere"), 5, {"nowhere", "mkdir"});
+  // Before the model is looked at.
+  fs::create_directory(directory_ / "no model");
+  expect_error(brume({"batch", "jobs.txt", "-o", "nowhere", "-m", "no model"}), 5, {"nowhere", "mkdir"});
 }
 
 TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {

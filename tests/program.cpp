@@ -54,6 +54,7 @@ void limit(__rlimit_resource resource, const std::optional<uint64_t>& bytes) {
   for (const auto& [name, value] : start.environment) ::setenv(name.c_str(), value.c_str(), 1);
   limit(RLIMIT_FSIZE, start.file_limit);
   limit(RLIMIT_AS, start.memory_limit);
+  ::signal(SIGINT, SIG_DFL);  // ignored by what a shell starts in the background
   ::execv(start.program.c_str(), words.data());
   ::_exit(kCannotStart);
 }
