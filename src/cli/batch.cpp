@@ -80,6 +80,7 @@ class Batch {
                             .workers = options_.workers()});
     batch::KeyTable planned;  // a job asked for twice is drawn once
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) {
+      progress_.on_planned();
       if (planned.find(job->label.key)) continue;
       planned.set(job->label.key, 1);
       plan.add(*job);

@@ -92,6 +92,16 @@ void BatchProgress::on_steps(int64_t steps_done) {
   print_event(event);
 }
 
+void BatchProgress::on_planned() {
+  const std::lock_guard guard(mutex_);
+  ++planned_;
+  if (!line_.due()) return;
+  const int64_t over = planned_ + skipped_ + failed_;
+  const std::string bar =
+      pictures_ && *pictures_ > 0 ? bar_text(std::min(over, *pictures_), *pictures_) + " " : "";
+  line_.draw(bar + std::to_string(over) + " pictures looked at");
+}
+
 void BatchProgress::say(const std::string& line) {
   const std::lock_guard guard(mutex_);
   tell(line, {{"event", "note"}, {"text", line}});

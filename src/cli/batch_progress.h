@@ -26,6 +26,8 @@ class BatchProgress : public batch::BatchListener {
   void on_failed(const batch::Job& job, const std::string& reason) override;
   void on_steps(int64_t steps_done) override;
 
+  /// Of a plan, which draws nothing: one more picture was looked at.
+  void on_planned();
   /// A line for people, without the program's name; a note for programs.
   void say(const std::string& line);
   /// The bar goes, and programs are told what it came to.
@@ -47,6 +49,7 @@ class BatchProgress : public batch::BatchListener {
   int64_t drawn_ = 0;
   int64_t skipped_ = 0;
   int64_t failed_ = 0;
+  int64_t planned_ = 0;
   int64_t steps_ = 0;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_told_ = start_;  // of the steps, to programs
