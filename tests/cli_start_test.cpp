@@ -93,6 +93,8 @@ TEST_F(StartUp, AMissingEngineIsOneLine) {
   expect_error(start(generate_words({})), 3, {kEngine, "is not there", "install all of brume"});
   std::ofstream(directory_ / "jobs") << "a fox\n";
   const Words batch{"batch", "jobs", "-o", "out", "-m", model("sd1").string()};
+  expect_error(start(batch), 5, {"out", "mkdir"});  // told before the engine is looked for
+  fs::create_directory(directory_ / "out");
   expect_error(start(batch), 3, {kEngine});
   Words by_workers = batch;
   by_workers.insert(by_workers.end(), {"--devices", "cpu:2"});
