@@ -38,7 +38,12 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command) {
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   ::posix_spawnattr_setpgroup(&attributes, 0);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // A script that leaves signals to brume ignores them itself, and what it starts would inherit that.
+  sigset_t obeyed;
+  ::sigemptyset(&obeyed);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&obeyed, signal);
+  ::posix_spawnattr_setsigdefault(&attributes, &obeyed);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
   std::vector<char*> words;
   words.reserve(command.size() + 1);
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
