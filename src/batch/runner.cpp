@@ -3,8 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -194,6 +197,7 @@ class Runner::Run {
       if (!runner_.stop_requested_()) return false;
       runner_.ending_ = true;
       stop_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.grace);
+      decode_until_ = stop_at_->time_since_epoch().count();
       waiting_.clear();
       ready_.abandon();
       rows_.leave_if([this](int64_t calls_left) { return calls_left * step_time_ > settings_.grace; });
@@ -203,7 +207,14 @@ class Runner::Run {
 
   void decode_all() {
     at::set_num_threads(1);
-    while (const std::optional<Denoised> denoised = denoised_.pop()) decode(*denoised);
+    Clock::duration decode_time{};
+    while (const std::optional<Denoised> denoised = denoised_.pop()) {
+      const auto start = Clock::now();
+      // After a stop those are given up that the grace is too short for.
+      if ((start + decode_time).time_since_epoch().count() > decode_until_) continue;
+      decode(*denoised);
+      decode_time = Clock::now() - start;
+    }
   }
 
   void decode(const Denoised& denoised) {
@@ -211,7 +222,7 @@ class Runner::Run {
     Made made{denoised.row.ticket, {}, stage};
     if (stage.empty()) {
       const Busier busier(runner_.busy_.decode);
-      made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents, denoised.row.masked);
+      made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents, denoised.row.inputs);
       made.failure = made.result.failed_stage;
       const UnreadWords unread = runner_.pipeline_.unread(denoised.request, PromptRole::kPrompt);
       if (const int64_t cut = unread.tokens_cut; cut > 0)
@@ -233,6 +244,7 @@ class Runner::Run {
   Runner& runner_;
   const RunnerSettings& settings_;
   const bool beside_;  // words and decoding have threads of their own
+  std::atomic<Clock::rep> decode_until_ = std::numeric_limits<Clock::rep>::max();
   const size_t most_waiting_;
   BoundedQueue<Ready> ready_;
   BoundedQueue<Denoised> denoised_;
