@@ -31,6 +31,7 @@ class Tally {
                  });
     if (damaged != 0)
       status.remarks.push_back(path.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
+    all_.reserve(all_.size() + here.size());
     here.each([&](const JobKey& key, uint64_t done) {
       if (done != 0 || !all_.find(key)) all_.set(key, done);
     });

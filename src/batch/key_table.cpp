@@ -14,17 +14,22 @@ KeyTable::Slot& KeyTable::slot_of(std::vector<Slot>& slots, const JobKey& key) {
   return slots[at];
 }
 
-void KeyTable::grow() {
+void KeyTable::move_to(size_t slots) {
   constexpr size_t kLeast = 16384;  // 384 KiB: a batch of ten thousand needs no more
-  std::vector<Slot> larger(std::max(kLeast, slots_.size() + slots_.size() / 2));
+  std::vector<Slot> larger(std::max(kLeast, slots));
   for (const Slot& slot : slots_) {
     if (slot.value != kNone) slot_of(larger, slot.key) = slot;
   }
   slots_ = std::move(larger);
 }
 
+void KeyTable::reserve(size_t keys) {
+  const size_t slots = keys + keys / 2;
+  if (slots > slots_.size()) move_to(slots);
+}
+
 void KeyTable::set(const JobKey& key, uint64_t value) {
-  if (10 * (used_ + 1) > 8 * slots_.size()) grow();
+  if (10 * (used_ + 1) > 8 * slots_.size()) move_to(slots_.size() + slots_.size() / 2);
   Slot& slot = slot_of(slots_, key);
   if (slot.value == kNone) ++used_;
   slot = {key, value};

@@ -17,6 +17,9 @@ class KeyTable {
   void set(const JobKey& key, uint64_t value);  // not kNone
   std::optional<uint64_t> find(const JobKey& key) const;
   size_t size() const { return used_; }
+  /// Makes room for so many keys. To be called before many are set in the order of another table, which
+  /// would crowd one end of a small one.
+  void reserve(size_t keys);
 
   template <class Visit>
   void each(Visit visit) const {
@@ -31,7 +34,7 @@ class KeyTable {
     uint64_t value = kNone;
   };
   static Slot& slot_of(std::vector<Slot>& slots, const JobKey& key);
-  void grow();
+  void move_to(size_t slots);
 
   std::vector<Slot> slots_;
   size_t used_ = 0;
