@@ -167,6 +167,8 @@ TEST_F(BenchCommand, HoldsPicturesAgainstTheReference) {
 
 TEST_F(BenchCommand, WrongOptionsAreNamed) {
   expect_error(bench({"--arch", "sd9"}), 2, {"--arch", "sd9", "sdxl"});
+  std::ofstream(directory_ / "x.png") << "any";
+  expect_error(bench({"--arch", "tiny", "-i", "x.png"}), 2, {"--init-img", "words alone"});
   expect_error(bench({"--arch", "tiny", "-m", "x"}), 2, {"--arch", "-m"});
   expect_error(bench({"--arch", "tiny", "--max-regress", "3%"}), 2, {"--max-regress", "--baseline"});
   expect_error(bench({"--arch", "tiny", "--max-regress", "three"}), 2, {"--max-regress", "three"});

@@ -1,6 +1,7 @@
 #include "bench_options.h"
 
 #include <functional>
+#include <utility>
 
 #include "brume/base/error.h"
 #include "usage_line.h"
@@ -77,6 +78,11 @@ void add_bench_options(CLI::App& command, BenchOptions& options) {
 }
 
 void check_options(const BenchOptions& options) {
+  for (const auto& [option, given] : {std::pair("--init-img", options.picture.init_img.has_value()),
+                                      std::pair("--mask", options.picture.mask.has_value()),
+                                      std::pair("--strength", options.picture.strength.has_value())}) {
+    if (given) refuse(option, "brume bench draws from words alone", "leave it out");
+  }
   if (options.arch && !options.engine.model.empty())
     refuse("--arch", "-m names a model too", "give one of them");
   if (options.arch && !(options.engine.vae.empty() && options.engine.prediction.empty()))
