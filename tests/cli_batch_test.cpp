@@ -492,6 +492,17 @@ TEST_F(BatchCommand, APromptThatIsCutIsTold) {
   EXPECT_EQ(outcome.err.find("line 1:"), std::string::npos);
 }
 
+TEST_F(BatchCommand, AFileWithTheNameOfStandardInputIsNotAskedAnything) {
+  write_jobs("a fox\nan owl\n");
+  std::ofstream(directory_ / "-") << "";
+  Words all = words({});
+  all[1] = "-";
+  std::string line = "cd " + directory_.string() + " && cat jobs.txt | " + BRUME_PROGRAM;
+  for (const std::string& word : all) line += " " + word;
+  EXPECT_EQ(std::system((line + " > paths 2> errors").c_str()), 0) << bytes_of("errors");
+  EXPECT_EQ(pictures().size(), 2U);
+}
+
 TEST_F(BatchCommand, EventsAreJsonLinesAndNothingElseIs) {
   write_jobs("a fox\na cat --w 60\n--zz\nan owl --steps 900\n");
   const Outcome outcome = batch({"--progress", "jsonl", "-v"});

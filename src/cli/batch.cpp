@@ -124,11 +124,17 @@ class Batch {
     return model;
   }
 
+  /// Standard input may not, whatever file is called "-".
+  bool may_be_read_twice() const {
+    std::error_code failed;
+    const std::string& jobs = options_.places.front();
+    return jobs != "-" && std::filesystem::is_regular_file(jobs, failed);
+  }
+
   /// Of a file that can be read twice; what is wrong with its lines is told the second time. Of a shard about
   /// how many: whose a picture is, only its key says.
   std::optional<int64_t> count_pictures() const {
-    std::error_code failed;
-    if (!std::filesystem::is_regular_file(options_.places.front(), failed)) return {};
+    if (!may_be_read_twice()) return {};
     int64_t pictures = 0;
     batch::JobsReader reader(options_.places.front());
     while (const std::optional<batch::JobOrBadLine> line = reader.next())
@@ -215,8 +221,7 @@ class Batch {
   /// next.
   size_t most_passed_over() const {
     constexpr size_t kMost = 1000;
-    std::error_code failed;
-    return std::filesystem::is_regular_file(options_.places.front(), failed) ? kMost : 0;
+    return may_be_read_twice() ? kMost : 0;
   }
 
   /// Its path, after those of the pictures.
