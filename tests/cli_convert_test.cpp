@@ -246,7 +246,8 @@ TEST_F(ConvertCommand, WhatAPackedModelWasMadeOfIsKept) {
   pack(directory_ / "first.safetensors", "second.safetensors", {"--dtype", "fp16"});
   const nlohmann::json first = inspected("first.safetensors")["packed"];
   const nlohmann::json second = inspected("second.safetensors")["packed"];
-  EXPECT_EQ(second["model"], "first");
+  EXPECT_EQ(second["model"], "sd1");
+  EXPECT_EQ(second["dtype"], "fp16");
   EXPECT_EQ(second["prediction"], "v_prediction");
   EXPECT_EQ(second["adapters"], first["adapters"]);
   ASSERT_EQ(second["sources"].size(), first["sources"].size() + 1);

@@ -241,7 +241,7 @@ TEST_F(LoraCommand, AJobMayBeStrict) {
 
 TEST_F(LoraCommand, AChoiceMayNotDecideOfAdapters) {
   const auto drawn_with = [&](const std::string& prompt) {
-    return generate({"-p", prompt, "--lora-model-dir", "loras", "--wildcards", "loras"});
+    return generate({"-p", prompt, "--lora-model-dir", "loras", "--wildcards", "loras", "-o", "x.png"});
   };
   expect_error(drawn_with("{<lora:ink:1> a|<lora:snow:1> b} fox"), 4, {"<lora:...>", "outside"});
   std::ofstream(directory_ / "loras/style.txt") << "<lora:ink:1> x\n";
@@ -249,6 +249,10 @@ TEST_F(LoraCommand, AChoiceMayNotDecideOfAdapters) {
   EXPECT_EQ(drawn_with("{a|b} fox <lora:ink:1>").code, 0);
   copy("sd1_kohya", "new__style__2");  // a name is no wildcard
   EXPECT_EQ(drawn_with("{a|b} fox <lora:new__style__2:1>").code, 0);
+  // No character stands for a tag, and A1111's text keeps it.
+  EXPECT_EQ(drawn_with("{a|a} \xEF\xBF\xBF <lora:ink:0.5> {b|b}").code, 0);
+  EXPECT_NE(infotext_of("x.png").find("a \xEF\xBF\xBF <lora:ink:0.5> b\n"), std::string::npos)
+      << infotext_of("x.png");
 }
 
 TEST_F(LoraCommand, AStreamOfJobsIsDrawnInItsOrder) {

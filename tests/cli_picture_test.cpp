@@ -144,19 +144,24 @@ TEST_F(PictureCommands, GiveTheirPictureToEveryJobOfABatch) {
 }
 
 TEST_F(PictureCommands, AreLeftOutByJobsThatSaySo) {
+  fs::copy_file(directory_ / "in/grey.jpg", directory_ / "in/mask.jpg");
   write("jobs", R"({"prompt": "a fox", "seed": 7, "init_img": "", "freeu": "", "width": 40, "height": 24}
 a hen --d 8
+{"prompt": "an owl", "mask": ""}
 )");
   fs::create_directory(directory_ / "out");
-  const Outcome outcome =
-      brume({"batch", "jobs", "-o", "out", "-m", model("sd1").string(), "--steps", "4", "-i", "in/plain.png",
-             "--strength", "0.5", "--freeu", "1.3,1.4,0.9,0.2", "--name", "{index}"});
+  const Outcome outcome = brume({"batch", "jobs", "-o", "out", "-m", model("sd1").string(), "--steps", "4",
+                                 "-i", "in/plain.png", "--mask", "in/mask.jpg", "--strength", "0.5",
+                                 "--freeu", "1.3,1.4,0.9,0.2", "--name", "{index}"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_FALSE(recipe_of("out/1.png").contains("init_img"));
   EXPECT_FALSE(recipe_of("out/1.png").contains("strength"));
   EXPECT_FALSE(recipe_of("out/1.png").contains("freeu"));
   EXPECT_TRUE(recipe_of("out/2.png").contains("init_img"));
   EXPECT_TRUE(recipe_of("out/2.png").contains("freeu"));
+  EXPECT_TRUE(recipe_of("out/2.png").contains("mask"));
+  EXPECT_TRUE(recipe_of("out/3.png").contains("init_img"));
+  EXPECT_FALSE(recipe_of("out/3.png").contains("mask"));
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ TEST_P(EditedPicture, IsTheSameAmongOthersInABatch) {
         if (calls == RowCalls::kTogether) continue;
         EXPECT_TRUE(row.latents.equal(wanted.latents));
         const PictureResult decoded =
-            pipeline.decode(row.ticket == 1 ? request : other, row.latents, row.masked);
+            pipeline.decode(row.ticket == 1 ? request : other, row.latents, row.inputs);
         EXPECT_EQ(decoded.picture->pixels, wanted.pictures.front().picture->pixels);
       }
     }

@@ -50,6 +50,8 @@ void check_defaults(const PictureSettings& defaults, const ModelConfig& model) {
     settings.eta.reset();
     if (defaults.scheduler) settings.sampler = sampler_name(Sampler::kEuler);
   }
+  // A mask waits for jobs with a picture: whether it is there can be told now.
+  if (!defaults.mask.value_or("").empty()) look_at_picture(*defaults.mask, "--mask");
   model.check_fit(model.resolve(settings, {0}));
 }
 

@@ -118,7 +118,7 @@ class DenoisingRows::Row {
     at::Tensor latents =
         sample(pipeline_.model().schedule(), request_.sampling, begun.beginning, denoise, noise, observe);
     result_.failed_stage = finite.failed_stage(0);
-    result_.masked = std::move(inputs_.masked);
+    result_.inputs = std::move(inputs_);
     return latents;
   }
 

@@ -127,7 +127,7 @@ ModelConfig::ModelConfig(const std::filesystem::path& path, const ModelChoices& 
       unet_(UNetConfig::read(source_->config("unet"), remarks_)),
       vae_(VaeConfig::read(source_->config("vae"), remarks_)),
       schedule_(read_schedule(*source_, choices, remarks_)),
-      task_(own_task()) {
+      task_(own_task(choices)) {
   check_own();
 }
 
@@ -186,13 +186,18 @@ bool ModelConfig::ignores_clip_skip(const PictureSettings& settings) const {
          settings.compat.value_or("a1111") == "a1111";
 }
 
-ModelTask ModelConfig::own_task() const {
+ModelTask ModelConfig::own_task(const ModelChoices& choices) const {
   const int64_t latents = latent_channels();
   const int64_t beside = unet_.in_channels - latents;
   const bool refines = source_->family() == ModelFamily::kStableDiffusionXlRefiner;
   if (beside == 0) return refines ? ModelTask::kRefine : ModelTask::kDraw;
   if (beside == 1 + latents) return ModelTask::kInpaint;
   if (beside == latents) return ModelTask::kEdit;
+  if (choices.vae)
+    throw Error(ExitCode::kModelInvalid, choices.vae->string(),
+                "makes latents of " + std::to_string(latents) + " channels, which the UNet's " +
+                    std::to_string(unet_.in_channels) + " input channels do not fit",
+                "use an autoencoder of the model's kind");
   throw Error(ExitCode::kModelInvalid, source_->config_name("unet"),
               "in_channels: " + std::to_string(unet_.in_channels) + " does not fit the autoencoder's " +
                   std::to_string(latents) + " latent channels",

@@ -27,7 +27,7 @@ ModelFacts facts_of(const Checkpoint& checkpoint) {
   const CheckpointFamily& family = checkpoint.family();
   if (!family.refusal.empty())
     throw Error(ExitCode::kModelInvalid, path.string(), "is " + family.title + ": " + family.refusal,
-                "use a text-to-image model");
+                "use another model");
   ModelFacts facts;
   facts.path = path;
   facts.name = path.stem().string();

@@ -1,5 +1,6 @@
 #include "model_index.h"
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
@@ -14,39 +15,46 @@ namespace brume {
 namespace {
 
 constexpr int64_t kMostPixels = 16384;
-constexpr const char* kPipeline = "StableDiffusionPipeline";
-constexpr const char* kPipelineXl = "StableDiffusionXLPipeline";
-constexpr const char* kPipelineRefiner = "StableDiffusionXLImg2ImgPipeline";
+/// The class of a pipeline, by what it does.
+struct PipelineClass {
+  std::string_view name;
+  ModelFamily family;
+  std::optional<ModelTask> task;  // that a model of brume's is written down as
+};
+
+constexpr std::array<PipelineClass, 12> kPipelines{{
+    {"StableDiffusionPipeline", ModelFamily::kStableDiffusion, ModelTask::kDraw},
+    {"StableDiffusionInpaintPipeline", ModelFamily::kStableDiffusion, ModelTask::kInpaint},
+    {"StableDiffusionInstructPix2PixPipeline", ModelFamily::kStableDiffusion, ModelTask::kEdit},
+    {"StableDiffusionImg2ImgPipeline", ModelFamily::kStableDiffusion, {}},
+    {"StableDiffusionPAGPipeline", ModelFamily::kStableDiffusion, {}},
+    {"LatentConsistencyModelPipeline", ModelFamily::kStableDiffusion, {}},
+    {"LatentConsistencyModelImg2ImgPipeline", ModelFamily::kStableDiffusion, {}},
+    {"StableDiffusionXLPipeline", ModelFamily::kStableDiffusionXl, ModelTask::kDraw},
+    {"StableDiffusionXLInpaintPipeline", ModelFamily::kStableDiffusionXl, ModelTask::kInpaint},
+    {"StableDiffusionXLInstructPix2PixPipeline", ModelFamily::kStableDiffusionXl, ModelTask::kEdit},
+    {"StableDiffusionXLImg2ImgPipeline", ModelFamily::kStableDiffusionXl, ModelTask::kRefine},
+    {"StableDiffusionXLPAGPipeline", ModelFamily::kStableDiffusionXl, {}},
+}};
 
 /// What the UNet is for, its input channels say.
 ModelFamily family_of(const ConfigFile& index) {
   const std::string name = index.require_string("_class_name");
-  for (const std::string_view own :
-       {kPipeline, "StableDiffusionInpaintPipeline", "StableDiffusionInstructPix2PixPipeline"}) {
-    if (name == own) return ModelFamily::kStableDiffusion;
+  for (const PipelineClass& known : kPipelines) {
+    if (name != known.name) continue;
+    const bool refines = index.get_bool("requires_aesthetics_score", false);
+    return refines && is_xl(known.family) ? ModelFamily::kStableDiffusionXlRefiner : known.family;
   }
-  for (const std::string_view own :
-       {kPipelineXl, "StableDiffusionXLInpaintPipeline", "StableDiffusionXLInstructPix2PixPipeline"}) {
-    if (name == own) return ModelFamily::kStableDiffusionXl;
-  }
-  if (name == kPipelineRefiner)
-    return index.get_bool("requires_aesthetics_score", false) ? ModelFamily::kStableDiffusionXlRefiner
-                                                              : ModelFamily::kStableDiffusionXl;
   index.reject("_class_name",
                "brume supports the pipelines of Stable Diffusion and Stable Diffusion XL for text to image, "
                "inpainting and instruct-pix2pix, and XL's refiner");
 }
 
-const char* pipeline_class(ModelFamily family) {
-  switch (family) {
-    case ModelFamily::kStableDiffusion:
-      return kPipeline;
-    case ModelFamily::kStableDiffusionXl:
-      return kPipelineXl;
-    case ModelFamily::kStableDiffusionXlRefiner:
-      return kPipelineRefiner;
+std::string_view pipeline_class(ModelFamily family, ModelTask task) {
+  for (const PipelineClass& known : kPipelines) {
+    if (is_xl(known.family) == is_xl(family) && known.task == task) return known.name;
   }
-  return "";
+  return kPipelines.front().name;
 }
 
 /// Of a text tower.
@@ -98,9 +106,10 @@ void read_model_defaults(const ConfigFile& config, ModelFacts& facts) {
   config.note_unread(facts.remarks);
 }
 
-std::string model_index_text(const ModelFacts& facts) {
-  std::string text = std::string(R"({"_class_name":")") + pipeline_class(facts.family) +
-                     R"(","unet":["diffusers","UNet2DConditionModel"],"vae":["diffusers","AutoencoderKL"])";
+std::string model_index_text(const ModelFacts& facts, ModelTask task, std::string_view vae_class) {
+  std::string text = std::string(R"({"_class_name":")") + std::string(pipeline_class(facts.family, task)) +
+                     R"(","unet":["diffusers","UNet2DConditionModel"],"vae":["diffusers",")" +
+                     std::string(vae_class) + R"("])";
   for (const std::string& suffix : tower_suffixes(facts.family))
     text += R"(,"tokenizer)" + suffix + R"(":["transformers","CLIPTokenizer"],"text_encoder)" + suffix +
             R"(":["transformers",")" + encoder_class(suffix) + R"("])";

@@ -1,8 +1,10 @@
 #pragma once
 #include <string>
+#include <string_view>
 
 #include "brume/base/config_file.h"
 #include "brume/pipeline/model_source.h"
+#include "brume/pipeline/model_task.h"
 
 namespace brume {
 
@@ -15,8 +17,8 @@ void read_model_index(const ConfigFile& index, ModelFacts& facts);
 /// And from a brume.json: "num_inference_steps", "guidance_scale", "width", "height".
 void read_model_defaults(const ConfigFile& config, ModelFacts& facts);
 
-/// The two files as they would say it.
-std::string model_index_text(const ModelFacts& facts);
+/// The two files as they would say it, of a model with such a UNet and such an autoencoder.
+std::string model_index_text(const ModelFacts& facts, ModelTask task, std::string_view vae_class);
 std::string model_defaults_text(const ModelDefaults& defaults);
 
 }  // namespace brume

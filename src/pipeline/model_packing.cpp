@@ -117,7 +117,7 @@ class Packing {
 
   /// The files of a model directory, beside its weights.
   std::map<std::string, std::string> texts() const {
-    std::map<std::string, std::string> texts{{"model_index.json", model_index_text(source().facts())},
+    std::map<std::string, std::string> texts{{"model_index.json", index_text()},
                                              {"brume.json", model_defaults_text(source().facts().defaults)}};
     for (const Part& part : parts_)
       texts.emplace(config_path_of(part.name), source().config(part.name).text());
@@ -132,6 +132,11 @@ class Packing {
       if (tokenizer.pad) texts.emplace(folder + "/" + kPadFile, *tokenizer.pad);
     }
     return texts;
+  }
+
+  std::string index_text() const {
+    return model_index_text(source().facts(), model_.task(),
+                            model_.vae().tiny ? "AutoencoderTiny" : "AutoencoderKL");
   }
 
   PackedOrigin origin() const {
@@ -151,7 +156,10 @@ class Packing {
     if (const PackedOrigin* earlier = source().origin()) {
       origin.sources = earlier->sources;
       origin.adapters = earlier->adapters;
+      origin.model = earlier->model;
       if (origin.prediction.empty()) origin.prediction = earlier->prediction;
+      if (origin.dtype.empty()) origin.dtype = earlier->dtype;
+      if (origin.vae_dtype.empty()) origin.vae_dtype = earlier->vae_dtype;
     }
     for (const NamedFile& file : source().files())
       origin.sources.push_back({file.name, hex_digits(sha256_of_file(file.path, ExitCode::kModelInvalid))});

@@ -33,26 +33,26 @@ void refuse_given(bool given, const char* option, const char* problem, const cha
 }  // namespace
 
 std::optional<PictureEdit> edit_of(const PictureSettings& settings, ModelTask task) {
+  const bool masked = !settings.mask.value_or("").empty();
   if (settings.init_img.value_or("").empty()) {
     constexpr const char* kNone = "there is no picture to change";
     constexpr const char* kRemedy = "name one with --init-img, or leave it out";
     refuse_given(settings.strength.has_value(), "--strength", kNone, kRemedy);
-    refuse_given(settings.mask.has_value(), "--mask", kNone, kRemedy);
+    refuse_given(masked, "--mask", kNone, kRemedy);
     return {};
   }
   if (task == ModelTask::kEdit) {
     refuse_given(settings.strength.has_value(), "--strength",
                  "this model takes all steps, with the picture beside them",
                  "leave it out; --image-cfg-scale says how close it stays");
-    refuse_given(settings.mask.has_value(), "--mask", "this model changes whole pictures",
-                 "leave it out, or use another model");
+    refuse_given(masked, "--mask", "this model changes whole pictures", "leave it out, or use another model");
   }
   PictureEdit edit{look_at_picture(*settings.init_img, "--init-img"), {}, {}};
-  if (settings.mask) edit.mask = look_at_picture(*settings.mask, "--mask");
+  if (masked) edit.mask = look_at_picture(*settings.mask, "--mask");
   if (task != ModelTask::kEdit)
-    edit.strength = settings.strength.value_or(edit.mask                    ? kMaskedStrength
-                                               : task == ModelTask::kRefine ? kRefinedStrength
-                                                                            : kUsualStrength);
+    edit.strength = settings.strength.value_or(task == ModelTask::kRefine ? kRefinedStrength
+                                               : edit.mask                ? kMaskedStrength
+                                                                          : kUsualStrength);
   return edit;
 }
 

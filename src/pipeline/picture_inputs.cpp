@@ -52,7 +52,8 @@ at::Tensor white_of(const at::Tensor& bytes) {
 
 }  // namespace
 
-LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures) const {
+LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures,
+                                    PictureInputs& inputs) const {
   const auto encode_with = [&](const Autoencoder& vae) {
     const at::Tensor input = pictures.to(vae.dtype());
     const LatentDistribution encoded = request.decode == DecodeMode::kTiled
@@ -64,6 +65,7 @@ LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pi
   };
   LatentDistribution encoded = encode_with(*vae_);
   if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
+  inputs.overflowed = true;
   std::vector<std::string> said_before;
   return encode_with(*open_vae(at::kFloat, said_before));
 }
@@ -76,10 +78,10 @@ PictureInputs Pipeline::picture_inputs(const Request& request) const {
   const bool inpaints = model_.task() == ModelTask::kInpaint;
   const at::Tensor bytes = picture_bytes(edit.picture, request);
   const at::Tensor picture = picture_tensor(bytes);
-  if (!inpaints || edit.strength != kFromNoise) inputs.picture = encode(request, picture);
+  if (!inpaints || edit.strength != kFromNoise) inputs.picture = encode(request, picture, inputs);
   if (!edit.mask) return inputs;
   inputs.masked = MaskedPixels{bytes, white_of(picture_bytes(*edit.mask, request))};
-  if (inpaints) inputs.left = encode(request, picture * inputs.masked->mask.logical_not());
+  if (inpaints) inputs.left = encode(request, picture * inputs.masked->mask.logical_not(), inputs);
   return inputs;
 }
 

@@ -24,7 +24,7 @@ WordsInTime::WordsInTime(const Pipeline& pipeline, const Request& request, Pictu
     for (size_t part = guidance_.active() ? 1 : 0; part < words_.rows.size(); ++part)
       rows_.push_back({part, false, true});
   }
-  if (guidance_.guided_by_image())  // the last
+  if (guidance_.guided_by_image())
     rows_.push_back({.part = 0, .negative = true, .perturbed = false, .blank = true});
   reading_ = reading_in(0);
   prepare();
@@ -114,7 +114,9 @@ NetworkOutput WordsInTime::output(const std::vector<at::Tensor>& predictions, co
                                   const NoiseLevel& level) const {
   Predictions said;
   if (reading_.guided) said.negative = predictions.front();
-  if (reading_.guided && guidance_.guided_by_image()) said.blank = predictions.back();
+  for (size_t i = 0; reading_.guided && i < rows_.size(); ++i) {
+    if (rows_[i].blank) said.blank = predictions[i];
+  }
   said.positive = composed(predictions, said.negative, /*perturbed=*/false);
   if (guidance_.perturbed.active()) said.perturbed = composed(predictions, said.negative, /*perturbed=*/true);
   const Prediction kind = pipeline_->model().schedule().config().prediction;

@@ -152,7 +152,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer,
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
-  result.pictures = decode_all(request, result.latents, inputs->masked, finite, observer);
+  result.pictures = decode_all(request, result.latents, *inputs, finite, observer);
   result.times.decode_seconds = watch.lap();
   return result;
 }
@@ -267,16 +267,16 @@ at::Tensor Pipeline::predict(const at::Tensor& input, const at::Tensor& timestep
 }
 
 PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents,
-                               const std::optional<MaskedPixels>& masked) const {
+                               const PictureInputs& inputs) const {
   const c10::InferenceMode guard;
   FiniteCheck finite(1);
   Observer unseen;
-  return std::move(decode_all(request, latents, masked, finite, unseen).front());
+  return std::move(decode_all(request, latents, inputs, finite, unseen).front());
 }
 
 std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at::Tensor& latents,
-                                                const std::optional<MaskedPixels>& masked,
-                                                FiniteCheck& finite, Observer& observer) const {
+                                                const PictureInputs& inputs, FiniteCheck& finite,
+                                                Observer& observer) const {
   at::Tensor decoded = decode_with(*vae_, request, latents);
   std::vector<bool> sound = finite_rows(decoded);
   std::unique_ptr<const Autoencoder> exact;  // loaded when a picture needs it
@@ -285,12 +285,13 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
     PictureResult result;
     result.seed = request.seeds[i];
     const auto row = static_cast<int64_t>(i);
-    if (!sound[i] && finite.failed_stage(i).empty() && vae_->dtype() != at::kFloat) {
+    const bool overflowed = !sound[i] && finite.failed_stage(i).empty() && vae_->dtype() != at::kFloat;
+    if (overflowed) {
       std::vector<std::string> said_before;
       if (!exact) exact = open_vae(at::kFloat, said_before);
       decoded.narrow(0, row, 1).copy_(decode_with(*exact, request, latents.narrow(0, row, 1)));
-      result.notes.emplace_back("vae_fallback fp32");
     }
+    if (inputs.overflowed || overflowed) result.notes.emplace_back("vae_fallback fp32");
     pictures.push_back(std::move(result));
   }
   observer.on_stage("decoded", decoded);
@@ -298,7 +299,7 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
   for (size_t i = 0; i < pictures.size(); ++i) {
     pictures[i].failed_stage = finite.failed_stage(i);
     if (pictures[i].failed_stage.empty())
-      pictures[i].picture = to_picture(decoded[static_cast<int64_t>(i)], masked);
+      pictures[i].picture = to_picture(decoded[static_cast<int64_t>(i)], inputs.masked);
   }
   return pictures;
 }

@@ -71,7 +71,9 @@ Recipe recipe_of(const Request& request, uint64_t seed, const RecipeEngine& engi
                   : request.typed  ? request.typed->prompt
                                    : request.prompt;
   recipe.negative_prompt = request.typed ? request.typed->negative_prompt : request.negative_prompt;
-  if (request.typed) recipe.chosen = ChosenPrompts{request.prompt, request.negative_prompt};
+  if (request.typed)
+    recipe.chosen =
+        ChosenPrompts{request.adapters ? request.adapters->chosen : request.prompt, request.negative_prompt};
   recipe.compat = compat_name(request.reading.compat);
   recipe.width = static_cast<int>(request.width);
   recipe.height = static_cast<int>(request.height);

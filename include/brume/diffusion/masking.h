@@ -3,8 +3,8 @@
 
 namespace brume {
 
-/// The part of a picture that stays while the rest is drawn anew. Wherever the network looks it has the noise
-/// of that level, always the same, as StableDiffusionInpaintPipeline blends it in after each step.
+/// The part of a picture that stays while the rest is drawn anew. Wherever the network looks after the first
+/// step it has the noise of that level, always the same, as StableDiffusionInpaintPipeline blends it in.
 struct KeptPart {
   at::Tensor mask;     // [1, 1, H, W] of bools: true where the picture is drawn anew
   at::Tensor picture;  // latents [N, C, H, W] fp32

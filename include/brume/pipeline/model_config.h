@@ -77,7 +77,7 @@ class ModelConfig {
   double decode_bytes(const Request& request, at::ScalarType dtype) const;
 
  private:
-  ModelTask own_task() const;
+  ModelTask own_task(const ModelChoices& choices) const;
   void check_own() const;
 
   std::shared_ptr<const ModelSource> plain_;  // without adapters

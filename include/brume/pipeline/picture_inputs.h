@@ -20,6 +20,7 @@ struct PictureInputs {
   std::optional<LatentDistribution> picture;  // that is changed; [1, C, h, w] fp32
   std::optional<LatentDistribution> left;     // what the mask leaves of it, where the UNet sees that
   std::optional<MaskedPixels> masked;         // where there is a mask
+  bool overflowed = false;                    // in the autoencoder's own type: it was encoded in fp32
 };
 
 /// What a request's pictures begin with.

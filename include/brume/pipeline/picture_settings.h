@@ -36,7 +36,7 @@ struct PictureSettings {
   std::optional<std::string> rng;       // any name that noise_kind_from_name knows
   std::optional<std::string> init_img;  // the file of a picture to change; empty: none, whatever others say
   std::optional<double> strength;       // how much of it, 0 to 1
-  std::optional<std::string> mask;      // the file of its mask: what is white is drawn anew
+  std::optional<std::string> mask;      // the file of its mask: what is white is drawn anew; empty: none
   std::optional<int64_t> clip_skip;     // as `compat` counts
   std::optional<bool> vae_tiling;
   std::optional<std::string> compat;  // any name that compat_from_name knows

@@ -55,7 +55,7 @@ class Pipeline {
   /// The picture of one seed from its latents [1, C, h, w] fp32; where there is a mask, what it leaves of the
   /// pixels is put back.
   PictureResult decode(const Request& request, const at::Tensor& latents,
-                       const std::optional<MaskedPixels>& masked = {}) const;
+                       const PictureInputs& inputs = {}) const;
 
   const ModelConfig& model() const { return model_; }
   at::ScalarType dtype() const { return dtype_; }
@@ -70,11 +70,11 @@ class Pipeline {
   void check_read(const Request& request) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt, PromptRole role) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
-  LatentDistribution encode(const Request& request, const at::Tensor& pictures) const;
+  LatentDistribution encode(const Request& request, const at::Tensor& pictures, PictureInputs& inputs) const;
   at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;
   Denoiser denoiser(const WordsInTime& words, Observer& observer) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
-                                        const std::optional<MaskedPixels>& masked, FiniteCheck& finite,
+                                        const PictureInputs& inputs, FiniteCheck& finite,
                                         Observer& observer) const;
   at::Tensor decode_with(const Autoencoder& vae, const Request& request, const at::Tensor& latents) const;
 

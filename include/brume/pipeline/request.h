@@ -23,6 +23,7 @@ struct PromptAdapters {
   std::string text;      // as it was typed, for recipes
   std::string adapters;  // the tags, as tags_text writes them
   std::vector<AdapterTag> tags;
+  std::string chosen = {};  // the text after its choices were made, with the tags; empty: there were none
 };
 
 enum class DecodeMode { kWhole, kTiled };
