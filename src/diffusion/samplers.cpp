@@ -86,10 +86,11 @@ at::Tensor sample_by_sigma(const NoiseSchedule& schedule, const SamplingSettings
   const auto arrive = [&](int64_t step, const at::Tensor& x) {
     const double sigma = sigmas.sigmas[static_cast<size_t>(step) + 1];
     const double scale = traits.scale == Scale::kPreserving ? preserving(sigma) : 1;
-    if (!beginning.kept) return observe(step, x / scale);
+    const at::Tensor latents = traits.scale == Scale::kPreserving ? x / scale : x;
+    if (!beginning.kept) return observe(step, latents);
     const bool last = static_cast<size_t>(step) + 1 == sigmas.timesteps.size();
-    return observe(step, last ? beginning.kept->around(x / scale)
-                              : beginning.kept->around(x / scale, 1 / scale, sigma / scale));
+    return observe(step, last ? beginning.kept->around(latents)
+                              : beginning.kept->around(latents, 1 / scale, sigma / scale));
   };
   const double sigma = sigmas.sigmas.front();
   const at::Tensor x = beginning.picture.defined()

@@ -21,6 +21,7 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kUNet = "model.diffusion_model.";
 constexpr uint64_t kUsualFactor = 8;
+constexpr const char* kTinyVae = "decoder.layers.0.weight";  // which no other autoencoder has
 
 struct TowerRow {
   CheckpointKind kind;
@@ -212,10 +213,11 @@ std::string Checkpoint::config(const std::string& name) const {
   constexpr double kScale = 0.18215;
   constexpr double kScaleXl = 0.13025;
   if (name == "scheduler") return scheduler_config();
-  const uint64_t time_ids = family_.kind == CheckpointKind::kSdXlRefiner ? 5 : 6;
-  if (name == "unet")
+  if (name == "unet") {
+    const uint64_t time_ids = family_.kind == CheckpointKind::kSdXlRefiner ? 5 : 6;
     return dialects::unet_config(component(name), pixels() / kUsualFactor, {pooled_width(), time_ids},
                                  where(name));
+  }
   if (name == "vae") {
     const bool xl = family_.kind == CheckpointKind::kSdXl || family_.kind == CheckpointKind::kSdXlRefiner;
     return vae_config_text(component(name), pixels(), xl ? kScaleXl : kScale, where(name));
@@ -252,12 +254,6 @@ std::string Checkpoint::scheduler_config() const {
   }
   return config.dump();
 }
-
-namespace {
-
-constexpr const char* kTinyVae = "decoder.layers.0.weight";
-
-}  // namespace
 
 ComponentTensors find_vae(const SafetensorsHeader& header) {
   for (const char* prefix : {"first_stage_model.", "vae.", ""}) {

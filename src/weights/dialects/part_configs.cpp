@@ -11,11 +11,11 @@ using nlohmann::ordered_json;
 
 namespace {
 
-/// Blocks of each resolution, by the numbered layers below `prefix` from `first` on: blocks, and between
+/// Blocks of each resolution, by the numbered layers below `prefix` after the first: blocks, and between
 /// those of two resolutions a convolution. A number may be that of a layer without weights.
-std::vector<uint64_t> tiny_blocks(const Shapes& shapes, const std::string& prefix, size_t first, size_t end) {
+std::vector<uint64_t> tiny_blocks(const Shapes& shapes, const std::string& prefix, size_t end) {
   std::vector<uint64_t> blocks{0};
-  for (size_t layer = first; layer < end; ++layer) {
+  for (size_t layer = 1; layer < end; ++layer) {
     const std::string name = prefix + std::to_string(layer);
     if (shapes.has(name + ".conv.0.weight")) ++blocks.back();
     if (shapes.has(name + ".weight")) blocks.push_back(0);
@@ -28,8 +28,8 @@ std::vector<uint64_t> tiny_blocks(const Shapes& shapes, const std::string& prefi
 
 std::string tiny_vae_config(const ComponentTensors& vae, const std::string& where) {
   const Shapes shapes(vae, where);
-  const std::vector<uint64_t> encoder = tiny_blocks(shapes, "encoder.layers.", 1, vae.size());
-  const std::vector<uint64_t> decoder = tiny_blocks(shapes, "decoder.layers.", 1, vae.size());
+  const std::vector<uint64_t> encoder = tiny_blocks(shapes, "encoder.layers.", vae.size());
+  const std::vector<uint64_t> decoder = tiny_blocks(shapes, "decoder.layers.", vae.size());
   const std::vector<uint64_t> channels(encoder.size(), shapes.size("encoder.layers.0.weight", 0));
   const ordered_json config = {{"_class_name", "AutoencoderTiny"},
                                {"latent_channels", shapes.size("decoder.layers.0.weight", 1)},
