@@ -7,6 +7,7 @@
 
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
+#include "brume/base/shortest_number.h"
 
 namespace brume::batch {
 
@@ -112,11 +113,10 @@ std::string padded(Number number, int digits) {
 }
 
 std::string decimal(double value, int decimals) {
+  if (decimals < 0) return shortest_number(value);
   std::array<char, 400> text{};
   char* const last = text.data() + text.size();
-  const auto end = decimals < 0 ? std::to_chars(text.data(), last, value)
-                                : std::to_chars(text.data(), last, value, std::chars_format::fixed, decimals);
-  return {text.data(), end.ptr};
+  return {text.data(), std::to_chars(text.data(), last, value, std::chars_format::fixed, decimals).ptr};
 }
 
 /// At most `most` bytes, and no part of a character.

@@ -1,18 +1,16 @@
 #include "pickled_tensors.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <set>
 #include <string_view>
-#include <system_error>
 #include <tuple>
 #include <utility>
 
 #include "brume/base/escape.h"
+#include "brume/base/shortest_number.h"
 
 namespace brume {
 
@@ -205,12 +203,8 @@ std::optional<std::string> TensorWalk::setting(uint32_t value) const {
       return one.value != 0 ? "true" : "false";
     case PickleKind::kInteger:
       return std::to_string(static_cast<int64_t>(one.value));
-    case PickleKind::kReal: {
-      std::array<char, 32> digits{};
-      const auto written =
-          std::to_chars(digits.data(), digits.data() + digits.size(), std::bit_cast<double>(one.value));
-      return std::string(digits.data(), written.ptr);
-    }
+    case PickleKind::kReal:
+      return shortest_number(std::bit_cast<double>(one.value));
     case PickleKind::kText:
       return clean(tree_.text(value)) ? std::optional<std::string>(tree_.text(value)) : std::nullopt;
     default:
