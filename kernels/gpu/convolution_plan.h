@@ -18,8 +18,8 @@ class ConvolutionPlan {
  public:
   static constexpr int64_t kMaxWorkspaceBytes = int64_t{256} << 20;
 
-  /// For the current GPU. Null where the engine cannot do it, wants more workspace, sums less than exactly in
-  /// fp32, or is not the same in each run. `engine` is a text of proposed_engines.
+  /// For the current GPU. Null where the engine cannot do it, wants more workspace, multiplies transformed
+  /// inputs (Winograd, FFT), or is not the same in each run. `engine` is a text of proposed_engines.
   static std::shared_ptr<const ConvolutionPlan> build(const ConvolutionProblem& problem,
                                                       const std::string& engine);
   ConvolutionPlan(std::shared_ptr<const cudnn_frontend::graph::Graph> graph, std::string engine,
