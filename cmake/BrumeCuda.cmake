@@ -25,6 +25,16 @@ if(NOT BRUME_CUDA STREQUAL OFF)
       NO_DEFAULT_PATH)
     find_path(BRUME_CUBLAS_INCLUDE cublas_v2.h
       PATHS "${_toolkit}/../include" "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cu13/include" NO_DEFAULT_PATH)
+    find_file(BRUME_CUBLASLT libcublasLt.so.13
+      PATHS "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cu13/lib" "${_toolkit}/../lib64" "${_toolkit}/../lib"
+      NO_DEFAULT_PATH)
+    find_file(BRUME_CUDNN libcudnn.so.9
+      PATHS "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cudnn/lib" "${_toolkit}/../lib64" "${_toolkit}/../lib"
+      NO_DEFAULT_PATH)
+    find_path(BRUME_CUDNN_INCLUDE cudnn.h
+      PATHS "${_toolkit}/../include" "${PROJECT_SOURCE_DIR}/.deps/site/nvidia/cudnn/include" NO_DEFAULT_PATH)
+    find_path(BRUME_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h
+      PATHS "${PROJECT_SOURCE_DIR}/.deps/cuda-tools/include" NO_DEFAULT_PATH)
     if(BRUME_CUDART AND BRUME_CUDA_INCLUDE AND BRUME_NVCC_VERSION VERSION_GREATER_EQUAL 13.0)
       set(BRUME_HAS_CUDA ON)
     endif()

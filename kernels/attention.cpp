@@ -8,6 +8,7 @@
 
 #include "kernels/attention_cpu.h"
 #include "kernels/cpu/machine_for.h"
+#include "kernels/gpu/operations.h"
 
 namespace brume::kernels {
 
@@ -31,6 +32,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   check(q, k, v);
   RECORD_FUNCTION("brume::attention", std::vector<c10::IValue>({q, k, v}));
   const bool causal = mask == AttentionMask::kCausal;
+  if (q.is_cuda()) return gpu::attention(q, k, v, causal);
   if (!causal && cpu::has_kernels(q)) return attention_cpu(cpu::machine(), q, k, v);
   const at::Tensor heads =
       at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),

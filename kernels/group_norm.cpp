@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "kernels/cpu/machine_for.h"
+#include "kernels/gpu/operations.h"
 #include "kernels/group_norm_cpu.h"
 
 namespace brume::kernels {
@@ -54,6 +55,7 @@ at::Tensor group_norm(const GroupNormInput& input, const at::Tensor& weight, con
                       const GroupNormSettings& settings) {
   check(input, weight, bias, settings.groups);
   RECORD_FUNCTION("brume::group_norm", std::vector<c10::IValue>({input.maps.first}));
+  if (input.maps.first.is_cuda()) return gpu::group_norm(input, weight, bias, settings);
   if (cpu::has_kernels(input.maps.first))
     return group_norm_cpu(cpu::machine(), input, weight, bias, settings);
   return reference(input, weight, bias, settings);

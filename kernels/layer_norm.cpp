@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "kernels/cpu/machine_for.h"
+#include "kernels/gpu/operations.h"
 #include "kernels/layer_norm_cpu.h"
 
 namespace brume::kernels {
@@ -28,6 +29,7 @@ void check(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
   check(x, weight, bias);
   RECORD_FUNCTION("brume::layer_norm", std::vector<c10::IValue>({x}));
+  if (x.is_cuda()) return gpu::layer_norm(x, weight, bias, eps);
   if (cpu::has_kernels(x)) return layer_norm_cpu(cpu::machine(), x, weight, bias, eps);
   return at::layer_norm(x, weight.sizes(), weight, bias, eps);
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/convolution_layouts.h"
+#include "kernels/gpu/operations.h"
 #include "kernels/onednn.h"
 
 namespace brume::kernels {
@@ -18,13 +19,23 @@ std::vector<c10::IValue> recorded(const at::Tensor& x, const at::Tensor& weight,
 }
 std::vector<c10::IValue> recorded(const at::Tensor& x, const at::Tensor& weight) { return {x, weight}; }
 
+/// As the library that computes with it reads it where that is not oneDNN.
+at::Tensor as_read(const at::Tensor& weight) {
+  return weight.is_cuda() ? weight.contiguous(at::MemoryFormat::ChannelsLast) : weight;
+}
+
+/// One half of a layer that is twice as wide.
+PackedLinear half(const at::Tensor& weight, const at::Tensor& bias, size_t index) {
+  return {weight.chunk(2)[index], bias.chunk(2)[index].clone()};
+}
+
 }  // namespace
 
 PackedConvolution::PackedConvolution(const at::Tensor& weight, std::optional<at::Tensor> bias, Shape shape)
     : layouts_(onednn::can_pack(weight) ? std::make_shared<ConvolutionLayouts>(
                                               weight, onednn::Geometry{shape.stride, shape.padding})
                                         : nullptr),
-      weight_(layouts_ ? at::Tensor() : weight),
+      weight_(layouts_ ? at::Tensor() : as_read(weight)),
       bias_(std::move(bias)),
       shape_(shape) {}
 
@@ -49,16 +60,26 @@ at::Tensor PackedConvolution::plain_product(const at::Tensor& x) const {
   return at::conv2d(map, weight_, bias_, {shape_.stride, shape_.stride}, {shape_.padding, shape_.padding});
 }
 
+at::Tensor PackedConvolution::gpu_product(const at::Tensor& x, const std::optional<at::Tensor>& sum,
+                                          bool relu) const {
+  RECORD_FUNCTION("brume::convolution", recorded(x, weight_, shape_.stride));
+  return gpu::convolution(x, weight_, bias_, sum, {shape_.stride, shape_.padding, relu});
+}
+
 at::Tensor PackedConvolution::operator()(const at::Tensor& x) const {
+  if (x.is_cuda()) return gpu_product(x, {}, /*relu=*/false);
   return layouts_ ? packed_product(x, onednn::Activation::kNone) : plain_product(x);
 }
 
 at::Tensor PackedConvolution::relu(const at::Tensor& x) const {
+  if (x.is_cuda()) return gpu_product(x, {}, /*relu=*/true);
   return layouts_ ? packed_product(x, onednn::Activation::kRelu) : plain_product(x).relu_();
 }
 
 void PackedConvolution::add_to(at::Tensor& sum, const at::Tensor& x) const {
-  if (layouts_) {
+  if (x.is_cuda()) {
+    sum = gpu_product(x, sum, /*relu=*/false);
+  } else if (layouts_) {
     add_packed_product(sum, x, onednn::Activation::kNone);
   } else {
     sum += plain_product(x);
@@ -66,7 +87,9 @@ void PackedConvolution::add_to(at::Tensor& sum, const at::Tensor& x) const {
 }
 
 void PackedConvolution::add_relu_to(at::Tensor& sum, const at::Tensor& x) const {
-  if (layouts_) {
+  if (x.is_cuda()) {
+    sum = gpu_product(x, sum, /*relu=*/true);
+  } else if (layouts_) {
     add_packed_product(sum, x, onednn::Activation::kRelu);
   } else {
     (sum += plain_product(x)).relu_();
@@ -78,12 +101,14 @@ PackedLinear::PackedLinear(const at::Tensor& weight, std::optional<at::Tensor> b
 
 at::Tensor PackedLinear::operator()(const at::Tensor& x) const {
   RECORD_FUNCTION("brume::linear", recorded(x, weight_));
+  if (x.is_cuda()) return gpu::linear(x, weight_, bias_, {});
   return weight_.is_mkldnn() ? onednn::linear(x, weight_, bias_, onednn::Activation::kNone)
                              : at::linear(x, weight_, bias_);
 }
 
 at::Tensor PackedLinear::plus(const at::Tensor& x, const at::Tensor& other) const {
   RECORD_FUNCTION("brume::linear", recorded(x, weight_));
+  if (x.is_cuda()) return gpu::linear(x, weight_, bias_, other);
   return weight_.is_mkldnn() ? onednn::linear_with(x, other, weight_, bias_, onednn::Binary::kAdd)
                              : (*this)(x).add_(other);
 }
@@ -98,6 +123,19 @@ at::Tensor PackedLinear::times(const at::Tensor& x, const at::Tensor& other) con
   RECORD_FUNCTION("brume::linear", recorded(x, weight_));
   return weight_.is_mkldnn() ? onednn::linear_with(x, other, weight_, bias_, onednn::Binary::kMultiply)
                              : (*this)(x).mul_(other);
+}
+
+PackedGatedLinear::PackedGatedLinear(const at::Tensor& weight, const at::Tensor& bias) {
+  if (weight.is_cuda()) {
+    both_.emplace(weight, bias);
+  } else {
+    value_.emplace(half(weight, bias, 0));
+    gate_.emplace(half(weight, bias, 1));
+  }
+}
+
+at::Tensor PackedGatedLinear::operator()(const at::Tensor& x) const {
+  return both_ ? gpu::geglu((*both_)(x)) : value_->times(x, gate_->gelu(x));
 }
 
 }  // namespace brume::kernels

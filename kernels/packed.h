@@ -12,8 +12,8 @@ enum class Activation;
 }
 
 /// A convolution's weights, laid out for the library that computes with them (oneDNN where it computes in
-/// their dtype on this CPU, else as they are) when the first map comes. In oneDNN bias and sum are part of
-/// the product, and the result is rounded once.
+/// their dtype on this CPU, cuDNN on a GPU, else as they are). In both bias and sum are part of the product, and
+/// the result is rounded once.
 class PackedConvolution {
  public:
   struct Shape {
@@ -27,7 +27,8 @@ class PackedConvolution {
   at::Tensor operator()(const at::Tensor& x) const;
   /// relu(y).
   at::Tensor relu(const at::Tensor& x) const;
-  /// sum += this(x); sum [N, out, H', W'], channels last and contiguous.
+  /// sum += this(x); sum [N, out, H', W'], channels last and contiguous. On a GPU `sum` is a new tensor then: what
+  /// it was is left as it is (sums_in_place).
   void add_to(at::Tensor& sum, const at::Tensor& x) const;
   /// sum = relu(sum + this(x)).
   void add_relu_to(at::Tensor& sum, const at::Tensor& x) const;
@@ -36,12 +37,16 @@ class PackedConvolution {
   at::Tensor packed_product(const at::Tensor& x, onednn::Activation activation) const;
   void add_packed_product(at::Tensor& sum, const at::Tensor& x, onednn::Activation activation) const;
   at::Tensor plain_product(const at::Tensor& x) const;
+  at::Tensor gpu_product(const at::Tensor& x, const std::optional<at::Tensor>& sum, bool relu) const;
 
   std::shared_ptr<ConvolutionLayouts> layouts_;  // or, where oneDNN does not compute,
   at::Tensor weight_;                            // [out, in, k, k]
   std::optional<at::Tensor> bias_;
   Shape shape_;
 };
+
+/// Whether a convolution adds to a map like this one where it lies, so that who needs it later must copy it.
+inline bool sums_in_place(const at::Tensor& map) { return !map.is_cuda(); }
 
 /// The same for a matrix product y = x W^T + b.
 class PackedLinear {
@@ -60,6 +65,21 @@ class PackedLinear {
  private:
   at::Tensor weight_;  // packed, or [out, in]
   std::optional<at::Tensor> bias_;
+};
+
+/// A linear layer to twice the width, whose first half is multiplied by the GELU of its second: two products that
+/// are one where they share their input's way through a GPU.
+class PackedGatedLinear {
+ public:
+  /// weight [2 out, in], bias [2 out].
+  PackedGatedLinear(const at::Tensor& weight, const at::Tensor& bias);
+  /// [..., in] -> [..., out]
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  std::optional<PackedLinear> both_;  // on a GPU; else
+  std::optional<PackedLinear> value_;
+  std::optional<PackedLinear> gate_;
 };
 
 }  // namespace brume::kernels

@@ -4,9 +4,12 @@
 
 #include <cmath>
 
+#include "kernels/gpu/operations.h"
+
 namespace brume::kernels {
 
 at::Tensor sinusoidal_embedding(const at::Tensor& values, const SinusoidShape& shape) {
+  if (values.is_cuda()) return gpu::sinusoidal_embedding(values, shape);
   constexpr double kMaxPeriod = 10000;
   const int64_t half = shape.width / 2;
   const at::Tensor exponent =

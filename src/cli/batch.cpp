@@ -57,6 +57,8 @@ class Batch {
         store_(journal_, {batch::PictureNames(options.names),
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
                           options.grid ? sheet_file(journal_).filename().string() : ""}),
+        workers_(options.workers()),
+        compute_(workers_.empty() ? open_compute(options.engine) : compute_of(options.engine, workers_.front())),
         model_(open_checked(options)),
         adapters_(model_, options.engine.adapters),
         files_(model_.source().files()),
@@ -75,9 +77,9 @@ class Batch {
   }
 
   int plan() {
-    BatchPlan plan(model_, {.dtype = scalar_type_of(options_.engine),
+    BatchPlan plan(model_, {.dtype = compute_.dtype,
                             .runner = runner_settings(options_.use, options_.engine, model_),
-                            .workers = options_.workers()});
+                            .workers = static_cast<int64_t>(workers_.size())});
     batch::KeyTable planned;  // a job asked for twice is drawn once
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) {
       progress_.on_planned();
@@ -144,12 +146,12 @@ class Batch {
   }
 
   batch::FeedSettings feed_settings() {
-    RecipeEngine engine = recipe_engine(options_.engine, model_);
+    RecipeEngine engine = recipe_engine(options_.engine, compute_, model_);
     engine.model_hash = batch::model_digest(files_);
     return {.defaults = options_.picture,
             .pictures_each = options_.pictures_each,
             .shard = journal_.shard(),
-            .dtype = scalar_type_of(options_.engine),
+            .dtype = compute_.dtype,
             .engine = std::move(engine),
             .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
@@ -161,25 +163,24 @@ class Batch {
   std::optional<double> room_of_an_engine() const {
     const std::optional<double> free = available_memory();
     if (!free) return {};
-    const auto engines = static_cast<double>(std::max<int64_t>(options_.workers(), 1));
-    const double weights = bench::weight_bytes(model_, scalar_type_of(options_.engine));
+    const auto engines = static_cast<double>(std::max<size_t>(workers_.size(), 1));
+    const double weights = bench::weight_bytes(model_, compute_.dtype);
     return std::max(*free / engines - weights, 0.0);
   }
 
   void draw_group() {
     const Request request = groups_.request();
     ModelConfig model = adapters_.adapted(request);
-    if (const int64_t workers = options_.workers(); workers > 0) {
+    if (!workers_.empty()) {
       if (const auto& embeddings = model.embeddings()) {
         for (const std::string& line : embeddings->remarks()) say_once("note: " + line);
       }
       if (const Adapters* adapters = model.adapters()) {
         for (const std::string& line : adapters->remarks()) say_once("note: " + line);
       }
-      const batch::WorkerPoolSettings settings{
-          .commands =
-              std::vector(static_cast<size_t>(workers), options_.worker_command(adapters_.words(request))),
-          .most_each = rows_ + 2};
+      batch::WorkerPoolSettings settings{.commands = {}, .most_each = rows_ + 2};
+      for (const std::string& device : workers_)
+        settings.commands.push_back(options_.worker_command(device, adapters_.words(request)));
       run_.draw_by_workers(settings, groups_, stop_signal);
       return;
     }
@@ -200,7 +201,7 @@ class Batch {
   /// others.
   std::optional<Pipeline> open_for_group(ModelConfig model, const Request& request) {
     try {
-      return open_pipeline(std::move(model), scalar_type_of(options_.engine));
+      return open_pipeline(std::move(model), compute_);
     } catch (const Error& error) {
       if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
       run_.refuse(groups_, error.what());
@@ -294,6 +295,8 @@ class Batch {
   Clock::time_point start_ = Clock::now();
   batch::Journal journal_;  // first: a directory that cannot be written to, or is another's, is told at once
   batch::PictureStore store_;
+  std::vector<std::string> workers_;  // their devices; none: this process draws
+  Compute compute_;
   ModelConfig model_;
   AdapterSets adapters_;
   std::vector<NamedFile> files_;

@@ -15,19 +15,19 @@ namespace {
 
 constexpr int64_t kMostPicturesEach = 1000;
 constexpr double kMostGrace = 3600;
-constexpr int64_t kMostWorkers = 256;
+constexpr size_t kMostWorkers = 256;
 
-/// How many an entry of --devices asks for; `option` is all of it.
-int64_t workers_of(std::string_view entry, const std::string& option) {
-  if (entry == "cpu") return 1;
-  if (entry.starts_with("cuda")) refuse(option, "this build has no CUDA engine", "use cpu:N");
+/// The devices that an entry of --devices asks for, one a worker; `option` is all of it.
+std::vector<std::string> devices_of(std::string_view entry, const std::string& option) {
+  std::string name(entry);
+  if (name == "cpu" || (name.starts_with("cuda") && device_name()(name).empty())) return {name};
   std::string number(entry.starts_with("cpu:") ? entry.substr(4) : "");
   if (number.empty() || !whole_number(1, kMostWorkers)(number).empty())
     refuse(option,
-           '"' + std::string(entry) + "\" is neither cpu nor cpu:N with N from 1 to " +
-               std::to_string(kMostWorkers),
-           "use cpu:2, or a list: cpu:2,cpu");
-  return std::stoll(number);
+           '"' + std::string(entry) + "\" is none of cpu, cpu:N with N from 1 to " +
+               std::to_string(kMostWorkers) + ", cuda and cuda:N",
+           "use cpu:2, or a list: cuda:0,cuda:1");
+  return std::vector<std::string>(static_cast<size_t>(std::stoll(number)), "cpu");
 }
 
 CLI::Validator batch_size_or_auto() {
@@ -100,21 +100,30 @@ ErrorsAs BatchOptions::errors_as() const {
   return progress_kind() == ProgressKind::kEvents ? ErrorsAs::kEvents : ErrorsAs::kLines;
 }
 
-int64_t BatchOptions::workers() const {
-  if (devices.empty()) return 0;
+std::vector<std::string> BatchOptions::workers() const {
+  if (devices.empty()) return {};
   const std::string option = "--devices " + devices;
-  int64_t workers = 0;
-  for (const std::string_view device : split(devices, ',')) workers += workers_of(device, option);
-  if (workers > kMostWorkers)
+  std::vector<std::string> workers;
+  for (const std::string_view entry : split(devices, ',')) {
+    for (std::string& device : devices_of(entry, option)) workers.push_back(std::move(device));
+  }
+  if (workers.size() > kMostWorkers)
     refuse(option, "is more than " + std::to_string(kMostWorkers) + " workers", "each holds the model");
+  // Pictures of both are not the same bytes, and the journal must know which a picture is.
+  const auto on_cpu = [](const std::string& device) { return device == "cpu"; };
+  if (std::any_of(workers.begin(), workers.end(), on_cpu) != std::all_of(workers.begin(), workers.end(), on_cpu))
+    refuse(option, "names both CPU and GPUs", "use the GPUs alone");
   return workers;
 }
 
-std::vector<std::string> BatchOptions::worker_command(const std::vector<std::string>& adapters) const {
+std::vector<std::string> BatchOptions::worker_command(const std::string& device,
+                                                      const std::vector<std::string>& adapters) const {
   std::vector<std::string> words{"/proc/self/exe",
                                  "worker",
                                  "-m",
                                  engine.model_path().string(),
+                                 "--device",
+                                 device,
                                  "--dtype",
                                  engine.dtype,
                                  "-t",
@@ -167,7 +176,7 @@ void settle_options(BatchOptions& options) {
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");
   options.use.batch_size = options.batch_size == "auto" ? 0 : std::stoll(options.batch_size);
-  const int64_t workers = options.workers();
+  const auto workers = static_cast<int64_t>(options.workers().size());
   if (workers < 1 || options.engine.threads > 0) return;
   // They share the processor; a worker that takes all of it would wait for the others.
   const int64_t cores = std::max(1U, std::thread::hardware_concurrency());

@@ -41,9 +41,10 @@ struct BatchOptions {
   ProgressKind progress_kind() const;
   ErrorsAs errors_as() const;
   /// How many worker processes; 0: this process draws.
-  int64_t workers() const;
+  std::vector<std::string> workers() const;
   /// The command of each worker, which merges `adapters` (choice_text) into its model.
-  std::vector<std::string> worker_command(const std::vector<std::string>& adapters) const;
+  std::vector<std::string> worker_command(const std::string& device,
+                                          const std::vector<std::string>& adapters) const;
 };
 
 void add_batch_options(CLI::App& command, BatchOptions& options);

@@ -71,7 +71,8 @@ std::map<std::string, std::string> options_of(const Request& request) {
   return options;
 }
 
-bench::Workload workload_of(const BenchOptions& options, const ModelConfig& model, const Request& request) {
+bench::Workload workload_of(const BenchOptions& options, const Compute& compute, const ModelConfig& model,
+                            const Request& request) {
   return {.arch = options.arch.value_or(model.source().name()),
           .weights = options.arch ? "random" : "model",
           .width = request.width,
@@ -80,8 +81,8 @@ bench::Workload workload_of(const BenchOptions& options, const ModelConfig& mode
           .steps = request.sampling.steps,
           .sampler = std::string(sampler_name(request.sampling.sampler)),
           .cfg_scale = request.guidance.scale,
-          .dtype = std::string(dtype_name(scalar_type_of(options.engine))),
-          .device = "cpu",
+          .dtype = std::string(dtype_name(compute.dtype)),
+          .device = compute.gpu ? "cuda" : "cpu",
           .options = options_of(request)};
 }
 
@@ -108,19 +109,19 @@ class Bench {
  public:
   explicit Bench(const BenchOptions& options)
       : options_(options),
-        dtype_(scalar_type_of(options.engine)),
+        compute_(open_compute(options.engine)),
         model_(model_of(options)),
         request_(request_of(options, model_)) {
     embed(model_, options.engine.embeddings);
     adapt(model_, adapters_of(options.engine.adapters, request_), options.engine.adapters);
-    model_.check(request_, dtype_);
-    report_.result.workload = workload_of(options, model_, request_);
+    model_.check(request_, compute_.dtype);
+    report_.result.workload = workload_of(options, compute_, model_, request_);
     report_.limits = options.error_limits;
     if (options.baseline) {
       baseline_ = bench::Baseline::read(*options.baseline);
       baseline_->check_comparable(report_.result.workload);
     }
-    check_weights_fit(model_, dtype_, report_.result.workload.arch);
+    check_weights_fit(model_, compute_.dtype, report_.result.workload.arch);
     if (options.error_limits.any()) check_weights_fit(model_, at::kFloat, "the fp32 reference");
     const double work = model_.step_work(request_.width, request_.height);
     at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.batch_size)));
@@ -146,25 +147,27 @@ class Bench {
   void measure() {
     bench::Result& result = report_.result;
     result.machine = {.version = version_name(),
-                      .device_name = bench::processor_name(),
+                      .device_name = compute_.gpu ? compute_.gpu->properties().name : bench::processor_name(),
                       .threads = at::get_num_threads(),
                       .instruction_set = at::get_cpu_capability()};
     note(options_.arch ? "drawing random weights" : "loading " + model_.source().path().string());
     const Clock::time_point start = Clock::now();
-    const Pipeline pipeline = open_pipeline(model_, dtype_);
+    const Pipeline pipeline = open_pipeline(model_, compute_);
     result.load_seconds = seconds_since(start);
-    result.conditions.peak_before = bench::measured_peak(dtype_);
+    result.conditions.peak_before = measured_peak();
     const bench::MachineWatch watch;
     bench::Rounds rounds = draw(pipeline, options_.limits);
     result.conditions.waited_share = watch.waited_share();
     result.conditions.throttle_events = watch.throttle_events();
-    result.conditions.peak_after = bench::measured_peak(dtype_);
-    result.peak_memory_bytes = peak_memory();
+    result.conditions.peak_after = measured_peak();
+    result.peak_memory_bytes = compute_.gpu ? compute_.gpu->peak_memory() : peak_memory();
     if (rounds.stopped) return;
     bench::count_work(pipeline, request_, rounds);
     if (options_.profile) result.profile = profile_of(pipeline);
     take(std::move(rounds));
   }
+
+  double measured_peak() const { return bench::measured_peak(compute_.dtype, compute_.gpu.get()); }
 
   /// Of a round of its own: taking the time of every operation costs some.
   std::vector<bench::Operation> profile_of(const Pipeline& pipeline) const {
@@ -197,7 +200,7 @@ class Bench {
   /// The reference draws each picture alone, so that neither the dtype nor the neighbours can hide.
   void compare_with_fp32() {
     note("drawing the pictures in fp32");
-    const Pipeline exact = open_pipeline(model_, at::kFloat);
+    const Pipeline exact = open_pipeline(model_, Compute{at::kFloat, "cpu", nullptr});
     bench::PictureError error;
     for (size_t i = 0; i < pictures_.size(); ++i) {
       Request one = request_;
@@ -239,7 +242,7 @@ class Bench {
   }
 
   const BenchOptions& options_;
-  at::ScalarType dtype_;
+  Compute compute_;
   ModelConfig model_;
   Request request_;
   std::optional<bench::Baseline> baseline_;

@@ -36,19 +36,15 @@ ModelConfig open_model(const EngineOptions& engine) {
   return ModelConfig(engine.model_path(), choices);
 }
 
-RecipeEngine recipe_engine(const EngineOptions& engine, const ModelConfig& model) {
+RecipeEngine recipe_engine(const EngineOptions& engine, const Compute& compute, const ModelConfig& model) {
   const std::optional<Prediction> prediction = prediction_from_name(engine.prediction);
   return {.model = model.source().name(),
-          .dtype = std::string(dtype_name(scalar_type_of(engine))),
-          .device = "cpu",
+          .dtype = std::string(dtype_name(compute.dtype)),
+          .device = compute.device,
           .version = version_name(),
           .prediction = prediction ? std::string(prediction_name(*prediction)) : "",
           .vae = engine.vae.empty() ? "" : std::filesystem::path(engine.vae).filename().string(),
           .adapters = recipe_adapters(model.adapters())};
-}
-
-at::ScalarType scalar_type_of(const EngineOptions& engine) {
-  return engine.dtype == "auto" ? at::kFloat : dtype_from_name(engine.dtype);
 }
 
 int threads_for(const EngineOptions& engine, double work) {

@@ -6,6 +6,7 @@
 #include "brume/batch/runner.h"
 #include "brume/image/recipe.h"
 #include "brume/pipeline/model_config.h"
+#include "compute.h"
 #include "engine_options.h"
 
 namespace brume::cli {
@@ -13,10 +14,7 @@ namespace brume::cli {
 /// The model that the options name, with what they say of it.
 ModelConfig open_model(const EngineOptions& engine);
 /// What denoises, for the recipe.
-RecipeEngine recipe_engine(const EngineOptions& engine, const ModelConfig& model);
-
-/// What the options come to, for a model and on this machine.
-at::ScalarType scalar_type_of(const EngineOptions& engine);
+RecipeEngine recipe_engine(const EngineOptions& engine, const Compute& compute, const ModelConfig& model);
 
 /// CPU threads for a network that does `work` multiply-adds at a time. Handing a small network's work from
 /// thread to thread takes longer than the work: the embedded model's step is a millisecond or two on one

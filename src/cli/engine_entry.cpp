@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "brume/base/error.h"
 #include "brume/base/tensor_memory.h"
 #include "engine_commands.h"
 #include "engine_door.h"
@@ -23,6 +24,12 @@ template <class Command>
 int without_torch_errors(const Command& command) {
   try {
     return run_command(command);
+  } catch (const c10::OutOfMemoryError&) {
+    throw std::bad_alloc();  // of a GPU
+  } catch (const c10::AcceleratorError& error) {
+    const std::string text = error.what_without_backtrace();
+    throw Error(ExitCode::kGpuFault, "the GPU", text.substr(0, text.find('\n')),
+                "see what nvidia-smi and the system's log say of it, or use --device cpu");
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     // oneDNN says no more of it than that.

@@ -41,6 +41,7 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
 int run_command(const GenerateWork& asked) {
   const GenerateOptions& options = asked.options;
   const auto start = std::chrono::steady_clock::now();
+  const Compute compute = open_compute(options.engine);
   const std::filesystem::path model = options.engine.model_path();
   if (options.engine.verbose) say("loading " + model.string());
   ModelConfig config = open_model(options.engine);
@@ -48,7 +49,7 @@ int run_command(const GenerateWork& asked) {
   Request request = config.resolve(options.picture, seeds_of(options));
   config.check_pictures(request);
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
-  const Pipeline pipeline = open_pipeline(std::move(config), scalar_type_of(options.engine));
+  const Pipeline pipeline = open_pipeline(std::move(config), compute);
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   if (options.run.init_latents)
@@ -62,7 +63,7 @@ int run_command(const GenerateWork& asked) {
   print_notes(first, options, pipeline);
   const PoliteStop polite;
   GenerateRun run(pipeline, request, options.run, asked.files,
-                  recipe_engine(options.engine, pipeline.model()));
+                  recipe_engine(options.engine, compute, pipeline.model()));
   std::exception_ptr failure;
   try {
     run.draw_all();

@@ -6,8 +6,8 @@
 
 namespace brume::cli {
 
-Pipeline open_pipeline(ModelConfig model, at::ScalarType dtype) {
-  Pipeline pipeline(std::move(model), dtype);
+Pipeline open_pipeline(ModelConfig model, const Compute& compute) {
+  Pipeline pipeline(std::move(model), compute.dtype, compute.gpu);
   give_back_tensor_memory();
   return pipeline;
 }

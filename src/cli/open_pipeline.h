@@ -1,11 +1,10 @@
 #pragma once
-#include <c10/core/ScalarType.h>
-
 #include "brume/pipeline/pipeline.h"
+#include "compute.h"
 
 namespace brume::cli {
 
 /// Loads a model as a command does: what loading takes beside the weights is given back.
-Pipeline open_pipeline(ModelConfig model, at::ScalarType dtype);
+Pipeline open_pipeline(ModelConfig model, const Compute& compute);
 
 }  // namespace brume::cli

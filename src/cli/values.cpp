@@ -4,6 +4,7 @@
 #include <charconv>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace brume::cli {
@@ -52,6 +53,20 @@ CLI::Validator one_of(const std::vector<std::string>& values) {
     std::string known;
     for (const std::string& value : values) known += (known.empty() ? "" : ", ") + value;
     return '"' + shortened(text) + "\" is unknown; use " + known;
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator device_name() {
+  const auto check = [](std::string& text) {
+    constexpr std::string_view kNumbered = "cuda:";
+    if (text.starts_with(kNumbered)) {
+      std::string number = text.substr(kNumbered.size());
+      constexpr int64_t kMostDevices = 127;  // that libtorch counts
+      if (whole_number(0, kMostDevices)(number).empty()) return std::string();
+    }
+    if (text == "auto" || text == "cpu" || text == "cuda") return std::string();
+    return '"' + shortened(text) + "\" is unknown; use auto, cpu, cuda, or cuda:N with a number from 0";
   };
   return CLI::Validator(check, "");
 }

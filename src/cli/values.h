@@ -15,6 +15,9 @@ CLI::Validator real_number(double least, double most);
 /// Refuses what is not one of `values`.
 CLI::Validator one_of(const std::vector<std::string>& values);
 
+/// "auto", "cpu", "cuda" or "cuda:N".
+CLI::Validator device_name();
+
 /// Refuses "": most often a shell variable that is not set.
 CLI::Validator not_empty();
 

@@ -39,10 +39,11 @@ int work(const WorkerOptions& options) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (is_abandoned()) return static_cast<int>(ExitCode::kOutputFailed);  // it was killed before that
   const auto start = Clock::now();
+  const Compute compute = open_compute(options.engine);
   ModelConfig model = open_model(options.engine);
   embed(model, options.engine.embeddings);
   adapt(model, adapters_of(options.engine.adapters, {}), options.engine.adapters);
-  const Pipeline pipeline = open_pipeline(std::move(model), scalar_type_of(options.engine));
+  const Pipeline pipeline = open_pipeline(std::move(model), compute);
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
   const auto source = []() -> std::optional<batch::Work> {

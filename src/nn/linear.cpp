@@ -13,11 +13,6 @@ std::optional<at::Tensor> bias_of(const WeightsView& weights, int64_t out, Bias 
   return bias == Bias::kYes ? std::optional(weights.tensor("bias", {out})) : std::nullopt;
 }
 
-/// One half of a layer that is twice as wide.
-kernels::PackedLinear half(const at::Tensor& weight, const at::Tensor& bias, int64_t index) {
-  return {weight.chunk(2)[static_cast<size_t>(index)], bias.chunk(2)[static_cast<size_t>(index)].clone()};
-}
-
 }  // namespace
 
 Linear::Linear(const WeightsView& weights, int64_t in, int64_t out, Bias bias)
@@ -41,9 +36,6 @@ Linear Linear::stacked(const WeightsView& weights, const std::vector<std::string
 }
 
 GatedLinear::GatedLinear(const WeightsView& weights, int64_t in, int64_t out)
-    : GatedLinear(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out})) {}
-
-GatedLinear::GatedLinear(const at::Tensor& weight, const at::Tensor& bias)
-    : value_(half(weight, bias, 0)), gate_(half(weight, bias, 1)) {}
+    : product_(weights.tensor("weight", {2 * out, in}), weights.tensor("bias", {2 * out})) {}
 
 }  // namespace brume::nn

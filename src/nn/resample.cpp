@@ -44,10 +44,13 @@ Upsample::Upsample(const WeightsView& conv, int64_t channels, Bias bias)
                bias == Bias::kYes ? std::optional(conv.tensor("bias", {channels})) : std::nullopt) {}
 
 Upsample::Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias)
-    : conv_(weight, bias, kPadded), parities_(parities(weight, bias)) {}
+    : conv_(weight, bias, kPadded) {
+  // A GPU has the work to spare: one convolution there is faster than four.
+  if (!weight.is_cuda()) parities_ = parities(weight, bias);
+}
 
 at::Tensor Upsample::operator()(const at::Tensor& x, int64_t height, int64_t width) const {
-  if (height == 2 * x.size(2) && width == 2 * x.size(3)) return doubled(x);
+  if (!parities_.empty() && height == 2 * x.size(2) && width == 2 * x.size(3)) return doubled(x);
   return conv_(at::upsample_nearest2d(x, {height, width}));
 }
 

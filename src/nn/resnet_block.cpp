@@ -8,8 +8,9 @@ namespace brume::nn {
 
 namespace {
 
-/// A copy to add to: what comes in belongs to others.
+/// What can be added to: what comes in belongs to others.
 at::Tensor own(const kernels::MapParts& x) {
+  if (!x.second.defined() && !kernels::sums_in_place(x.first)) return x.first;
   return x.second.defined() ? at::cat({x.first, x.second}, 1) : x.first.clone(at::MemoryFormat::ChannelsLast);
 }
 

@@ -11,12 +11,15 @@
 #include "brume/base/fiber.h"
 #include "brume/base/noise.h"
 #include "finite.h"
+#include "pace.h"
 
 namespace brume {
 
 namespace {
 
-constexpr size_t kStackBytes = size_t{512} << 10;  // a sampler's step, with what ATen needs below it
+// A sampler's step, with what ATen needs below it; on a GPU also the driver, which may load a kernel there.
+constexpr size_t kStackBytes = size_t{512} << 10;
+constexpr size_t kGpuStackBytes = size_t{8} << 20;
 
 PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
   const auto all = [&](const auto& part) {
@@ -53,7 +56,7 @@ class DenoisingRows::Row {
         inputs_(std::move(material.inputs)),
         predictions_(words_.rows()),
         noise_({request.seeds.front()}, request.rng),
-        fiber_([this] { run(); }, kStackBytes) {
+        fiber_([this] { run(); }, pipeline.gpu() != nullptr ? kGpuStackBytes : kStackBytes) {
     result_.ticket = ticket;
     resume();
   }
@@ -101,7 +104,9 @@ class DenoisingRows::Row {
       finite.look_at_shared(text.context, "text embedding");
       if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
     }
-    const auto noise = [this] { return noise_.normal(pipeline_.model().latent_sizes(request_)); };
+    const auto noise = [this] { 
+      return pipeline_.placed(noise_.normal(pipeline_.model().latent_sizes(request_)));
+    };
     const auto denoise = [this](const at::Tensor& latents, const NoiseLevel& level) {
       latents_ = latents;
       level_ = level;
@@ -139,7 +144,7 @@ class DenoisingRows::Row {
 };
 
 DenoisingRows::DenoisingRows(const Pipeline& pipeline, RowCalls calls)
-    : pipeline_(pipeline), row_calls_(calls) {}
+    : pipeline_(pipeline), row_calls_(calls), pace_(std::make_unique<Pace>(pipeline.gpu())) {}
 DenoisingRows::~DenoisingRows() = default;
 
 void DenoisingRows::join(uint64_t ticket, const Request& request, PictureMaterial material) {
@@ -152,6 +157,7 @@ std::vector<DenoisedRow> DenoisingRows::advance() {
   const c10::InferenceMode guard;
   if (!calls_) calls_ = calls();
   for (const Call& call : *calls_) predict(call);
+  pace_->step();
   for (const std::unique_ptr<Row>& row : rows_) {
     steps_done_ -= row->steps();
     if (row->answer()) calls_.reset();

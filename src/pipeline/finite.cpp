@@ -6,29 +6,54 @@
 
 namespace brume {
 
-std::vector<bool> finite_rows(const at::Tensor& tensor) {
-  const at::Tensor rows = at::isfinite(tensor).flatten(1).all(1).contiguous();  // [N]
-  const bool* values = rows.const_data_ptr<bool>();
-  return std::vector<bool>(values, values + rows.numel());
+namespace {
+
+/// [N, ...] -> bools [N], where the tensor lies.
+at::Tensor are_finite(const at::Tensor& tensor) { return at::isfinite(tensor).flatten(1).all(1); }
+
+std::vector<bool> read(const at::Tensor& bools) {
+  const at::Tensor here = bools.cpu().contiguous();
+  const bool* values = here.const_data_ptr<bool>();
+  return std::vector<bool>(values, values + here.numel());
 }
 
+}  // namespace
+
+std::vector<bool> finite_rows(const at::Tensor& tensor) { return read(are_finite(tensor)); }
+
 void FiniteCheck::look(const at::Tensor& tensor, const std::string& stage) {
-  const std::vector<bool> sound = finite_rows(tensor);
-  for (size_t i = 0; i < failed_stages_.size(); ++i) {
-    if (!sound[i] && failed_stages_[i].empty()) failed_stages_[i] = stage;
-  }
+  const at::Tensor sound = are_finite(tensor);
+  if (sound.is_cpu())
+    take(read(sound), stage);
+  else
+    asked_.emplace_back(sound, stage);
 }
 
 void FiniteCheck::look_at_shared(const at::Tensor& tensor, const std::string& stage) {
   if (at::isfinite(tensor).all().item<bool>()) return;
-  for (std::string& failed : failed_stages_) {
-    if (failed.empty()) failed = stage;
+  take(std::vector<bool>(failed_stages_.size(), false), stage);
+}
+
+const std::string& FiniteCheck::failed_stage(size_t picture) {
+  std::vector<at::Tensor> answers;
+  for (const auto& [sound, stage] : asked_) answers.push_back(sound);
+  if (!answers.empty()) {
+    const at::Tensor all = at::stack(answers).cpu();  // waits once
+    for (size_t i = 0; i < asked_.size(); ++i) take(read(all[static_cast<int64_t>(i)]), asked_[i].second);
+    asked_.clear();
   }
+  return failed_stages_[picture];
 }
 
 bool FiniteCheck::all_failed() const {
   return std::none_of(failed_stages_.begin(), failed_stages_.end(),
                       [](const std::string& s) { return s.empty(); });
+}
+
+void FiniteCheck::take(const std::vector<bool>& sound, const std::string& stage) {
+  for (size_t i = 0; i < failed_stages_.size(); ++i) {
+    if (!sound[i] && failed_stages_[i].empty()) failed_stages_[i] = stage;
+  }
 }
 
 }  // namespace brume

@@ -2,11 +2,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace brume {
 
-/// Remembers, for each picture of a batch, the first stage at which a number was not finite.
+/// Remembers, for each picture of a batch, the first stage at which a number was not finite. What lies on a GPU is
+/// looked at there, and the answer is read only when somebody asks: the steps do not wait for it.
 class FiniteCheck {
  public:
   explicit FiniteCheck(size_t pictures) : failed_stages_(pictures) {}
@@ -16,11 +18,15 @@ class FiniteCheck {
   /// As look, for a tensor that all pictures share.
   void look_at_shared(const at::Tensor& tensor, const std::string& stage);
   /// Empty where the picture is sound.
-  const std::string& failed_stage(size_t picture) const { return failed_stages_[picture]; }
+  const std::string& failed_stage(size_t picture);
+  /// Whether none is known to be sound; what a GPU has not answered yet does not count.
   bool all_failed() const;
 
  private:
+  void take(const std::vector<bool>& sound, const std::string& stage);
+
   std::vector<std::string> failed_stages_;
+  std::vector<std::pair<at::Tensor, std::string>> asked_;  // bools [N] on a GPU, and their stages
 };
 
 /// True for each picture [N, ...] whose elements are all finite.

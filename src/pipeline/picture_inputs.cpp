@@ -55,13 +55,13 @@ at::Tensor white_of(const at::Tensor& bytes) {
 LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures,
                                     PictureInputs& inputs) const {
   const auto encode_with = [&](const Autoencoder& vae) {
-    const at::Tensor input = pictures.to(vae.dtype());
+    const at::Tensor input = pictures.to(placement_.device, vae.dtype());
     const LatentDistribution encoded = request.decode == DecodeMode::kTiled
                                            ? vae.encode_tiled(input, vae.default_tile())
                                            : vae.encode(input);
     const at::Tensor& variance = encoded.log_variance;
-    return LatentDistribution{encoded.mean.to(at::kFloat),
-                              variance.defined() ? variance.to(at::kFloat) : variance};
+    return LatentDistribution{encoded.mean.to(at::kCPU, at::kFloat),
+                              variance.defined() ? variance.to(at::kCPU, at::kFloat) : variance};
   };
   LatentDistribution encoded = encode_with(*vae_);
   if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
@@ -98,6 +98,20 @@ at::Tensor Pipeline::drawn_from(const LatentDistribution& encoded,
 
 PictureStart Pipeline::start(const Request& request, const PictureInputs& inputs, Noise& noise) const {
   const c10::InferenceMode guard;
+  PictureStart begun = start_here(request, inputs, noise);
+  Beginning& beginning = begun.beginning;
+  beginning.noise = placed(beginning.noise);
+  beginning.picture = placed(beginning.picture);
+  if (beginning.kept) {
+    KeptPart& kept = *beginning.kept;
+    kept = {placed(kept.mask), placed(kept.picture), placed(kept.noise)};
+  }
+  begun.beside = placed(begun.beside);
+  return begun;
+}
+
+/// On the CPU, as noise is drawn there.
+PictureStart Pipeline::start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const {
   const auto normal = [&] { return noise.normal(model_.latent_sizes(request)); };
   PictureStart begun;
   if (request.init_latents) {

@@ -13,6 +13,7 @@
 #include "brume/weights/adapters/adapters.h"
 #include "brume/weights/weights.h"
 #include "finite.h"
+#include "pace.h"
 #include "remarks.h"
 
 namespace brume {
@@ -31,13 +32,13 @@ class Stopwatch {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-/// A network of the model, made by `make` from its weights as `dtype`.
+/// A network of the model, made by `make` from its weights as and where `placement` says.
 template <class Make>
-auto open_network(const ModelSource& model, const char* component, at::ScalarType dtype,
+auto open_network(const ModelSource& model, const char* component, const Placement& placement,
                   std::vector<std::string>& remarks, const Make& make) {
   const c10::InferenceMode guard;
   const Weights weights = model.weights(component);
-  auto network = make(weights.view(dtype));
+  auto network = make(weights.view(placement));
   append_unused(weights, component, remarks);
   return network;
 }
@@ -76,14 +77,19 @@ void append_rows(const PromptPlan& plan, PictureWords& words) {
 
 }  // namespace
 
-Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
+Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu)
     : model_(std::move(model)),
-      dtype_(dtype),
+      gpu_(std::move(gpu)),
+      placement_(dtype, gpu_ ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu_->properties().index))
+                             : c10::Device(c10::kCPU)),
       remarks_(model_.remarks()),
-      prompts_(model_.source(), model_.embeddings(), dtype, remarks_),
-      unet_(open_network(model_.source(), "unet", dtype, remarks_,
-                         [&](const WeightsView& weights) { return UNet(weights, model_.unet()); })),
-      vae_(open_vae(model_.vae_dtype(dtype), remarks_)) {
+      prompts_(model_.source(), model_.embeddings(), placement_, remarks_),
+      unet_(open_network(model_.source(), "unet", placement_, remarks_,
+                         [&](const WeightsView& weights) {
+                           return std::make_unique<const UNet>(weights, model_.unet());
+                         })),
+      vae_(open_vae(vae_dtype(), remarks_)) {
+  if (gpu_) graphs_ = std::make_unique<UNetGraphs>(*unet_, *gpu_, dtype);
   check_words();
   if (const Adapters* adapters = model_.adapters())
     remarks_.insert(remarks_.begin(), adapters->remarks().begin(), adapters->remarks().end());
@@ -93,8 +99,14 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype)
 
 std::unique_ptr<const Autoencoder> Pipeline::open_vae(at::ScalarType dtype,
                                                       std::vector<std::string>& remarks) const {
-  return open_network(model_.source(), "vae", dtype, remarks,
+  return open_network(model_.source(), "vae", Placement(dtype, placement_.device), remarks,
                       [&](const WeightsView& weights) { return open_autoencoder(weights, model_.vae()); });
+}
+
+/// Where fp16 would overflow, a GPU is as fast in bf16.
+at::ScalarType Pipeline::vae_dtype() const {
+  const at::ScalarType wanted = model_.vae_dtype(dtype());
+  return gpu_ && wanted != dtype() ? at::kBFloat16 : wanted;
 }
 
 void Pipeline::check_words() const {
@@ -125,21 +137,24 @@ Generation Pipeline::generate(const Request& request, Observer& observer) const 
 Generation Pipeline::generate(const Request& request, Observer& observer,
                               std::optional<PictureInputs>& inputs) const {
   const c10::InferenceMode guard;
-  model_.check(request, dtype_);
+  check(request);
   Generation result;
   FiniteCheck finite(request.seeds.size());
   Stopwatch watch;
 
   WordsInTime words = first_words(request, finite, observer);
+  wait();
   result.times.text_seconds = watch.lap();
   if (!inputs) inputs = picture_inputs(request);
   result.times.encode_seconds = watch.lap();
 
   Noise generators(request.seeds, request.rng);
-  const auto noise = [&] { return generators.normal(model_.latent_sizes(request)); };
+  const auto noise = [&] { return placed(generators.normal(model_.latent_sizes(request))); };
+  Pace pace(gpu_.get());
   const auto observe = [&](int64_t step, const at::Tensor& latents) {
     observer.on_stage("latents_step" + std::to_string(step), latents);
     finite.look(latents, "latents after step " + std::to_string(step + 1));
+    pace.step();
     observer.on_step(step + 1, request.sampling.steps_taken());
     result.stopped = observer.stop_requested();
     if (step + 1 < request.sampling.steps_taken()) words.move_to(step + 1);
@@ -147,14 +162,34 @@ Generation Pipeline::generate(const Request& request, Observer& observer,
   };
   const PictureStart begun = start(request, *inputs, generators);
   words.set_beside(begun.beside);
-  result.latents =
+  const at::Tensor latents =
       sample(model_.schedule(), request.sampling, begun.beginning, denoiser(words, observer), noise, observe);
+  result.latents = latents.cpu();
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
-  result.pictures = decode_all(request, result.latents, *inputs, finite, observer);
+  result.pictures = decode_all(request, latents, *inputs, finite, observer);
   result.times.decode_seconds = watch.lap();
   return result;
+}
+
+void Pipeline::check(const Request& request) const {
+  if (!gpu_) {
+    model_.check(request, dtype());
+    return;
+  }
+  model_.check_fit(request);
+  model_.check_pictures(request);
+  model_.check_memory(request, dtype(), static_cast<double>(gpu_->free_memory()));
+}
+
+/// For the GPU to have done what it was told.
+void Pipeline::wait() const {
+  if (gpu_) gpu_->synchronize();
+}
+
+at::Tensor Pipeline::placed(const at::Tensor& values) const {
+  return values.defined() ? values.to(placement_.device, values.scalar_type(), /*non_blocking=*/true) : values;
 }
 
 PictureWords Pipeline::words(const Request& request, Observer& observer) const {
@@ -257,13 +292,15 @@ Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer) const 
 
 PreparedWords Pipeline::prepare(const Conditioning& words) const {
   const c10::InferenceMode guard;
-  return unet_.prepare(words);
+  return unet_->prepare(words);
 }
 
 at::Tensor Pipeline::predict(const at::Tensor& input, const at::Tensor& timesteps,
                              const PreparedWords& words) const {
   const c10::InferenceMode guard;
-  return unet_(input.to(dtype_), timesteps, words).to(at::kFloat);
+  // What hangs on the row, as perturbed guidance does, is not recorded.
+  if (graphs_ && words.changes.empty()) return (*graphs_)(input, timesteps, words);
+  return (*unet_)(placed(input).to(dtype()), placed(timesteps), words).to(at::kFloat);
 }
 
 PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents,
@@ -306,14 +343,14 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
 
 at::Tensor Pipeline::decode_with(const Autoencoder& vae, const Request& request,
                                  const at::Tensor& latents) const {
-  const at::Tensor scaled = vae.from_unet(latents).to(vae.dtype());
+  const at::Tensor scaled = vae.from_unet(latents).to(placement_.device, vae.dtype());
   std::vector<at::Tensor> pictures;  // one at a time: the autoencoder needs far more memory than the UNet
   for (int64_t i = 0; i < scaled.size(0); ++i) {
     const at::Tensor one = scaled.narrow(0, i, 1);
     pictures.push_back(request.decode == DecodeMode::kTiled ? vae.decode_tiled(one, vae.default_tile())
                                                             : vae.decode(one));
   }
-  return at::cat(pictures).to(at::kFloat);  // [N, 3, H, W]
+  return at::cat(pictures).to(at::kCPU, at::kFloat);  // [N, 3, H, W]
 }
 
 }  // namespace brume

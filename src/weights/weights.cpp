@@ -73,7 +73,7 @@ Weights Weights::part_of(std::shared_ptr<const TensorFile> file, ComponentTensor
       std::move(parts), where, "the file is incomplete, or of a kind that brume does not know"));
 }
 
-WeightsView Weights::view(at::ScalarType dtype) const { return {store_, "", dtype}; }
+WeightsView Weights::view(const Placement& placement) const { return {store_, "", placement}; }
 
 std::vector<std::string> Weights::names() const { return store_->names(); }
 
@@ -89,11 +89,12 @@ std::vector<std::string> Weights::unused() const { return store_->unused(); }
 
 std::vector<std::filesystem::path> Weights::files() const { return store_->files(); }
 
-WeightsView::WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, at::ScalarType dtype)
-    : store_(std::move(store)), prefix_(std::move(prefix)), dtype_(dtype) {}
+WeightsView::WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix,
+                         const Placement& placement)
+    : store_(std::move(store)), prefix_(std::move(prefix)), placement_(placement) {}
 
 WeightsView WeightsView::operator/(std::string_view name) const {
-  return {store_, full_name(name) + ".", dtype_};
+  return {store_, full_name(name) + ".", placement_};
 }
 
 at::Tensor WeightsView::tensor(std::string_view name, at::IntArrayRef shape) const {
@@ -103,7 +104,9 @@ at::Tensor WeightsView::tensor(std::string_view name, at::IntArrayRef shape) con
 }
 
 std::optional<at::Tensor> WeightsView::find(std::string_view name, at::IntArrayRef shape) const {
-  return store_->find(full_name(name), shape, dtype_);
+  std::optional<at::Tensor> found = store_->find(full_name(name), shape, placement_.dtype);
+  if (found && !placement_.device.is_cpu()) found = found->to(placement_.device);
+  return found;
 }
 
 bool WeightsView::contains(std::string_view name) const { return store_->contains(full_name(name)); }

@@ -16,7 +16,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).parent
 PYTHONS = {"cpu": ["3.10", "3.11", "3.12", "3.13"], "cuda": ["3.10", "3.11", "3.12", "3.13"],
-           "cuda-tools": ["3.11"], "vocabulary": ["3.11"],  # wheels that no Python matters to
+           "cuda-tools": ["3.10", "3.11", "3.12", "3.13"],
+           "vocabulary": ["3.11"],  # a wheel that no Python matters to
            "reference": ["3.11", "3.12", "3.13"]}
 
 

@@ -35,14 +35,10 @@ class GatedLinear {
  public:
   GatedLinear(const WeightsView& weights, int64_t in, int64_t out);
   /// [..., in] -> [..., out]
-  at::Tensor operator()(const at::Tensor& x) const { return value_.times(x, gate_.gelu(x)); }
+  at::Tensor operator()(const at::Tensor& x) const { return product_(x); }
 
  private:
-  /// weight [2 out, in], bias [2 out]
-  GatedLinear(const at::Tensor& weight, const at::Tensor& bias);
-
-  kernels::PackedLinear value_;
-  kernels::PackedLinear gate_;
+  kernels::PackedGatedLinear product_;
 };
 
 }  // namespace brume::nn

@@ -13,6 +13,8 @@
 
 namespace brume {
 
+class Pace;
+
 /// How the UNet sees the pictures that are on their way together. Apart, a picture has the same bits whoever
 /// its neighbours are; together, large machines are used better.
 enum class RowCalls { kTogether, kApart };
@@ -63,6 +65,7 @@ class DenoisingRows {
   RowCalls row_calls_;
   std::vector<std::unique_ptr<Row>> rows_;
   std::optional<std::vector<Call>> calls_;  // until a row joins, leaves or reads other words
+  std::unique_ptr<Pace> pace_;
   int64_t steps_done_ = 0;
 };
 

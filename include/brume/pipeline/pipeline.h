@@ -13,7 +13,9 @@
 #include "brume/pipeline/prompt_encoder.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/unet.h"
+#include "brume/unet/unet_graphs.h"
 #include "brume/vae/autoencoder.h"
+#include "kernels/gpu/gpu.h"
 
 namespace brume {
 
@@ -23,9 +25,9 @@ class Noise;
 /// A model ready to draw: the walk from words to pictures.
 class Pipeline {
  public:
-  /// Loads every component with its weights as `dtype`; the autoencoder stays in fp32 where fp16 would
-  /// overflow it. Throws kModelInvalid.
-  Pipeline(ModelConfig model, at::ScalarType dtype);
+  /// Loads every component with its weights as `dtype`, onto `gpu` or, where that is null, for the CPU; the
+  /// autoencoder stays in fp32 where fp16 would overflow it. Throws kModelInvalid.
+  Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu = nullptr);
 
   /// Draws request.seeds.size() pictures in one batch. Throws kUsage where the request does not fit the
   /// model.
@@ -50,24 +52,33 @@ class Pipeline {
   /// What the UNet makes of words once for all steps.
   PreparedWords prepare(const Conditioning& words) const;
   /// One call of the UNet in the pipeline's dtype: input [N, in_channels, h, w] fp32 (the latents, and what
-  /// the model sees beside them), timesteps [N] fp32 and words of N rows -> prediction [N, C, h, w] fp32.
+  /// the model sees beside them), timesteps [N] fp32 and words of N rows -> prediction [N, C, h, w] fp32,
+  /// on the GPU where there is one. Does not wait for it.
   at::Tensor predict(const at::Tensor& input, const at::Tensor& timesteps, const PreparedWords& words) const;
+  /// Where the pipeline computes: the same values, in the pipeline's own device.
+  at::Tensor placed(const at::Tensor& values) const;
   /// The picture of one seed from its latents [1, C, h, w] fp32; where there is a mask, what it leaves of the
   /// pixels is put back.
   PictureResult decode(const Request& request, const at::Tensor& latents,
                        const PictureInputs& inputs = {}) const;
 
   const ModelConfig& model() const { return model_; }
-  at::ScalarType dtype() const { return dtype_; }
+  at::ScalarType dtype() const { return placement_.dtype; }
+  /// Null: the CPU.
+  const kernels::gpu::Gpu* gpu() const { return gpu_.get(); }
   /// What of a request's prompt, or of its negative prompt where there is one, is not read as it stands.
   UnreadWords unread(const Request& request, PromptRole role) const;
   /// Ignored settings and unused weights, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
+  at::ScalarType vae_dtype() const;
+  void check(const Request& request) const;
   void check_words() const;
+  void wait() const;
   std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
   void check_read(const Request& request) const;
+  PictureStart start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt, PromptRole role) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   LatentDistribution encode(const Request& request, const at::Tensor& pictures, PictureInputs& inputs) const;
@@ -79,10 +90,12 @@ class Pipeline {
   at::Tensor decode_with(const Autoencoder& vae, const Request& request, const at::Tensor& latents) const;
 
   ModelConfig model_;
-  at::ScalarType dtype_;
+  std::shared_ptr<const kernels::gpu::Gpu> gpu_;
+  Placement placement_;
   std::vector<std::string> remarks_;
   PromptEncoder prompts_;
-  UNet unet_;
+  std::unique_ptr<const UNet> unet_;  // where it stays when the pipeline moves
+  std::unique_ptr<UNetGraphs> graphs_;  // on a GPU
   std::unique_ptr<const Autoencoder> vae_;
 };
 

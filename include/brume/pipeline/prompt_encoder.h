@@ -40,8 +40,8 @@ struct TextTower {
 class PromptEncoder {
  public:
   /// Remarks (ignored keys, unused weights) are appended to `remarks`. `embeddings` may be null.
-  PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings, at::ScalarType dtype,
-                std::vector<std::string>& remarks);
+  PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings,
+                const Placement& placement, std::vector<std::string>& remarks);
 
   /// A text of one moment. `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws
   /// kUsage where there is no such layer.

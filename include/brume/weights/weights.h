@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "brume/base/placement.h"
 #include "brume/weights/component_tensors.h"
 #include "brume/weights/tensor_file.h"
 
@@ -38,8 +39,8 @@ class Weights {
   ~Weights();
   Weights(Weights&&) noexcept;
 
-  /// A view of everything, whose tensors are given as `dtype`.
-  WeightsView view(at::ScalarType dtype) const;
+  /// A view of everything, whose tensors are given as and where `placement` says.
+  WeightsView view(const Placement& placement) const;
   /// All names, sorted; random ones have none.
   std::vector<std::string> names() const;
   /// Those without what every checkpoint carries for nothing (text_model.embeddings.position_ids).
@@ -70,7 +71,7 @@ class WeightsView {
   WeightsView operator/(std::string_view name) const;
   WeightsView operator/(size_t index) const { return *this / std::to_string(index); }
 
-  /// The tensor `name` with this shape, contiguous, converted to the view's dtype. A tensor that is missing,
+  /// The tensor `name` with this shape, contiguous, as and where the view gives them. A tensor that is missing,
   /// of another shape or of a type that holds no real numbers throws kModelInvalid with the full dotted name
   /// and the file.
   at::Tensor tensor(std::string_view name, at::IntArrayRef shape) const;
@@ -82,14 +83,14 @@ class WeightsView {
   std::vector<int64_t> shape(std::string_view name) const;
   std::string full_name(std::string_view name) const;
   /// Of the tensors it gives.
-  at::ScalarType dtype() const { return dtype_; }
+  at::ScalarType dtype() const { return placement_.dtype; }
 
  private:
   friend class Weights;
-  WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, at::ScalarType dtype);
+  WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, const Placement& placement);
   std::shared_ptr<Weights::Store> store_;
   std::string prefix_;  // empty, or ends with a dot
-  at::ScalarType dtype_;
+  Placement placement_;
 };
 
 }  // namespace brume

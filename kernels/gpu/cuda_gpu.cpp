@@ -1,0 +1,140 @@
+#include <ATen/Context.h>
+#include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/CUDAEvent.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <cuda_runtime_api.h>
+
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/gpu/call.h"
+#include "kernels/gpu/gpu.h"
+#include "kernels/gpu/plan_store.h"
+
+namespace brume::kernels::gpu {
+
+namespace {
+
+Properties properties_of(int32_t index) {
+  int devices = 0;
+  const cudaError_t error = cudaGetDeviceCount(&devices);
+  if (error != cudaSuccess || devices == 0)
+    throw std::runtime_error(std::string("no GPU answers: ") + cudaGetErrorString(error));
+  if (index >= devices)
+    throw std::runtime_error("there are " + std::to_string(devices) + " GPUs, counted from 0");
+  cudaDeviceProp device{};
+  check(cudaGetDeviceProperties(&device, index), "the GPU's properties");
+  return {device.name, index, 10 * device.major + device.minor, static_cast<int64_t>(device.totalGlobalMem)};
+}
+
+class CudaGraph : public Graph {
+ public:
+  /// A stream of its own for the recording; what was started before is done before it, and the other way round.
+  CudaGraph(int32_t index, const std::function<void()>& work) {
+    const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(index));
+    const at::cuda::CUDAStream outside = at::cuda::getCurrentCUDAStream();
+    const at::cuda::CUDAStream side = at::cuda::getStreamFromPool();
+    at::cuda::CUDAEvent before;
+    before.record(outside);
+    before.block(side);
+    {
+      const c10::cuda::CUDAStreamGuard on_side(side);
+      work();  // tunes what is new, and takes memory that the recording must not
+      check(cudaStreamSynchronize(side), "the first run of a graph");
+      graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+      try {
+        work();
+      } catch (...) {
+        try {
+          graph_.capture_end();
+        } catch (const std::exception&) {  // it says less than the first error
+        }
+        throw;
+      }
+      graph_.capture_end();
+    }
+    at::cuda::CUDAEvent after;
+    after.record(side);
+    after.block(outside);
+  }
+  void replay() override { graph_.replay(); }
+
+ private:
+  at::cuda::CUDAGraph graph_;
+};
+
+class CudaMark : public Mark {
+ public:
+  CudaMark() { event_.record(); }
+  void wait() override { event_.synchronize(); }
+
+ private:
+  at::cuda::CUDAEvent event_;
+};
+
+class CudaGpu : public Gpu {
+ public:
+  CudaGpu(int32_t index, const std::filesystem::path& cache) : properties_(properties_of(index)) {
+    keep_plans_in(cache);
+    c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+    at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
+    // fp32 means fp32.
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
+  }
+
+  ~CudaGpu() override { save_plans(); }
+  CudaGpu(const CudaGpu&) = delete;
+  CudaGpu& operator=(const CudaGpu&) = delete;
+
+  const Properties& properties() const override { return properties_; }
+
+  int64_t free_memory() const override {
+    const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(properties_.index));
+    size_t free = 0;
+    size_t total = 0;
+    check(cudaMemGetInfo(&free, &total), "the GPU's free memory");
+    const auto stats = device_stats();
+    return static_cast<int64_t>(free) + stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
+  }
+
+  int64_t peak_memory() const override {
+    return device_stats().reserved_bytes[0].peak;
+  }
+
+  std::unique_ptr<Graph> capture(const std::function<void()>& work) const override {
+    const std::lock_guard lock(capturing_);
+    auto graph = std::make_unique<CudaGraph>(properties_.index, work);
+    save_plans();  // its first run has measured them; whoever is killed later need not do so again
+    return graph;
+  }
+
+  std::unique_ptr<Mark> mark() const override { return std::make_unique<CudaMark>(); }
+
+  void synchronize() const override {
+    const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(properties_.index));
+    check(cudaDeviceSynchronize(), "the GPU's work");
+  }
+
+ private:
+  c10::CachingDeviceAllocator::DeviceStats device_stats() const {
+    return c10::cuda::CUDACachingAllocator::getDeviceStats(static_cast<c10::DeviceIndex>(properties_.index));
+  }
+
+  Properties properties_;
+  mutable std::mutex capturing_;
+};
+
+}  // namespace
+
+extern "C" std::unique_ptr<Gpu> brume_open_gpu(int32_t index, const std::filesystem::path& cache) {
+  return std::make_unique<CudaGpu>(index, cache);
+}
+
+static_assert(std::is_same_v<decltype(brume_open_gpu), GpuDoor>);
+
+}  // namespace brume::kernels::gpu

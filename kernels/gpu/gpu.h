@@ -1,0 +1,58 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace brume::kernels::gpu {
+
+/// Work that was recorded once and is started as a whole.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  /// Starts it behind what the caller's thread has started before; does not wait for it.
+  virtual void replay() = 0;
+};
+
+/// A place in a thread's work.
+class Mark {
+ public:
+  virtual ~Mark() = default;
+  /// Until all that was started before it is done.
+  virtual void wait() = 0;
+};
+
+struct Properties {
+  std::string name;  // "NVIDIA H100 80GB HBM3"
+  int32_t index;     // of the device
+  int32_t capability;  // 90 for compute capability 9.0
+  int64_t memory_bytes;
+};
+
+/// All that the engine asks of a GPU beside operations on tensors (operations.h). The plug-in has the one body,
+/// the tests another. May be used from several threads.
+class Gpu {
+ public:
+  virtual ~Gpu() = default;
+  virtual const Properties& properties() const = 0;
+  /// Bytes that a tensor can still have.
+  virtual int64_t free_memory() const = 0;
+  /// The most bytes that tensors have held at a time.
+  virtual int64_t peak_memory() const = 0;
+  /// Runs `work` once, then records it. It must read and write the same memory whenever it is run, and wait for
+  /// nothing: inputs are written into tensors that it reads, and its results lie where they lay when it was
+  /// recorded, until the graph goes.
+  virtual std::unique_ptr<Graph> capture(const std::function<void()>& work) const = 0;
+  /// Behind all that the caller's thread has started.
+  virtual std::unique_ptr<Mark> mark() const = 0;
+  /// Waits for all that was started.
+  virtual void synchronize() const = 0;
+};
+
+/// What the plug-in exports as kGpuDoor: opens device `index`. What was measured of its products is kept in `cache`,
+/// or where that is empty nowhere. Throws std::runtime_error, one line, where there is none that answers.
+using GpuDoor = std::unique_ptr<Gpu>(int32_t index, const std::filesystem::path& cache);
+inline constexpr const char* kGpuDoor = "brume_open_gpu";
+
+}  // namespace brume::kernels::gpu

@@ -1,0 +1,99 @@
+#include "compute.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "brume/base/dtype.h"
+#include "brume/base/error.h"
+#include "kernels/gpu/door.h"
+#include "say.h"
+#include "shipped.h"
+
+namespace brume::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+using kernels::gpu::Gpu;
+
+/// Beside the engine. It is part of the builds that find a CUDA toolkit.
+fs::path plugin() { return engine_library().parent_path() / "libbrume_cuda.so"; }
+
+/// Where people expect a program to keep what it can make again; empty where nothing says.
+fs::path cache_directory() {
+  const auto named = [](const char* variable) {
+    const char* const value = std::getenv(variable);
+    return fs::path(value != nullptr ? value : "");
+  };
+  if (const fs::path cache = named("XDG_CACHE_HOME"); cache.is_absolute()) return cache / "brume";
+  const fs::path home = named("HOME");
+  return home.is_absolute() ? home / ".cache/brume" : fs::path();
+}
+
+/// Of "cuda" or "cuda:N".
+int32_t index_of(const std::string& device) {
+  constexpr size_t kNumber = 5;  // where it begins
+  int32_t index = 0;
+  if (device.size() > kNumber) std::from_chars(device.data() + kNumber, device.data() + device.size(), index);
+  return index;
+}
+
+[[noreturn]] void refuse(const std::string& device, const std::string& problem, const std::string& remedy) {
+  throw Error(ExitCode::kUsage, "--device " + device, problem, remedy);
+}
+
+/// That a GPU could be opened at all.
+void check_possible(const std::string& device) {
+  std::error_code failed;
+  if (!kernels::gpu::has_driver()) refuse(device, "there is no NVIDIA driver here", "use --device cpu");
+  if (!fs::exists(plugin(), failed))
+    refuse(device, "this build of brume has no CUDA engine", "build it where tools/setup --cuda was run");
+}
+
+std::shared_ptr<const Gpu> asked_for(const std::string& device) {
+  check_possible(device);
+  try {
+    return kernels::gpu::open_gpu(plugin(), index_of(device), cache_directory());
+  } catch (const std::exception& error) {
+    refuse(device, error.what(), "use --device cpu, or see to it");
+  }
+}
+
+std::shared_ptr<const Gpu> if_there_is_one(bool verbose) {
+  std::error_code failed;
+  if (!kernels::gpu::has_driver() || !fs::exists(plugin(), failed)) return nullptr;
+  try {
+    return kernels::gpu::open_gpu(plugin(), 0, cache_directory());
+  } catch (const std::exception& error) {
+    if (verbose) say("note: drawing on the CPU: " + std::string(error.what()));
+    return nullptr;
+  }
+}
+
+std::shared_ptr<const Gpu> gpu_of(const EngineOptions& engine) {
+  if (engine.device == "cpu") return nullptr;
+  return engine.device == "auto" ? if_there_is_one(engine.verbose) : asked_for(engine.device);
+}
+
+}  // namespace
+
+Compute open_compute(const EngineOptions& engine) {
+  std::shared_ptr<const Gpu> gpu = gpu_of(engine);
+  Compute compute =
+      compute_of(engine, gpu ? "cuda:" + std::to_string(gpu->properties().index) : std::string("cpu"));
+  if (gpu && engine.verbose) say("drawing on " + gpu->properties().name);
+  compute.gpu = std::move(gpu);
+  return compute;
+}
+
+Compute compute_of(const EngineOptions& engine, const std::string& device) {
+  if (device != "cpu") check_possible(device);
+  const at::ScalarType unsaid = device == "cpu" ? at::kFloat : at::kHalf;
+  return {engine.dtype == "auto" ? unsaid : dtype_from_name(engine.dtype), device, nullptr};
+}
+
+}  // namespace brume::cli

@@ -1,0 +1,27 @@
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <memory>
+#include <string>
+
+#include "engine_options.h"
+#include "kernels/gpu/gpu.h"
+
+namespace brume::cli {
+
+/// What the options --device and --dtype come to on this machine.
+struct Compute {
+  at::ScalarType dtype;
+  std::string device;                            // "cpu", "cuda:0", as recipes have it
+  std::shared_ptr<const kernels::gpu::Gpu> gpu;  // null: the CPU, or others draw
+};
+
+/// Opens the GPU that the options ask for, or with "auto" the first one that answers, if there is one, in fp16
+/// where no dtype is asked for; else the CPU, in fp32. Must come before the first tensor: libtorch asks once
+/// whether it has CUDA. Throws kUsage where a GPU is asked for and none answers.
+Compute open_compute(const EngineOptions& engine);
+/// What they come to in other processes that draw on `device`: nothing is opened. Throws kUsage where no GPU can be
+/// opened here in any case.
+Compute compute_of(const EngineOptions& engine, const std::string& device);
+
+}  // namespace brume::cli
