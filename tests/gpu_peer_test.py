@@ -25,20 +25,23 @@ class Networks(unittest.TestCase):
                 self.assertEqual(parameter.dtype, torch.float16, name)
                 self.assertTrue(torch.isfinite(parameter).all(), name)
                 self.assertTrue(parameter.numel() < 4 or parameter.std() > 0, name)
-            self.assertTrue(network.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
-                            if part == "unet" else not network.training)
+            self.assertFalse(network.training)
         self.assertEqual(torch.get_default_dtype(), torch.float32)
 
 
 class Loop(unittest.TestCase):
     def test_is_the_pipeline_s(self):
-        """Without words the UNet's two rows are the same, and what is left is the scheduler."""
         peer = gpu_peer.Peer(gpu_peer.parse_arguments([*TINY]), gpu_peer.Place("cpu"))
         seen = []
-        peer.unet = lambda rows, timestep, **_: (seen.append((rows.shape[0], timestep.item())) or torch.zeros_like(rows),)
+
+        def unet(rows, timestep, **_words):
+            seen.append((rows.shape[0], timestep.item()))
+            return (torch.zeros_like(rows),)
+
+        peer.unet = unet
         noise = peer.random(1, *peer.shape)
         peer.random = lambda *sizes: noise if sizes == noise.shape else torch.zeros(sizes)
-        latents = peer.loop(1, 4)()
+        latents = peer.loop(1, 4)()  # nothing predicted: they stay as they were
         self.assertEqual(seen, [(2, 751.0), (2, 501.0), (2, 251.0), (2, 1.0)])
         self.assertTrue(torch.allclose(latents, noise * peer.scheduler.init_noise_sigma))
 

@@ -1,9 +1,9 @@
-"""Times diffusers on a GPU with random weights of an architecture: a denoising loop as its pipelines run it, and decoding.
+"""Times diffusers on a GPU, with random weights of an architecture: denoising as its pipelines do it, and decoding.
 
-The loop holds what StableDiffusionPipeline and its XL sister do in a step: the UNet on two rows a picture, guidance, and
-EulerDiscreteScheduler's step; words are random numbers. Maps are channels last and cuDNN tries its algorithms first, as
-whoever wants speed sets them. The autoencoder decodes in --dtype (the XL pipeline would go to fp32 for the published
-weights). One JSON object on standard output.
+The loop holds what StableDiffusionPipeline and its XL sister do in a step: the UNet on two rows a picture, guidance,
+and EulerDiscreteScheduler's step; words are random numbers. Maps are channels last and cuDNN tries its algorithms
+first, as whoever wants speed sets them. The autoencoder decodes in --dtype (the XL pipeline would go to fp32 for the
+published weights). One JSON object on standard output.
 
 The mode compile is torch.compile of the UNet and of the VAE's decoder, each as one graph; the first calls, which
 compile, are compile_seconds and are not counted elsewhere.
@@ -150,7 +150,7 @@ class Peer:
         return self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
 
     def pictures(self, batch: int, steps: int) -> Callable[[], list[torch.Tensor]]:
-        """From words to bytes in the CPU's memory; decoded one by one, since some of eight large maps pass 2^31 values."""
+        """From words to bytes in the CPU's memory. Decoded one by one: of eight, large maps have 2^31 values."""
         run = self.loop(batch, steps)
         return lambda: [(self.decode(latents) * 127.5 + 127.5).clamp(0, 255).to(torch.uint8).cpu()
                         for latents in run().split(1)]
@@ -209,7 +209,8 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="gpu_peer", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=sorted(folder.parent.name for folder in ARCHITECTURES.glob("*/unet")),
                         default="sd15")
     parser.add_argument("--mode", choices=("eager", "compile"), default="eager")
