@@ -19,9 +19,30 @@ std::vector<c10::IValue> recorded(const at::Tensor& x, const at::Tensor& weight,
 }
 std::vector<c10::IValue> recorded(const at::Tensor& x, const at::Tensor& weight) { return {x, weight}; }
 
-/// As the library that computes with it reads it where that is not oneDNN.
+/// cuDNN's fast kernels take channels by so many.
+constexpr int64_t kGpuChannels = 8;
+
+int64_t padded(int64_t channels) { return (channels + kGpuChannels - 1) / kGpuChannels * kGpuChannels; }
+
+/// weight [out, in, k, k] as the library that computes with it reads it where that is not oneDNN; on a GPU with
+/// channels of zeros, which neither come from the map nor go into it.
 at::Tensor as_read(const at::Tensor& weight) {
-  return weight.is_cuda() ? weight.contiguous(at::MemoryFormat::ChannelsLast) : weight;
+  if (!weight.is_cuda()) return weight;
+  const int64_t out = padded(weight.size(0)) - weight.size(0);
+  const int64_t in = padded(weight.size(1)) - weight.size(1);
+  return at::constant_pad_nd(weight, {0, 0, 0, 0, 0, in, 0, out}).contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+/// bias [out] for the same.
+std::optional<at::Tensor> as_read(const std::optional<at::Tensor>& bias) {
+  if (!bias || !bias->is_cuda()) return bias;
+  return at::constant_pad_nd(*bias, {0, padded(bias->size(0)) - bias->size(0)});
+}
+
+/// A map [N, C, H, W] with channels of zeros.
+at::Tensor with_padded_channels(const at::Tensor& map) {
+  const int64_t more = padded(map.size(1)) - map.size(1);
+  return more == 0 ? map : at::constant_pad_nd(map, {0, 0, 0, 0, 0, more});
 }
 
 /// One half of a layer that is twice as wide.
@@ -36,7 +57,8 @@ PackedConvolution::PackedConvolution(const at::Tensor& weight, std::optional<at:
                                               weight, onednn::Geometry{shape.stride, shape.padding})
                                         : nullptr),
       weight_(layouts_ ? at::Tensor() : as_read(weight)),
-      bias_(std::move(bias)),
+      bias_(layouts_ ? std::move(bias) : as_read(bias)),
+      channels_(weight.size(0)),
       shape_(shape) {}
 
 at::Tensor PackedConvolution::packed_product(const at::Tensor& x, onednn::Activation activation) const {
@@ -63,7 +85,10 @@ at::Tensor PackedConvolution::plain_product(const at::Tensor& x) const {
 at::Tensor PackedConvolution::gpu_product(const at::Tensor& x, const std::optional<at::Tensor>& sum,
                                           bool relu) const {
   RECORD_FUNCTION("brume::convolution", recorded(x, weight_, shape_.stride));
-  return gpu::convolution(x, weight_, bias_, sum, {shape_.stride, shape_.padding, relu});
+  const std::optional<at::Tensor> added = sum ? std::optional(with_padded_channels(*sum)) : std::nullopt;
+  const at::Tensor y = gpu::convolution(with_padded_channels(x), weight_, bias_, added,
+                                        {shape_.stride, shape_.padding, relu});
+  return y.size(1) == channels_ ? y : y.narrow(1, 0, channels_);
 }
 
 at::Tensor PackedConvolution::operator()(const at::Tensor& x) const {
@@ -97,7 +122,8 @@ void PackedConvolution::add_relu_to(at::Tensor& sum, const at::Tensor& x) const 
 }
 
 PackedLinear::PackedLinear(const at::Tensor& weight, std::optional<at::Tensor> bias)
-    : weight_(onednn::can_pack(weight) ? onednn::pack_linear(weight) : weight), bias_(std::move(bias)) {}
+    : weight_(onednn::can_pack(weight) ? onednn::pack_linear(weight) : weight.contiguous()),
+      bias_(std::move(bias)) {}
 
 at::Tensor PackedLinear::operator()(const at::Tensor& x) const {
   RECORD_FUNCTION("brume::linear", recorded(x, weight_));

@@ -42,6 +42,7 @@ class PackedConvolution {
   std::shared_ptr<ConvolutionLayouts> layouts_;  // or, where oneDNN does not compute,
   at::Tensor weight_;                            // [out, in, k, k]
   std::optional<at::Tensor> bias_;
+  int64_t channels_;  // of the result
   Shape shape_;
 };
 

@@ -57,7 +57,8 @@ at::Tensor group_norm(const at::Tensor& first, const std::optional<at::Tensor>& 
                       const at::Tensor& bias, int64_t groups, double eps, bool silu) {
   const at::Tensor a = first.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor b = second ? second->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
-  const at::Tensor added = embedding ? embedding->contiguous() : at::Tensor();
+  // Rows of a wider tensor are as good.
+  const at::Tensor added = !embedding ? at::Tensor() : embedding->stride(1) == 1 ? *embedding : embedding->contiguous();
   const int64_t channels = a.size(1) + (second ? b.size(1) : 0);
   at::Tensor y = at::empty({a.size(0), channels, a.size(2), a.size(3)}, a.options(),
                            at::MemoryFormat::ChannelsLast);
@@ -69,7 +70,7 @@ at::Tensor group_norm(const at::Tensor& first, const std::optional<at::Tensor>& 
   if (second) params.parts[1] = part_of(b);
   if (embedding) {
     params.embedding = added.const_data_ptr();
-    params.embedding_stride = channels;
+    params.embedding_stride = added.stride(0);
   }
   params.weight = weight.const_data_ptr();
   params.bias = bias.const_data_ptr();

@@ -62,7 +62,7 @@ class Batch {
         model_(open_checked(options)),
         adapters_(model_, options.engine.adapters),
         files_(model_.source().files()),
-        rows_(rows_of(options.use, model_)),
+        rows_(rows_of(options.use, compute_, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
         progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
@@ -78,7 +78,7 @@ class Batch {
 
   int plan() {
     BatchPlan plan(model_, {.dtype = compute_.dtype,
-                            .runner = runner_settings(options_.use, options_.engine, model_),
+                            .runner = runner_settings(options_.use, options_.engine, compute_, model_),
                             .workers = static_cast<int64_t>(workers_.size())});
     batch::KeyTable planned;  // a job asked for twice is drawn once
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) {
@@ -190,7 +190,7 @@ class Batch {
     if (!pipeline) return;
     load_seconds_ += Seconds(Clock::now() - start).count();
     for (const std::string& line : remark_lines(*pipeline, options_.engine.verbose)) say_once(line);
-    const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, model_);
+    const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, compute_, model_);
     if (options_.engine.verbose)
       progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
                     " threads");

@@ -14,6 +14,8 @@ struct Compute {
   at::ScalarType dtype;
   std::string device;                            // "cpu", "cuda:0", as recipes have it
   std::shared_ptr<const kernels::gpu::Gpu> gpu;  // null: the CPU, or others draw
+
+  bool on_cpu() const { return device == "cpu"; }
 };
 
 /// Opens the GPU that the options ask for, or with "auto" the first one that answers, if there is one, in fp16

@@ -57,20 +57,24 @@ int threads_for(const EngineOptions& engine, double work) {
   return work < kWorthSharing ? 1 : at::get_num_threads();
 }
 
-int64_t rows_of(const EngineUse& use, const ModelConfig& model) {
+int64_t rows_of(const EngineUse& use, const Compute& compute, const ModelConfig& model) {
   if (use.batch_size > 0) return use.batch_size;
   if (use.deterministic) return 1;
-  constexpr double kEnoughWork = 4e9;  // multiply-adds of a call
+  // Multiply-adds of a call.
+  constexpr double kEnoughWork = 4e9;
+  constexpr double kEnoughGpuWork = 2e13;
   constexpr double kMostRows = 8;
-  return static_cast<int64_t>(std::clamp(kEnoughWork / usual_work(model), 1.0, kMostRows));
+  const double enough = compute.on_cpu() ? kEnoughWork : kEnoughGpuWork;
+  return static_cast<int64_t>(std::clamp(enough / usual_work(model), 1.0, kMostRows));
 }
 
 batch::RunnerSettings runner_settings(const EngineUse& use, const EngineOptions& engine,
-                                      const ModelConfig& model) {
-  const int64_t rows = rows_of(use, model);
+                                      const Compute& compute, const ModelConfig& model) {
+  const int64_t rows = rows_of(use, compute, model);
   const double rows_at_once = use.deterministic ? 1 : static_cast<double>(rows);
   const int threads = threads_for(engine, usual_work(model) * rows_at_once);
-  const bool spare = threads == 1 && std::thread::hardware_concurrency() > 1;
+  // What draws leaves the processor to words and pictures.
+  const bool spare = (threads == 1 && std::thread::hardware_concurrency() > 1) || !compute.on_cpu();
   return {.most_rows = rows,
           .calls = use.deterministic ? RowCalls::kApart : RowCalls::kTogether,
           .phases = spare ? batch::Phases::kBeside : batch::Phases::kInTurn,

@@ -22,10 +22,10 @@ RecipeEngine recipe_engine(const EngineOptions& engine, const Compute& compute, 
 int threads_for(const EngineOptions& engine, double work);
 
 /// Pictures in one call: a small network's calls are mostly overhead, which several pictures share; a large
-/// one's are not, and they would take memory.
-int64_t rows_of(const EngineUse& use, const ModelConfig& model);
+/// one's are not, and they would take memory. A GPU is filled by more work than a processor.
+int64_t rows_of(const EngineUse& use, const Compute& compute, const ModelConfig& model);
 
 batch::RunnerSettings runner_settings(const EngineUse& use, const EngineOptions& engine,
-                                      const ModelConfig& model);
+                                      const Compute& compute, const ModelConfig& model);
 
 }  // namespace brume::cli

@@ -37,12 +37,16 @@ ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape)
       conv1_(weights / "conv1", {shape.in, shape.out}),
       norm2_(weights / "norm2", shape.out, {shape.norm_groups, shape.norm_eps, kernels::Activation::kSilu}),
       conv2_(weights / "conv2", {shape.out, shape.out}) {
-  if (shape.time_width) time_projection_.emplace(weights / "time_emb_proj", *shape.time_width, shape.out);
   if (shape.in != shape.out) shortcut_.emplace(weights / "conv_shortcut", shape);
 }
 
-at::Tensor ResnetBlock::operator()(const kernels::MapParts& x, const at::Tensor& time) const {
-  const at::Tensor embedding = time_projection_ ? (*time_projection_)(time) : at::Tensor();  // [N, out]
+ResnetBlock::ResnetBlock(const WeightsView& weights, const ResnetShape& shape, TimeProjections& times)
+    : ResnetBlock(weights, shape) {
+  time_ = times.add(weights / "time_emb_proj", shape.out);
+}
+
+at::Tensor ResnetBlock::operator()(const kernels::MapParts& x, const at::Tensor& times) const {
+  const at::Tensor embedding = time_ ? time_->of(times) : at::Tensor();  // [N, out]
   at::Tensor h = norm1_(x);  // each map is let go of when the next one is there
   h = conv1_(h);             // [N, out, H, W]
   h = norm2_(h, embedding);

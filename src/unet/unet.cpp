@@ -26,6 +26,7 @@ UNet::UNet(const WeightsView& weights, const UNetConfig& config)
     : config_(config),
       conv_in_(weights / "conv_in", {config.in_channels, config.levels.front().channels}),
       time_embedding_(weights / "time_embedding", config.levels.front().channels, time_width(config)),
+      times_(time_width(config)),
       norm_out_(weights / "conv_norm_out", config.levels.front().channels,
                 {config.norm_groups, config.norm_eps, kernels::Activation::kSilu}),
       conv_out_(weights / "conv_out", {config.levels.front().channels, config.out_channels}) {
@@ -36,14 +37,14 @@ UNet::UNet(const WeightsView& weights, const UNetConfig& config)
     scale_projection_.emplace(weights / "time_embedding" / "cond_proj", *config.scale_width,
                               config.levels.front().channels, nn::Bias::kNo);
   for (size_t i = 0; i < count; ++i) {
-    down_.emplace_back(weights / "down_blocks" / i, config, i,
-                       i + 1 < count ? Resample::kYes : Resample::kNo);
+    down_.emplace_back(weights / "down_blocks" / i, config, i, times_);
   }
-  if (config.middle != UNetMiddle::kNone) mid_.emplace(weights / "mid_block", config);
+  if (config.middle != UNetMiddle::kNone) mid_.emplace(weights / "mid_block", config, times_);
   for (size_t i = 0; i < count; ++i) {
     const size_t level = count - 1 - i;
-    up_.emplace_back(weights / "up_blocks" / i, config, level, level > 0 ? Resample::kYes : Resample::kNo);
+    up_.emplace_back(weights / "up_blocks" / i, config, level, times_);
   }
+  times_.close();
 }
 
 PreparedWords UNet::prepare(const Conditioning& conditioning) const {
@@ -64,8 +65,8 @@ at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timeste
   if (words.added.defined()) time = time + words.added;
   nn::PreparedReader reader(words.keys_values);
   nn::LoneTokens lone(perturbed_of(words.changes));
-  BlockInput input{kernels::silu(time), reader, lone, {}};  // every residual block begins with the time
-  at::Tensor x = conv_in_(latents);                         // [N, C0, H, W]
+  BlockInput input{times_(kernels::silu(time)), reader, lone, {}};
+  at::Tensor x = conv_in_(latents);  // [N, C0, H, W]
   std::vector<at::Tensor> skips{x};
   for (const DownBlock& block : down_) x = block(x, input, skips);  // [N, C_last, H / 2^(levels - 1), ...]
   if (mid_) x = (*mid_)(x, input);

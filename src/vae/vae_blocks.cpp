@@ -13,7 +13,7 @@ namespace {
 constexpr double kNormEps = 1e-6;
 
 nn::ResnetBlock resnet(const WeightsView& weights, const VaeConfig& config, int64_t in, int64_t out) {
-  return {weights, {in, out, /*time_width=*/{}, config.norm_groups, kNormEps}};
+  return {weights, {in, out, config.norm_groups, kNormEps}};
 }
 
 nn::GroupNorm norm(const WeightsView& weights, const VaeConfig& config, int64_t channels,

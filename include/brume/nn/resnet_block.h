@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "brume/nn/conv2d.h"
-#include "brume/nn/linear.h"
 #include "brume/nn/norm.h"
+#include "brume/nn/time_projections.h"
 #include "brume/weights/weights.h"
 
 namespace brume::nn {
@@ -13,7 +13,6 @@ namespace brume::nn {
 struct ResnetShape {
   int64_t in;  // of all parts
   int64_t out;
-  std::optional<int64_t> time_width;  // of the time embedding; none in an autoencoder
   int64_t norm_groups;
   double norm_eps;
   double output_scale = 1;  // the sum is divided by it
@@ -40,16 +39,19 @@ class Shortcut {
 /// between them. Mirrors diffusers.models.resnet.ResnetBlock2D with time_embedding_norm="default".
 class ResnetBlock {
  public:
+  /// One that adds no time embedding, as an autoencoder's.
   ResnetBlock(const WeightsView& weights, const ResnetShape& shape);
-  /// x [N, in, H, W] in one part or two, time [N, time_width] after its SiLU (undefined where there is none)
+  /// One whose projection of the time embedding is among `times`.
+  ResnetBlock(const WeightsView& weights, const ResnetShape& shape, TimeProjections& times);
+  /// x [N, in, H, W] in one part or two, times: what those projections give (undefined where it adds none)
   /// -> [N, out, H, W]
-  at::Tensor operator()(const kernels::MapParts& x, const at::Tensor& time = {}) const;
+  at::Tensor operator()(const kernels::MapParts& x, const at::Tensor& times = {}) const;
 
  private:
   double output_scale_;
   GroupNorm norm1_;
   Conv2d conv1_;
-  std::optional<Linear> time_projection_;
+  std::optional<TimeColumns> time_;
   GroupNorm norm2_;
   Conv2d conv2_;
   std::optional<Shortcut> shortcut_;

@@ -7,6 +7,7 @@
 #include "brume/nn/conv2d.h"
 #include "brume/nn/linear.h"
 #include "brume/nn/norm.h"
+#include "brume/nn/time_projections.h"
 #include "brume/nn/timestep_embedding.h"
 #include "brume/unet/row_change.h"
 #include "brume/unet/unet_blocks.h"
@@ -56,6 +57,7 @@ class UNet {
   nn::TimestepEmbedding time_embedding_;
   std::optional<nn::TimestepEmbedding> added_embedding_;
   std::optional<nn::Linear> scale_projection_;
+  nn::TimeProjections times_;
   std::vector<DownBlock> down_;
   std::optional<MidBlock> mid_;
   std::vector<UpBlock> up_;
