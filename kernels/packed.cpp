@@ -24,8 +24,8 @@ constexpr int64_t kGpuChannels = 8;
 
 int64_t padded(int64_t channels) { return (channels + kGpuChannels - 1) / kGpuChannels * kGpuChannels; }
 
-/// weight [out, in, k, k] as the library that computes with it reads it where that is not oneDNN; on a GPU with
-/// channels of zeros, which neither come from the map nor go into it.
+/// weight [out, in, k, k] as the library that computes with it reads it where that is not oneDNN; on a GPU
+/// with channels of zeros, which neither come from the map nor go into it.
 at::Tensor as_read(const at::Tensor& weight) {
   if (!weight.is_cuda()) return weight;
   const int64_t out = padded(weight.size(0)) - weight.size(0);
@@ -86,8 +86,8 @@ at::Tensor PackedConvolution::gpu_product(const at::Tensor& x, const std::option
                                           bool relu) const {
   RECORD_FUNCTION("brume::convolution", recorded(x, weight_, shape_.stride));
   const std::optional<at::Tensor> added = sum ? std::optional(with_padded_channels(*sum)) : std::nullopt;
-  const at::Tensor y = gpu::convolution(with_padded_channels(x), weight_, bias_, added,
-                                        {shape_.stride, shape_.padding, relu});
+  const at::Tensor y =
+      gpu::convolution(with_padded_channels(x), weight_, bias_, added, {shape_.stride, shape_.padding, relu});
   return y.size(1) == channels_ ? y : y.narrow(1, 0, channels_);
 }
 

@@ -12,8 +12,8 @@ enum class Activation;
 }
 
 /// A convolution's weights, laid out for the library that computes with them (oneDNN where it computes in
-/// their dtype on this CPU, cuDNN on a GPU, else as they are). In both bias and sum are part of the product, and
-/// the result is rounded once.
+/// their dtype on this CPU, cuDNN on a GPU, else as they are). In both bias and sum are part of the product,
+/// and the result is rounded once.
 class PackedConvolution {
  public:
   struct Shape {
@@ -27,8 +27,8 @@ class PackedConvolution {
   at::Tensor operator()(const at::Tensor& x) const;
   /// relu(y).
   at::Tensor relu(const at::Tensor& x) const;
-  /// sum += this(x); sum [N, out, H', W'], channels last and contiguous. On a GPU `sum` is a new tensor then: what
-  /// it was is left as it is (sums_in_place).
+  /// sum += this(x); sum [N, out, H', W'], channels last and contiguous. On a GPU `sum` is a new tensor then:
+  /// what it was is left as it is (sums_in_place).
   void add_to(at::Tensor& sum, const at::Tensor& x) const;
   /// sum = relu(sum + this(x)).
   void add_relu_to(at::Tensor& sum, const at::Tensor& x) const;
@@ -68,8 +68,8 @@ class PackedLinear {
   std::optional<at::Tensor> bias_;
 };
 
-/// A linear layer to twice the width, whose first half is multiplied by the GELU of its second: two products that
-/// are one where they share their input's way through a GPU.
+/// A linear layer to twice the width, whose first half is multiplied by the GELU of its second: two products
+/// that are one where they share their input's way through a GPU.
 class PackedGatedLinear {
  public:
   /// weight [2 out, in], bias [2 out].

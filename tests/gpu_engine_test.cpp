@@ -5,6 +5,7 @@
 
 #include "brume/pipeline/pipeline.h"
 #include "kernels/gpu/door.h"
+#include "kernels/gpu/driver.h"
 #include "message_of.h"
 #include "reference_case.h"
 #include "skip_all.h"

@@ -110,10 +110,25 @@ TEST(GroupNormPlan, MapsOfTheModelsTakeOneLaunchWhereTheyFit) {
   };
   const GroupNormMachine h200 = kGpus[2].machine;
   EXPECT_EQ(mode({2, 64 * 64, 960, 32}, h200), Mode::kOneLaunch);
-  EXPECT_EQ(mode({2, 128 * 128, 960, 32}, h200), Mode::kOneLaunch);
-  EXPECT_EQ(mode({1, 512 * 512, 256, 32}, h200), Mode::kOneLaunch);
-  EXPECT_EQ(mode({1, 1024 * 1024, 128, 32}, h200), Mode::kTwoPasses);
+  EXPECT_EQ(mode({2, 128 * 128, 640, 32}, h200), Mode::kOneLaunch);
   EXPECT_EQ(mode({2, 64 * 64, 320, 32}, kGpus[1].machine), Mode::kOneLaunch);
+}
+
+TEST(GroupNormPlan, AMapLargerThanL2IsReadWholePixelByPixel) {
+  for (const GroupNormShape& shape :
+       {GroupNormShape{2, 128 * 128, 960, 32}, {1, 512 * 512, 256, 32}, {1, 1024 * 1024, 128, 32}}) {
+    SCOPED_TRACE(name_of(shape));
+    const GroupNormPlan plan = plan_group_norm(shape, GroupNormAccess::kVectors, 2, kGpus[2].machine);
+    EXPECT_EQ(plan.mode, Mode::kTwoPasses);
+    EXPECT_EQ(plan.slices, 1);
+    EXPECT_GT(plan.chunks, 250);  // of 264 that are resident
+    expect_covered(shape, plan);
+    // Not where a thread would have several columns, or where columns are no vectors.
+    EXPECT_GT(
+        plan_group_norm({1, 1 << 14, 512 * 16, 32}, GroupNormAccess::kVectors, 2, kGpus[2].machine).slices,
+        1);
+    EXPECT_GT(plan_group_norm(shape, GroupNormAccess::kScalars, 2, kGpus[2].machine).slices, 1);
+  }
 }
 
 TEST(GroupNormPlan, AwkwardWidthsAreCovered) {

@@ -27,7 +27,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
     {"batch", {"pipeline", "diffusion", "image", "base"}},
     {"gallery", {"batch", "image", "base"}},
-    {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "base"}},
+    {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "kernels", "base"}},
     {"cli",
      {"batch", "gallery", "bench", "pipeline", "text", "diffusion", "image", "weights", "kernels", "base"}},
 };
@@ -40,6 +40,11 @@ const std::map<std::string, std::set<std::string>> kDoors = {
     {"utf8proc.h", {"text"}},
     {"nlohmann/", {"base", "weights", "text", "image", "batch", "gallery", "bench", "cli"}},
     {"openssl/", {"base"}},
+    {"cuda", {"kernels"}},
+    {"cudnn", {"kernels"}},
+    {"cublas", {"kernels"}},
+    {"ATen/cuda/", {"kernels"}},
+    {"c10/cuda/", {"kernels"}},
     {"boost/", {"base", "batch", "diffusion", "weights"}},
 };
 

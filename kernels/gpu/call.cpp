@@ -40,9 +40,8 @@ Element element_of(const at::Tensor& tensor) {
 
 void check(int error, const char* what) {
   if (error == cudaSuccess) return;
-  throw c10::AcceleratorError(
-      {__func__, __FILE__, __LINE__}, error,
-      std::string(what) + ": " + cudaGetErrorString(static_cast<cudaError_t>(error)));
+  throw c10::AcceleratorError({__func__, __FILE__, __LINE__}, error,
+                              std::string(what) + ": " + cudaGetErrorString(static_cast<cudaError_t>(error)));
 }
 
 }  // namespace brume::kernels::gpu

@@ -33,7 +33,8 @@ Properties properties_of(int32_t index) {
 
 class CudaGraph : public Graph {
  public:
-  /// A stream of its own for the recording; what was started before is done before it, and the other way round.
+  /// A stream of its own for the recording; what was started before is done before it, and the other way
+  /// round.
   CudaGraph(int32_t index, const std::function<void()>& work) {
     const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(index));
     const at::cuda::CUDAStream outside = at::cuda::getCurrentCUDAStream();
@@ -102,9 +103,7 @@ class CudaGpu : public Gpu {
     return static_cast<int64_t>(free) + stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
   }
 
-  int64_t peak_memory() const override {
-    return device_stats().reserved_bytes[0].peak;
-  }
+  int64_t peak_memory() const override { return device_stats().reserved_bytes[0].peak; }
 
   std::unique_ptr<Graph> capture(const std::function<void()>& work) const override {
     const std::lock_guard lock(capturing_);

@@ -17,12 +17,6 @@ void* open_library(const char* file, int how) {
 
 }  // namespace
 
-bool has_driver() {
-  void* const driver = ::dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-  if (driver != nullptr) ::dlclose(driver);
-  return driver != nullptr;
-}
-
 std::unique_ptr<Gpu> open_gpu(const std::filesystem::path& plugin, int32_t index,
                               const std::filesystem::path& cache) {
   // For all who come later: the plug-in takes what it needs of it.

@@ -7,12 +7,9 @@
 
 namespace brume::kernels::gpu {
 
-/// Whether there is anything to ask for a GPU: the library that comes with NVIDIA's driver.
-bool has_driver();
-
-/// Loads the plug-in, libbrume_cuda.so, and opens GPU `index`, as GpuDoor says. Must come before the first tensor of a GPU is asked
-/// for in any way: libtorch looks once whether it has CUDA. Throws std::runtime_error, one line, where the plug-in,
-/// libtorch's CUDA half, or such a GPU is not there.
+/// Loads the plug-in, libbrume_cuda.so, and opens GPU `index`, as GpuDoor says. Must come before the first
+/// tensor of a GPU is asked for in any way: libtorch looks once whether it has CUDA. Throws
+/// std::runtime_error, one line, where the plug-in, libtorch's CUDA half, or such a GPU is not there.
 std::unique_ptr<Gpu> open_gpu(const std::filesystem::path& plugin, int32_t index,
                               const std::filesystem::path& cache);
 

@@ -17,8 +17,8 @@ namespace brume::kernels::gpu::bodies {
 
 namespace {
 
-/// Where the blocks of a group norm meet, one for each stream of each device: launches of one stream follow each
-/// other. Recorded graphs name the memory, so what was given out once is kept.
+/// Where the blocks of a group norm meet, one for each stream of each device: launches of one stream follow
+/// each other. Recorded graphs name the memory, so what was given out once is kept.
 class Meetings {
  public:
   void* of(CUstream_st* stream, const at::Tensor& like, int64_t bytes) {
@@ -44,8 +44,7 @@ Meetings& meetings() {
 
 GroupNormPart part_of(const at::Tensor& map) {
   const int64_t channels = map.size(1);
-  return {map.const_data_ptr(), static_cast<int>(channels), channels,
-          map.size(2) * map.size(3) * channels};
+  return {map.const_data_ptr(), static_cast<int>(channels), channels, map.size(2) * map.size(3) * channels};
 }
 
 Rows rows_of(const at::Tensor& x) { return {x.const_data_ptr(), x.size(-1)}; }
@@ -58,10 +57,12 @@ at::Tensor group_norm(const at::Tensor& first, const std::optional<at::Tensor>& 
   const at::Tensor a = first.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor b = second ? second->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
   // Rows of a wider tensor are as good.
-  const at::Tensor added = !embedding ? at::Tensor() : embedding->stride(1) == 1 ? *embedding : embedding->contiguous();
+  const at::Tensor added = !embedding                  ? at::Tensor()
+                           : embedding->stride(1) == 1 ? *embedding
+                                                       : embedding->contiguous();
   const int64_t channels = a.size(1) + (second ? b.size(1) : 0);
-  at::Tensor y = at::empty({a.size(0), channels, a.size(2), a.size(3)}, a.options(),
-                           at::MemoryFormat::ChannelsLast);
+  at::Tensor y =
+      at::empty({a.size(0), channels, a.size(2), a.size(3)}, a.options(), at::MemoryFormat::ChannelsLast);
   const int64_t pixels = a.size(2) * a.size(3);
   GroupNormParams params{};
   params.shape = {static_cast<int>(a.size(0)), static_cast<int>(pixels), static_cast<int>(channels),

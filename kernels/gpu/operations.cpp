@@ -45,9 +45,8 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 
 at::Tensor group_norm(const GroupNormInput& input, const at::Tensor& weight, const at::Tensor& bias,
                       const GroupNormSettings& settings) {
-  using Signature =
-      at::Tensor(const at::Tensor&, const OptionalTensor&, const OptionalTensor&, const at::Tensor&,
-                 const at::Tensor&, int64_t, double, bool);
+  using Signature = at::Tensor(const at::Tensor&, const OptionalTensor&, const OptionalTensor&,
+                               const at::Tensor&, const at::Tensor&, int64_t, double, bool);
   static const auto body = find<Signature>("brume::group_norm");
   return body.call(input.maps.first, optional(input.maps.second), optional(input.embedding), weight, bias,
                    settings.groups, settings.eps, settings.activation == Activation::kSilu);

@@ -7,9 +7,9 @@
 #include "kernels/group_norm.h"
 #include "kernels/timestep_embedding.h"
 
-// The operations on tensors of a GPU. They are called through libtorch's dispatcher, as "brume::attention" and so
-// on: the plug-in (registration.cpp) puts the bodies there when it is loaded, and there is no such tensor before.
-// The desks of kernels/ have checked what comes here.
+// The operations on tensors of a GPU. They are called through libtorch's dispatcher, as "brume::attention"
+// and so on: the plug-in (registration.cpp) puts the bodies there when it is loaded, and there is no such
+// tensor before. The desks of kernels/ have checked what comes here.
 namespace brume::kernels::gpu {
 
 /// As kernels::attention.
@@ -29,8 +29,8 @@ struct Convolution {
   int64_t padding;
   bool relu;
 };
-/// The convolution of x [N, C, H, W], plus bias [K], plus `residual` [N, K, H', W'], rounded once where the dtype
-/// is a half; weight [K, C, k, k], channels last -> [N, K, H', W'], channels last.
+/// The convolution of x [N, C, H, W], plus bias [K], plus `residual` [N, K, H', W'], rounded once where the
+/// dtype is a half; weight [K, C, k, k], channels last -> [N, K, H', W'], channels last.
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
                        const std::optional<at::Tensor>& residual, const Convolution& convolution);
 /// x W^T + bias + residual, the same way: x [..., in], weight [out, in], residual [..., out].

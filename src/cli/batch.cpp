@@ -58,7 +58,8 @@ class Batch {
                           options.resume ? batch::Verify::kContents : batch::Verify::kSize, options.force,
                           options.grid ? sheet_file(journal_).filename().string() : ""}),
         workers_(options.workers()),
-        compute_(workers_.empty() ? open_compute(options.engine) : compute_of(options.engine, workers_.front())),
+        compute_(workers_.empty() ? open_compute(options.engine)
+                                  : compute_of(options.engine, workers_.front())),
         model_(open_checked(options)),
         adapters_(model_, options.engine.adapters),
         files_(model_.source().files()),

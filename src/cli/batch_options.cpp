@@ -111,7 +111,8 @@ std::vector<std::string> BatchOptions::workers() const {
     refuse(option, "is more than " + std::to_string(kMostWorkers) + " workers", "each holds the model");
   // Pictures of both are not the same bytes, and the journal must know which a picture is.
   const auto on_cpu = [](const std::string& device) { return device == "cpu"; };
-  if (std::any_of(workers.begin(), workers.end(), on_cpu) != std::all_of(workers.begin(), workers.end(), on_cpu))
+  if (std::any_of(workers.begin(), workers.end(), on_cpu) !=
+      std::all_of(workers.begin(), workers.end(), on_cpu))
     refuse(option, "names both CPU and GPUs", "use the GPUs alone");
   return workers;
 }

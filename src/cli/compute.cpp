@@ -10,6 +10,7 @@
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
 #include "kernels/gpu/door.h"
+#include "kernels/gpu/driver.h"
 #include "say.h"
 #include "shipped.h"
 
@@ -19,9 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using kernels::gpu::Gpu;
-
-/// Beside the engine. It is part of the builds that find a CUDA toolkit.
-fs::path plugin() { return engine_library().parent_path() / "libbrume_cuda.so"; }
 
 /// Where people expect a program to keep what it can make again; empty where nothing says.
 fs::path cache_directory() {
@@ -50,14 +48,14 @@ int32_t index_of(const std::string& device) {
 void check_possible(const std::string& device) {
   std::error_code failed;
   if (!kernels::gpu::has_driver()) refuse(device, "there is no NVIDIA driver here", "use --device cpu");
-  if (!fs::exists(plugin(), failed))
+  if (!fs::exists(cuda_plugin(), failed))
     refuse(device, "this build of brume has no CUDA engine", "build it where tools/setup --cuda was run");
 }
 
 std::shared_ptr<const Gpu> asked_for(const std::string& device) {
   check_possible(device);
   try {
-    return kernels::gpu::open_gpu(plugin(), index_of(device), cache_directory());
+    return kernels::gpu::open_gpu(cuda_plugin(), index_of(device), cache_directory());
   } catch (const std::exception& error) {
     refuse(device, error.what(), "use --device cpu, or see to it");
   }
@@ -65,9 +63,9 @@ std::shared_ptr<const Gpu> asked_for(const std::string& device) {
 
 std::shared_ptr<const Gpu> if_there_is_one(bool verbose) {
   std::error_code failed;
-  if (!kernels::gpu::has_driver() || !fs::exists(plugin(), failed)) return nullptr;
+  if (!kernels::gpu::has_driver() || !fs::exists(cuda_plugin(), failed)) return nullptr;
   try {
-    return kernels::gpu::open_gpu(plugin(), 0, cache_directory());
+    return kernels::gpu::open_gpu(cuda_plugin(), 0, cache_directory());
   } catch (const std::exception& error) {
     if (verbose) say("note: drawing on the CPU: " + std::string(error.what()));
     return nullptr;

@@ -18,12 +18,12 @@ struct Compute {
   bool on_cpu() const { return device == "cpu"; }
 };
 
-/// Opens the GPU that the options ask for, or with "auto" the first one that answers, if there is one, in fp16
-/// where no dtype is asked for; else the CPU, in fp32. Must come before the first tensor: libtorch asks once
-/// whether it has CUDA. Throws kUsage where a GPU is asked for and none answers.
+/// Opens the GPU that the options ask for, or with "auto" the first one that answers, if there is one, in
+/// fp16 where no dtype is asked for; else the CPU, in fp32. Must come before the first tensor: libtorch asks
+/// once whether it has CUDA. Throws kUsage where a GPU is asked for and none answers.
 Compute open_compute(const EngineOptions& engine);
-/// What they come to in other processes that draw on `device`: nothing is opened. Throws kUsage where no GPU can be
-/// opened here in any case.
+/// What they come to in other processes that draw on `device`: nothing is opened. Throws kUsage where no GPU
+/// can be opened here in any case.
 Compute compute_of(const EngineOptions& engine, const std::string& device);
 
 }  // namespace brume::cli

@@ -176,7 +176,8 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
       .add_option("--device", options.device,
                   "auto, cpu, cuda or cuda:N (default auto: the first GPU that answers, else the CPU)")
       ->check(device_name());
-  command.add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32, on a GPU fp16)")
+  command
+      .add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32, on a GPU fp16)")
       ->check(one_of({"auto", "fp32", "bf16", "fp16"}));
   command
       .add_option("-t,--threads", options.threads,

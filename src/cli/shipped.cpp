@@ -51,4 +51,6 @@ fs::path engine_library() {
               "install all of brume, or build it with its default targets");
 }
 
+fs::path cuda_plugin() { return engine_library().parent_path() / "libbrume_cuda.so"; }
+
 }  // namespace brume::cli

@@ -14,5 +14,7 @@ std::filesystem::path clip_vocabulary();
 
 /// The library that draws: beside the program where it was built, in ../lib/brume where it is installed.
 std::filesystem::path engine_library();
+/// The plug-in that draws on a GPU, beside the engine where the build found a CUDA toolkit; not looked at.
+std::filesystem::path cuda_plugin();
 
 }  // namespace brume::cli

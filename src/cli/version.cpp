@@ -1,9 +1,13 @@
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <thread>
 
+#include "brume/base/error.h"
 #include "commands.h"
 #include "kernels/cpu/machines.h"
+#include "kernels/gpu/driver.h"
+#include "shipped.h"
 
 namespace brume::cli {
 
@@ -21,6 +25,17 @@ std::string instruction_sets() {
   return names.empty() ? " baseline" : names;
 }
 
+/// What --device cuda would find, without asking a GPU.
+std::string cuda_text() {
+  try {
+    std::error_code failed;
+    if (!std::filesystem::exists(cuda_plugin(), failed)) return "not in this build";
+  } catch (const Error&) {  // nor is the engine
+    return "not in this build";
+  }
+  return kernels::gpu::has_driver() ? "the driver is there" : "no driver here";
+}
+
 }  // namespace
 
 std::string version_name() { return "brume " BRUME_VERSION; }
@@ -31,8 +46,8 @@ std::string version_text() {
   return version_name() +
          "\nbuild: " BRUME_BUILD_TYPE ", compiler " __VERSION__ ", libtorch " BRUME_TORCH_VERSION
          "\ndevices: cpu (" +
-         std::to_string(threads) + " threads, kernels for " + kernels::cpu::machine().name +
-         ")\ninstruction sets:" + instruction_sets() + "\n";
+         std::to_string(threads) + " threads, kernels for " + kernels::cpu::machine().name + "), cuda (" +
+         cuda_text() + ")\ninstruction sets:" + instruction_sets() + "\n";
 }
 
 }  // namespace brume::cli

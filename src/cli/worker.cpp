@@ -61,8 +61,8 @@ int work(const WorkerOptions& options) {
                        .decode = busy.decode,
                        .peak_memory = peak_memory()});
   };
-  runner.emplace(pipeline, runner_settings(options.use, options.engine, compute, pipeline.model()), source, sink,
-                 [] { return stop_signal() != 0; });
+  runner.emplace(pipeline, runner_settings(options.use, options.engine, compute, pipeline.model()), source,
+                 sink, [] { return stop_signal() != 0; });
   runner->run();
   return stop_signal() == 0 ? 0 : signal_exit_code(stop_signal());
 }

@@ -104,7 +104,7 @@ class DenoisingRows::Row {
       finite.look_at_shared(text.context, "text embedding");
       if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
     }
-    const auto noise = [this] { 
+    const auto noise = [this] {
       return pipeline_.placed(noise_.normal(pipeline_.model().latent_sizes(request_)));
     };
     const auto denoise = [this](const at::Tensor& latents, const NoiseLevel& level) {

@@ -7,8 +7,8 @@
 
 namespace brume {
 
-/// Remembers, for each picture of a batch, the first stage at which a number was not finite. What lies on a GPU is
-/// looked at there, and the answer is read only when somebody asks: the steps do not wait for it.
+/// Remembers, for each picture of a batch, the first stage at which a number was not finite. What lies on a
+/// GPU is looked at there, and the answer is read only when somebody asks: the steps do not wait for it.
 class FiniteCheck {
  public:
   explicit FiniteCheck(size_t pictures) : failed_stages_(pictures) {}

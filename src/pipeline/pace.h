@@ -6,8 +6,8 @@
 
 namespace brume {
 
-/// Keeps the processor a step or two before the GPU, which then never waits for it: no further, so that progress is
-/// what was done and a stop comes soon.
+/// Keeps the processor a step or two before the GPU, which then never waits for it: no further, so that
+/// progress is what was done and a stop comes soon.
 class Pace {
  public:
   /// Null: the CPU, which does what it is told at once.

@@ -47,8 +47,8 @@ auto open_network(const ModelSource& model, const char* component, const Placeme
 /// the autoencoder alone would change it.
 Picture to_picture(const at::Tensor& decoded, const std::optional<MaskedPixels>& masked) {
   at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte);
-  if (masked) bytes = at::where(masked->mask, bytes, masked->picture);
-  bytes = bytes.permute({1, 2, 0}).contiguous();
+  if (masked) bytes = at::where(masked->mask.to(bytes.device()), bytes, masked->picture.to(bytes.device()));
+  bytes = bytes.permute({1, 2, 0}).contiguous().cpu();
   Picture picture{static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), {}};
   const uint8_t* values = bytes.const_data_ptr<uint8_t>();
   picture.pixels.assign(values, values + bytes.numel());
@@ -80,14 +80,14 @@ void append_rows(const PromptPlan& plan, PictureWords& words) {
 Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu)
     : model_(std::move(model)),
       gpu_(std::move(gpu)),
-      placement_(dtype, gpu_ ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu_->properties().index))
-                             : c10::Device(c10::kCPU)),
+      placement_(dtype, gpu_
+                            ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu_->properties().index))
+                            : c10::Device(c10::kCPU)),
       remarks_(model_.remarks()),
       prompts_(model_.source(), model_.embeddings(), placement_, remarks_),
-      unet_(open_network(model_.source(), "unet", placement_, remarks_,
-                         [&](const WeightsView& weights) {
-                           return std::make_unique<const UNet>(weights, model_.unet());
-                         })),
+      unet_(open_network(
+          model_.source(), "unet", placement_, remarks_,
+          [&](const WeightsView& weights) { return std::make_unique<const UNet>(weights, model_.unet()); })),
       vae_(open_vae(vae_dtype(), remarks_)) {
   if (gpu_) graphs_ = std::make_unique<UNetGraphs>(*unet_, *gpu_, dtype);
   check_words();
@@ -189,7 +189,8 @@ void Pipeline::wait() const {
 }
 
 at::Tensor Pipeline::placed(const at::Tensor& values) const {
-  return values.defined() ? values.to(placement_.device, values.scalar_type(), /*non_blocking=*/true) : values;
+  return values.defined() ? values.to(placement_.device, values.scalar_type(), /*non_blocking=*/true)
+                          : values;
 }
 
 PictureWords Pipeline::words(const Request& request, Observer& observer) const {
@@ -350,7 +351,7 @@ at::Tensor Pipeline::decode_with(const Autoencoder& vae, const Request& request,
     pictures.push_back(request.decode == DecodeMode::kTiled ? vae.decode_tiled(one, vae.default_tile())
                                                             : vae.decode(one));
   }
-  return at::cat(pictures).to(at::kCPU, at::kFloat);  // [N, 3, H, W]
+  return at::cat(pictures).to(at::kFloat);  // [N, 3, H, W]
 }
 
 }  // namespace brume

@@ -61,7 +61,7 @@ at::Tensor FreeUStage::backbone(const at::Tensor& x) const {
 
 at::Tensor FreeUStage::skip(const at::Tensor& x) const {
   const at::Tensor waves = low_waves(x.size(2), x.size(3)).to(x.device());  // [K, H W]
-  const at::Tensor pixels = nn::pixels_of(x).to(at::kFloat);  // [N, H W, C]
+  const at::Tensor pixels = nn::pixels_of(x).to(at::kFloat);                // [N, H W, C]
   const at::Tensor low = at::matmul(waves.t(), at::matmul(waves, pixels));
   return nn::map_of((pixels + (skip_.to(x.device()) - 1) * low).to(x.scalar_type()), x.size(2), x.size(3));
 }

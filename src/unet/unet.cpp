@@ -84,8 +84,8 @@ at::Tensor UNet::sinusoid(const at::Tensor& values, int64_t width, at::ScalarTyp
 /// SDXL's sizes and pooled words. [N, 4 C0]
 at::Tensor UNet::embed_added(const Conditioning& conditioning) const {
   const at::ScalarType dtype = conditioning.pooled.scalar_type();
-  const at::Tensor ids =
-      sinusoid(conditioning.time_ids.flatten().to(conditioning.pooled.device()), config_.added->time_id_width, dtype);  // [6 N or 5 N, width]
+  const at::Tensor ids = sinusoid(conditioning.time_ids.flatten().to(conditioning.pooled.device()),
+                                  config_.added->time_id_width, dtype);  // [6 N or 5 N, width]
   const at::Tensor sizes = ids.view({conditioning.time_ids.size(0), -1});
   return (*added_embedding_)(at::cat({conditioning.pooled, sizes}, 1));
 }
@@ -94,8 +94,9 @@ at::Tensor UNet::embed_added(const Conditioning& conditioning) const {
 /// get_guidance_scale_embedding, whose frequencies are not those of timesteps. [N, C0]
 at::Tensor UNet::embed_scale(const Conditioning& conditioning) const {
   constexpr double kUnits = 1000;  // of timesteps
-  const at::Tensor embedded = kernels::sinusoidal_embedding(
-      kUnits * (conditioning.scale.to(conditioning.context.device()) - 1), {*config_.scale_width, /*cosine_first=*/false, 1});
+  const at::Tensor embedded =
+      kernels::sinusoidal_embedding(kUnits * (conditioning.scale.to(conditioning.context.device()) - 1),
+                                    {*config_.scale_width, /*cosine_first=*/false, 1});
   return (*scale_projection_)(embedded.to(conditioning.context.scalar_type()));
 }
 

@@ -98,7 +98,8 @@ at::Tensor DownBlock::operator()(at::Tensor x, const BlockInput& input,
 MidBlock::MidBlock(const WeightsView& weights, const UNetConfig& unet, nn::TimeProjections& times)
     : first_(mid_resnet(weights / "resnets.0", {unet, times})) {
   if (unet.middle != UNetMiddle::kTransformer) return;
-  rest_ = Rest{mid_transformer(weights / "attentions.0", unet), mid_resnet(weights / "resnets.1", {unet, times})};
+  rest_ =
+      Rest{mid_transformer(weights / "attentions.0", unet), mid_resnet(weights / "resnets.1", {unet, times})};
 }
 
 void MidBlock::prepare(const at::Tensor& context, std::vector<at::Tensor>& prepared) const {

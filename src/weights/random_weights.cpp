@@ -21,7 +21,8 @@ uint64_t number_of(std::string_view name) {
   return hash;
 }
 
-/// Normal numbers of a name. Large tensors repeat theirs: drawing billions takes minutes, and no benchmark sees it.
+/// Normal numbers of a name. Large tensors repeat theirs: drawing billions takes minutes, and no benchmark
+/// sees it.
 at::Tensor normal_numbers(const std::string& name, at::IntArrayRef shape) {
   constexpr int64_t kMostDrawn = 1048573;  // a prime, so that no row of a matrix is another's copy
   Noise noise({number_of(name)});

@@ -52,8 +52,9 @@ PromptWork prompt_work(const ModelConfig& model);
 /// Bytes of a model's weights in this dtype.
 double weight_bytes(const ModelConfig& model, at::ScalarType dtype);
 
-/// The best rate of a 3x3 convolution in this dtype with the threads that libtorch has now, or on a GPU, in floating
-/// point operations a second: what the device can do at most, in the arithmetic that diffusion is made of.
+/// The best rate of a 3x3 convolution in this dtype with the threads that libtorch has now, or on a GPU, in
+/// floating point operations a second: what the device can do at most, in the arithmetic that diffusion is
+/// made of.
 double measured_peak(at::ScalarType dtype, const kernels::gpu::Gpu* gpu = nullptr);
 
 }  // namespace brume::bench

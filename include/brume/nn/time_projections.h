@@ -19,8 +19,8 @@ struct TimeColumns {
   at::Tensor of(const at::Tensor& times) const { return times.narrow(1, first, count); }
 };
 
-/// The layers by which the residual blocks of a network read the time embedding (time_emb_proj), in one product:
-/// each alone is too small to fill a machine.
+/// The layers by which the residual blocks of a network read the time embedding (time_emb_proj), in one
+/// product: each alone is too small to fill a machine.
 class TimeProjections {
  public:
   /// Of an embedding of this width.

@@ -94,7 +94,7 @@ class Pipeline {
   Placement placement_;
   std::vector<std::string> remarks_;
   PromptEncoder prompts_;
-  std::unique_ptr<const UNet> unet_;  // where it stays when the pipeline moves
+  std::unique_ptr<const UNet> unet_;    // where it stays when the pipeline moves
   std::unique_ptr<UNetGraphs> graphs_;  // on a GPU
   std::unique_ptr<const Autoencoder> vae_;
 };

@@ -22,8 +22,8 @@ struct BlockInput {
   std::optional<FreeUStage> free_u;  // of the block of the up path
 };
 
-/// Residual blocks, each followed by a transformer where the level has attention, then a halving, but for the coarsest level.
-/// Mirrors diffusers' DownBlock2D and CrossAttnDownBlock2D.
+/// Residual blocks, each followed by a transformer where the level has attention, then a halving, but for the
+/// coarsest level. Mirrors diffusers' DownBlock2D and CrossAttnDownBlock2D.
 class DownBlock {
  public:
   DownBlock(const WeightsView& weights, const UNetConfig& unet, size_t level, nn::TimeProjections& times);

@@ -10,9 +10,9 @@
 
 namespace brume {
 
-/// A UNet on a GPU, whose call is one recorded graph for each size and number of rows: hundreds of small launches
-/// cost the processor more than the GPU. Words are copied into the graph when others come, not with every step.
-/// May be called from several threads.
+/// A UNet on a GPU, whose call is one recorded graph for each size and number of rows: hundreds of small
+/// launches cost the processor more than the GPU. Words are copied into the graph when others come, not with
+/// every step. May be called from several threads.
 class UNetGraphs {
  public:
   /// Both must outlive it.

@@ -71,9 +71,9 @@ class WeightsView {
   WeightsView operator/(std::string_view name) const;
   WeightsView operator/(size_t index) const { return *this / std::to_string(index); }
 
-  /// The tensor `name` with this shape, contiguous, as and where the view gives them. A tensor that is missing,
-  /// of another shape or of a type that holds no real numbers throws kModelInvalid with the full dotted name
-  /// and the file.
+  /// The tensor `name` with this shape, contiguous, as and where the view gives them. A tensor that is
+  /// missing, of another shape or of a type that holds no real numbers throws kModelInvalid with the full
+  /// dotted name and the file.
   at::Tensor tensor(std::string_view name, at::IntArrayRef shape) const;
   /// As tensor(), or nothing if the name is absent.
   std::optional<at::Tensor> find(std::string_view name, at::IntArrayRef shape) const;
