@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
 #include "kernels/gpu/door.h"
 #include "kernels/gpu/driver.h"
@@ -109,6 +113,23 @@ TEST_P(OnAGpu, TheSameBytesRunAfterRun) {
   }
 }
 
+/// Through the graph that was recorded with the first words.
+TEST_P(OnAGpu, OtherWordsAreOtherPictures) {
+  const Pipeline cpu = pipeline(at::kFloat, nullptr);
+  const Pipeline gpu = pipeline(at::kFloat, the_gpu());
+  StageKeeper unseen;
+  for (const char* prompt : {"a lighthouse at dusk", "three foxes", "a lighthouse at dusk", "an owl"}) {
+    Request here = request_of(cpu);
+    here.prompt = prompt;
+    const at::Tensor wanted = cpu.generate(here, unseen).latents;
+    expect_close(gpu.generate(here, unseen).latents, wanted, prompt, 1e-3);
+    if (std::string(prompt) != "a lighthouse at dusk") {
+      EXPECT_GT((wanted - drawn_by(cpu).latents).abs().max().item<double>(), 1e-2)
+          << "the model hears its words";
+    }
+  }
+}
+
 TEST_P(OnAGpu, EveryKindOfGuidanceWorks) {
   const Pipeline cpu = pipeline(at::kFloat, nullptr);
   const Pipeline gpu = pipeline(at::kHalf, the_gpu());
@@ -129,6 +150,52 @@ TEST_P(OnAGpu, EveryKindOfGuidanceWorks) {
   settings.vae_tiling = true;
   settings.sampler = "dpm++2m";
   check("tiles, another sampler", settings);
+}
+
+/// Pictures of these seeds on their way together, by seed.
+std::map<uint64_t, at::Tensor> denoised(const Pipeline& pipeline, const std::vector<uint64_t>& seeds,
+                                        RowCalls calls) {
+  DenoisingRows rows(pipeline, calls);
+  StageKeeper unseen;
+  for (const uint64_t seed : seeds) {
+    Request request = request_of(pipeline);
+    request.seeds = {seed};
+    rows.join(seed, request, pipeline.material(request, unseen));
+  }
+  std::map<uint64_t, at::Tensor> latents;
+  while (rows.size() > 0) {
+    for (const DenoisedRow& row : rows.advance()) {
+      EXPECT_EQ(row.failed_stage, "");
+      latents[row.ticket] = row.latents.cpu();
+    }
+  }
+  return latents;
+}
+
+TEST_P(OnAGpu, APictureOfABatchIsTheOneDrawnAlone) {
+  const Pipeline gpu = pipeline(at::kHalf, the_gpu());
+  const auto apart = denoised(gpu, {1, 2, 3}, RowCalls::kApart);
+  const auto together = denoised(gpu, {1, 2, 3}, RowCalls::kTogether);
+  for (const uint64_t seed : {1U, 2U, 3U}) {
+    const at::Tensor alone = denoised(gpu, {seed}, RowCalls::kTogether).at(seed);
+    EXPECT_TRUE(apart.at(seed).equal(alone)) << "calls apart must not depend on neighbours";
+    expect_close(together.at(seed), alone, "latents of a shared call", 0.05);
+  }
+}
+
+TEST_P(OnAGpu, SamplersAndThresholdsWorkThere) {
+  const Pipeline cpu = pipeline(at::kFloat, nullptr);
+  const Pipeline gpu = pipeline(at::kFloat, the_gpu());
+  for (const char* sampler :
+       {"ddim", "ddpm", "euler", "euler_a", "heun", "dpm2_a", "dpm++2s_a", "dpm++2m", "dpm++sde",
+        "dpm++3m_sde", "lms", "plms", "ipndm", "deis", "unipc", "lcm", "tcd", "euler_cfg_pp"}) {
+    PictureSettings settings;
+    settings.sampler = sampler;
+    if (std::string(sampler) == "euler") settings.mimic_scale = 4;
+    if (std::string(sampler) == "heun") settings.cfg_rescale = 0.7;
+    SCOPED_TRACE(sampler);
+    expect_close(drawn_by(gpu, settings).latents, drawn_by(cpu, settings).latents, "latents", 2e-3);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, OnAGpu, ::testing::Values("sd1", "sd2", "sdxl"));

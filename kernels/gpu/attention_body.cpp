@@ -2,14 +2,18 @@
 
 #include <ATen/ATen.h>
 #include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <cuda_runtime_api.h>
 
 #include <cmath>
 #include <optional>
+#include <stdexcept>
+#include <tuple>
 
 #include "kernels/attention_hopper_launch.h"
 #include "kernels/attention_launch.h"
 #include "kernels/attention_wide_launch.h"
+#include "kernels/gpu/attention_choice.h"
 #include "kernels/gpu/call.h"
 
 namespace brume::kernels::gpu::bodies {
@@ -56,6 +60,21 @@ bool launched(const AttentionParams& params, const AttentionShape& shape, Elemen
   return true;
 }
 
+/// [N, heads, T, head_dim] -> [N, T, heads * head_dim]
+at::Tensor joined_heads(const at::Tensor& heads) { return heads.transpose(1, 2).flatten(2); }
+
+at::Tensor by_cudnn(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return joined_heads(std::get<0>(
+      at::_scaled_dot_product_cudnn_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),
+                                              /*attn_bias=*/{}, /*compute_log_sumexp=*/false)));
+}
+
+/// Whether it is worth asking who is faster: few keys, which lie on chip, are ours in any case.
+bool is_contested(const AttentionShape& shape) {
+  constexpr int32_t kFewKeys = 256;
+  return shape.keys > kFewKeys;
+}
+
 /// One head of an autoencoder, too wide for registers.
 bool is_wide(const AttentionShape& shape) {
   constexpr int32_t kWide = 256;
@@ -72,15 +91,15 @@ void launch_wide(const AttentionParams& params, const AttentionShape& shape, con
 }
 
 at::Tensor by_libtorch(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal) {
-  const at::Tensor heads =
-      at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),
-                                       /*attn_mask=*/{}, /*dropout_p=*/0.0, causal);
-  return heads.transpose(1, 2).reshape({q.size(0), q.size(1), q.size(2) * q.size(3)});
+  return joined_heads(at::scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2),
+                                                       v.transpose(1, 2),
+                                                       /*attn_mask=*/{}, /*dropout_p=*/0.0, causal));
 }
 
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal) {
+  const c10::cuda::CUDAGuard on_device(q.device());
   if (causal || !is_half(q)) return by_libtorch(q, k, v, causal);
   at::Tensor out = at::empty({q.size(0), q.size(1), q.size(2) * q.size(3)}, q.options());
   const AttentionShape shape = shape_of(q, k);
@@ -90,7 +109,16 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
     launch_wide(params, shape, q);
     return out;
   }
-  return launched(params, shape, element_of(q)) ? out : by_libtorch(q, k, v, causal);
+  const Element element = element_of(q);
+  if (is_contested(shape)) {
+    const AttentionProblem problem{q.scalar_type(), q.size(0), q.size(2), q.size(1), k.size(1), q.size(3)};
+    const auto ours = [&] {
+      if (!launched(params, shape, element)) throw std::invalid_argument("no kernel of ours takes it");
+    };
+    const AttentionBy by = attention_by(q.device().index(), problem, ours, [&] { by_cudnn(q, k, v); });
+    if (by == AttentionBy::kCudnn) return by_cudnn(q, k, v);
+  }
+  return launched(params, shape, element) ? out : by_libtorch(q, k, v, causal);
 }
 
 }  // namespace brume::kernels::gpu::bodies

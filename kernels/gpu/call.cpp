@@ -1,7 +1,6 @@
 #include "kernels/gpu/call.h"
 
 #include <ATen/cuda/CUDAContext.h>
-#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/util/Exception.h>
 #include <cuda_runtime_api.h>
 
@@ -20,10 +19,6 @@ Device current_device() {
 }
 
 CUstream_st* current_stream() { return at::cuda::getCurrentCUDAStream().stream(); }
-
-bool is_recording() {
-  return c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
-}
 
 Element element_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {

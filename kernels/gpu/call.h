@@ -19,8 +19,6 @@ struct Device {
 Device current_device();
 /// Where the thread's work goes.
 CUstream_st* current_stream();
-/// Whether that is being recorded, so that nothing may wait for it.
-bool is_recording();
 
 /// Of fp32, fp16 or bf16. Throws std::invalid_argument for others.
 Element element_of(const at::Tensor& tensor);

@@ -1,7 +1,9 @@
 #include "kernels/gpu/norm_bodies.h"
 
 #include <ATen/ATen.h>
+#include <c10/cuda/CUDAGuard.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -54,6 +56,7 @@ Rows rows_of(const at::Tensor& x) { return {x.const_data_ptr(), x.size(-1)}; }
 at::Tensor group_norm(const at::Tensor& first, const std::optional<at::Tensor>& second,
                       const std::optional<at::Tensor>& embedding, const at::Tensor& weight,
                       const at::Tensor& bias, int64_t groups, double eps, bool silu) {
+  const c10::cuda::CUDAGuard on_device(first.device());
   const at::Tensor a = first.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor b = second ? second->contiguous(at::MemoryFormat::ChannelsLast) : at::Tensor();
   // Rows of a wider tensor are as good.
@@ -95,6 +98,7 @@ at::Tensor group_norm(const at::Tensor& first, const std::optional<at::Tensor>& 
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps) {
+  const c10::cuda::CUDAGuard on_device(x.device());
   const at::Tensor input = x.contiguous();
   at::Tensor y = at::empty_like(input);
   const int64_t width = input.size(-1);

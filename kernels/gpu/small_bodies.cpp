@@ -1,6 +1,9 @@
 #include "kernels/gpu/small_bodies.h"
 
 #include <ATen/ATen.h>
+#include <c10/cuda/CUDAGuard.h>
+
+#include <vector>
 
 #include "kernels/gpu/call.h"
 #include "kernels/small_launch.h"
@@ -8,6 +11,7 @@
 namespace brume::kernels::gpu::bodies {
 
 at::Tensor geglu(const at::Tensor& x) {
+  const c10::cuda::CUDAGuard on_device(x.device());
   const at::Tensor input = x.contiguous();
   std::vector<int64_t> sizes = input.sizes().vec();
   const int64_t width = sizes.back() / 2;
@@ -25,6 +29,7 @@ at::Tensor geglu(const at::Tensor& x) {
 
 at::Tensor sinusoidal_embedding(const at::Tensor& values, int64_t width, bool cosine_first,
                                 double freq_shift) {
+  const c10::cuda::CUDAGuard on_device(values.device());
   const at::Tensor exact = values.to(at::kFloat).contiguous();
   at::Tensor y = at::empty({exact.size(0), width}, exact.options());
   check(launch_timestep_embedding({.count = static_cast<int>(exact.size(0)),

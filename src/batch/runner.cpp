@@ -12,6 +12,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "bounded_queue.h"
 #include "brume/base/error.h"
@@ -35,6 +36,29 @@ struct Denoised {
 };
 
 }  // namespace
+
+/// What a step takes usually: one alone may have waited for a GPU's kernels to be measured, or for nothing.
+class StepTime {
+ public:
+  using Seconds = std::chrono::duration<double>;
+
+  void add(Seconds step) {
+    last_.push_back(step);
+    if (last_.size() > kLooks) last_.pop_front();
+  }
+  /// The median of the last ones; nothing before the first.
+  Seconds usual() const {
+    if (last_.empty()) return Seconds(0);
+    std::vector<Seconds> sorted(last_.begin(), last_.end());
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2),
+                     sorted.end());
+    return sorted[sorted.size() / 2];
+  }
+
+ private:
+  static constexpr size_t kLooks = 5;
+  std::deque<Seconds> last_;
+};
 
 /// One run: reader -> (words) -> rows of the UNet -> decoder -> writer. The rows are led by the caller's
 /// thread.
@@ -176,7 +200,7 @@ class Runner::Run {
       const auto start = Clock::now();
       const Busier busier(runner_.busy_.denoise);
       ended = rows_.advance();
-      step_time_ = Clock::now() - start;
+      step_time_.add(Clock::now() - start);
     }
     runner_.steps_done_ = rows_.steps_done();
     for (DenoisedRow& row : ended) {
@@ -200,9 +224,10 @@ class Runner::Run {
       decode_until_ = stop_at_->time_since_epoch().count();
       waiting_.clear();
       ready_.abandon();
-      rows_.leave_if([this](int64_t calls_left) { return calls_left * step_time_ > settings_.grace; });
+      rows_.leave_if(
+          [this](int64_t calls_left) { return calls_left * step_time_.usual() > settings_.grace; });
     }
-    return rows_.size() == 0 || Clock::now() + step_time_ > *stop_at_;
+    return rows_.size() == 0 || Clock::now() + step_time_.usual() > *stop_at_;
   }
 
   void decode_all() {
@@ -254,7 +279,7 @@ class Runner::Run {
   std::map<uint64_t, Request> requests_;  // on their way
   std::pair<int64_t, int64_t> size_;      // of these
   int64_t overtaken_ = 0;                 // how many went before the one that waits longest
-  std::chrono::duration<double> step_time_{0};
+  StepTime step_time_;
   std::optional<Clock::time_point> stop_at_;
   std::mutex failure_mutex_;
   std::exception_ptr failure_;

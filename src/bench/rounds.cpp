@@ -56,7 +56,7 @@ class Drawing {
       : pipeline_(pipeline), request_(std::move(request)), limits_(limits), go_on_(go_on) {}
 
   Rounds draw() {
-    rounds_.step.row = static_cast<size_t>(request_.sampling.steps);
+    rounds_.step.row = pipeline_.gpu() == nullptr ? static_cast<size_t>(request_.sampling.steps) : 1;
     for (int64_t i = 0; i < limits_.warm_up && !rounds_.stopped; ++i) warm_up();
     const Clock::time_point start = Clock::now();
     while (!rounds_.stopped && rounds_.failed_stage.empty()) {
@@ -88,10 +88,19 @@ class Drawing {
     if (drawn.stopped) return;
     rounds_.seconds.push_back(seconds);
     rounds_.text.seconds.push_back(drawn.times.text_seconds);
-    rounds_.step.seconds.insert(rounds_.step.seconds.end(), clock.seconds().begin(), clock.seconds().end());
+    add_steps(clock, drawn.times.denoise_seconds);
     const auto count = static_cast<double>(request_.seeds.size());
     rounds_.decode.seconds.push_back(drawn.times.decode_seconds / count);
     keep(drawn);
+  }
+
+  /// The processor runs some steps before a GPU: there only all of a round's have a time.
+  void add_steps(const StepClock& clock, double denoise_seconds) {
+    std::vector<double>& samples = rounds_.step.seconds;
+    if (pipeline_.gpu() == nullptr)
+      samples.insert(samples.end(), clock.seconds().begin(), clock.seconds().end());
+    else
+      samples.push_back(denoise_seconds / static_cast<double>(request_.sampling.steps));
   }
 
   void keep(const Generation& drawn) {

@@ -78,7 +78,7 @@ class Batch {
   }
 
   int plan() {
-    BatchPlan plan(model_, {.dtype = compute_.dtype,
+    BatchPlan plan(model_, {.compute = compute_,
                             .runner = runner_settings(options_.use, options_.engine, compute_, model_),
                             .workers = static_cast<int64_t>(workers_.size())});
     batch::KeyTable planned;  // a job asked for twice is drawn once
@@ -162,7 +162,7 @@ class Batch {
 
   /// Asked once: while pictures are drawn, those on their way hold what the next ones will have.
   std::optional<double> room_of_an_engine() const {
-    const std::optional<double> free = available_memory();
+    const std::optional<double> free = compute_.free_memory();
     if (!free) return {};
     const auto engines = static_cast<double>(std::max<size_t>(workers_.size(), 1));
     const double weights = bench::weight_bytes(model_, compute_.dtype);
@@ -268,7 +268,7 @@ class Batch {
             .batch_size = rows_,
             .seconds = Seconds(Clock::now() - start_).count(),
             .load_seconds = load_seconds_ + (run_.busy() != nullptr ? run_.busy()->load.load() : 0),
-            .peak_memory = peak_memory() + run_.workers_memory(),
+            .peak_memory = compute_.peak_memory() + run_.workers_memory(),
             .busy = run_.busy()};
   }
 

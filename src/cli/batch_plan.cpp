@@ -76,8 +76,8 @@ void BatchPlan::add(const batch::ReadyJob& job) {
                 bench::unet_work(model_.unet(), latents, prompt_.tokens).flop();
   decode_flop_ += decode_flop(model_, request, latents);
   pixels_ += static_cast<double>(request.width) * static_cast<double>(request.height);
-  step_bytes_ = std::max(step_bytes_, model_.step_bytes(request, settings_.dtype));
-  decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.dtype));
+  step_bytes_ = std::max(step_bytes_, model_.step_bytes(request, settings_.compute.dtype));
+  decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.compute.dtype));
 }
 
 int64_t BatchPlan::processes() const {
@@ -92,7 +92,7 @@ int64_t BatchPlan::rows() const {
 
 /// Of all pictures, by threads that compute `peak` operations a second together.
 BatchPlan::PhaseSeconds BatchPlan::phases(double peak) const {
-  const auto size = static_cast<double>(c10::elementSize(settings_.dtype));
+  const auto size = static_cast<double>(c10::elementSize(settings_.compute.dtype));
   const auto network = [&](double flop, double calls, double parameters) {
     return flop / (kNetworkShare * peak) + calls * size * parameters / kWeightRate;
   };
@@ -120,9 +120,9 @@ double BatchPlan::overlapped(const PhaseSeconds& of) const {
 double BatchPlan::seconds() const {
   if (pictures_ == 0) return 0;
   at::set_num_threads(settings_.runner.threads);
-  const double work = overlapped(phases(bench::measured_peak(settings_.dtype)));
+  const double work = overlapped(phases(bench::measured_peak(settings_.compute.dtype, settings_.compute.gpu.get())));
   const auto share = static_cast<double>(processes());
-  const double load = bench::weight_bytes(model_, settings_.dtype) / kLoadRate;
+  const double load = bench::weight_bytes(model_, settings_.compute.dtype) / kLoadRate;
   // More threads than cores wait for each other.
   const double crowd = std::max(1.0, share * settings_.runner.threads / static_cast<double>(cores()));
   return kStartSeconds + crowd * (load + work / share);
@@ -132,7 +132,7 @@ double BatchPlan::seconds() const {
 double BatchPlan::drawing_memory() const {
   const bool single = pictures_ <= processes();
   const double kept = std::min((single ? kKeptOfFirst : kKeptOfMany) * decode_bytes_, kMostKept);
-  return kProcessBytes + (1 + kWeightsTwice) * bench::weight_bytes(model_, settings_.dtype) +
+  return kProcessBytes + (1 + kWeightsTwice) * bench::weight_bytes(model_, settings_.compute.dtype) +
          static_cast<double>(rows()) * step_bytes_ + decode_bytes_ + kept;
 }
 
@@ -149,7 +149,7 @@ BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) 
   result.steps = steps_;
   result.processes = std::max<int64_t>(1, settings_.workers);
   result.threads = settings_.runner.threads;
-  result.free_memory = available_memory().value_or(0);  // before the measurement takes some
+  result.free_memory = settings_.compute.free_memory().value_or(0);  // before the measurement takes some
   result.seconds = seconds();
   result.memory_bytes = memory();
   result.disk_bytes = static_cast<double>(pictures_) * kBytesAFile + pixels_ * kBytesAPixel;

@@ -1,6 +1,4 @@
 #pragma once
-#include <c10/core/ScalarType.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -11,12 +9,13 @@
 #include "brume/batch/runner.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/model_config.h"
+#include "compute.h"
 
 namespace brume::cli {
 
 /// How the batch would be drawn.
 struct PlanSettings {
-  at::ScalarType dtype = at::kFloat;
+  Compute compute{at::kFloat, "cpu", nullptr};
   batch::RunnerSettings runner;  // of each process that draws
   int64_t workers = 0;           // processes; 0: this one draws
 };

@@ -26,6 +26,7 @@
 #include "shipped.h"
 #include "signals.h"
 #include "standard_output.h"
+#include "usage_line.h"
 
 namespace brume::cli {
 
@@ -87,15 +88,15 @@ bench::Workload workload_of(const BenchOptions& options, const Compute& compute,
 }
 
 /// A model that cannot fit is refused before it is read: the system would kill us half-way.
-void check_weights_fit(const ModelConfig& model, at::ScalarType dtype, const std::string& name) {
+void check_weights_fit(const ModelConfig& model, const Compute& compute, const std::string& name) {
   constexpr double kGibibyte = 1024.0 * 1024 * 1024;
-  const double wanted = bench::weight_bytes(model, dtype);
-  const std::optional<double> free = available_memory();
+  const double wanted = bench::weight_bytes(model, compute.dtype);
+  const std::optional<double> free = compute.free_memory();
   if (!free || wanted < *free) return;
   std::string problem(160, '\0');
   problem.resize(static_cast<size_t>(
       std::snprintf(problem.data(), problem.size(), "its weights need %.1f GiB as %s, %.1f GiB are free",
-                    wanted / kGibibyte, std::string(dtype_name(dtype)).c_str(), *free / kGibibyte)));
+                    wanted / kGibibyte, std::string(dtype_name(compute.dtype)).c_str(), *free / kGibibyte)));
   throw Error(ExitCode::kOutOfMemory, name, problem, "use --dtype bf16 or a smaller model");
 }
 
@@ -114,15 +115,20 @@ class Bench {
         request_(request_of(options, model_)) {
     embed(model_, options.engine.embeddings);
     adapt(model_, adapters_of(options.engine.adapters, request_), options.engine.adapters);
-    model_.check(request_, compute_.dtype);
+    model_.check_fit(request_);
+    model_.check_pictures(request_);
+    model_.check_memory(request_, compute_.dtype, compute_.free_memory());
     report_.result.workload = workload_of(options, compute_, model_, request_);
+    if (options.profile && compute_.gpu)
+      refuse("--profile", "takes the processor's time, which says nothing of a GPU",
+             "use --device cpu, or ncu");
     report_.limits = options.error_limits;
     if (options.baseline) {
       baseline_ = bench::Baseline::read(*options.baseline);
       baseline_->check_comparable(report_.result.workload);
     }
-    check_weights_fit(model_, compute_.dtype, report_.result.workload.arch);
-    if (options.error_limits.any()) check_weights_fit(model_, at::kFloat, "the fp32 reference");
+    check_weights_fit(model_, compute_, report_.result.workload.arch);
+    if (options.error_limits.any()) check_weights_fit(model_, exact_, "the fp32 reference");
     const double work = model_.step_work(request_.width, request_.height);
     at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.batch_size)));
   }
@@ -160,7 +166,7 @@ class Bench {
     result.conditions.waited_share = watch.waited_share();
     result.conditions.throttle_events = watch.throttle_events();
     result.conditions.peak_after = measured_peak();
-    result.peak_memory_bytes = compute_.gpu ? compute_.gpu->peak_memory() : peak_memory();
+    result.peak_memory_bytes = compute_.peak_memory();
     if (rounds.stopped) return;
     bench::count_work(pipeline, request_, rounds);
     if (options_.profile) result.profile = profile_of(pipeline);
@@ -200,7 +206,7 @@ class Bench {
   /// The reference draws each picture alone, so that neither the dtype nor the neighbours can hide.
   void compare_with_fp32() {
     note("drawing the pictures in fp32");
-    const Pipeline exact = open_pipeline(model_, Compute{at::kFloat, "cpu", nullptr});
+    const Pipeline exact = open_pipeline(model_, exact_);
     bench::PictureError error;
     for (size_t i = 0; i < pictures_.size(); ++i) {
       Request one = request_;
@@ -243,6 +249,7 @@ class Bench {
 
   const BenchOptions& options_;
   Compute compute_;
+  Compute exact_{at::kFloat, "cpu", nullptr};
   ModelConfig model_;
   Request request_;
   std::optional<bench::Baseline> baseline_;

@@ -9,6 +9,7 @@
 
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
+#include "brume/pipeline/memory.h"
 #include "kernels/gpu/door.h"
 #include "kernels/gpu/driver.h"
 #include "say.h"
@@ -78,6 +79,13 @@ std::shared_ptr<const Gpu> gpu_of(const EngineOptions& engine) {
 }
 
 }  // namespace
+
+std::optional<double> Compute::free_memory() const {
+  if (on_cpu()) return available_memory();
+  return gpu ? std::optional(static_cast<double>(gpu->free_memory())) : std::nullopt;
+}
+
+int64_t Compute::peak_memory() const { return gpu ? gpu->peak_memory() : brume::peak_memory(); }
 
 Compute open_compute(const EngineOptions& engine) {
   std::shared_ptr<const Gpu> gpu = gpu_of(engine);

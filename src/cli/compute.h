@@ -2,6 +2,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine_options.h"
@@ -16,6 +17,11 @@ struct Compute {
   std::shared_ptr<const kernels::gpu::Gpu> gpu;  // null: the CPU, or others draw
 
   bool on_cpu() const { return device == "cpu"; }
+  /// Bytes of memory that drawing can have where it is done; nothing where that is not known, as of other processes'
+  /// GPUs.
+  std::optional<double> free_memory() const;
+  /// The most bytes that were held there at a time.
+  int64_t peak_memory() const;
 };
 
 /// Opens the GPU that the options ask for, or with "auto" the first one that answers, if there is one, in

@@ -59,7 +59,7 @@ int work(const WorkerOptions& options) {
                        .text = busy.text,
                        .denoise = busy.denoise,
                        .decode = busy.decode,
-                       .peak_memory = peak_memory()});
+                       .peak_memory = compute.peak_memory()});
   };
   runner.emplace(pipeline, runner_settings(options.use, options.engine, compute, pipeline.model()), source,
                  sink, [] { return stop_signal() != 0; });
