@@ -1,4 +1,6 @@
 #pragma once
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -24,14 +26,14 @@ class Mark {
 };
 
 struct Properties {
-  std::string name;  // "NVIDIA H100 80GB HBM3"
-  int32_t index;     // of the device
+  std::string name;    // "NVIDIA H100 80GB HBM3"
+  c10::Device device;  // where its tensors are
   int32_t capability;  // 90 for compute capability 9.0
   int64_t memory_bytes;
 };
 
-/// All that the engine asks of a GPU beside operations on tensors (operations.h). The plug-in has the one body,
-/// the tests another. May be used from several threads.
+/// All that the engine asks of a GPU beside operations on tensors (operations.h). The plug-in has the one
+/// body, the tests another. May be used from several threads.
 class Gpu {
  public:
   virtual ~Gpu() = default;
@@ -40,9 +42,9 @@ class Gpu {
   virtual int64_t free_memory() const = 0;
   /// The most bytes that tensors have held at a time.
   virtual int64_t peak_memory() const = 0;
-  /// Runs `work` once, then records it. It must read and write the same memory whenever it is run, and wait for
-  /// nothing: inputs are written into tensors that it reads, and its results lie where they lay when it was
-  /// recorded, until the graph goes.
+  /// Runs `work` once, then records it. It must read and write the same memory whenever it is run, and wait
+  /// for nothing: inputs are written into tensors that it reads, and its results lie where they lay when it
+  /// was recorded, until the graph goes. So long there must be what it refers to.
   virtual std::unique_ptr<Graph> capture(const std::function<void()>& work) const = 0;
   /// Behind all that the caller's thread has started.
   virtual std::unique_ptr<Mark> mark() const = 0;
@@ -50,8 +52,9 @@ class Gpu {
   virtual void synchronize() const = 0;
 };
 
-/// What the plug-in exports as kGpuDoor: opens device `index`. What was measured of its products is kept in `cache`,
-/// or where that is empty nowhere. Throws std::runtime_error, one line, where there is none that answers.
+/// What the plug-in exports as kGpuDoor: opens device `index`. What was measured of its products is kept in
+/// `cache`, or where that is empty nowhere. Throws std::runtime_error, one line, where there is none that
+/// answers.
 using GpuDoor = std::unique_ptr<Gpu>(int32_t index, const std::filesystem::path& cache);
 inline constexpr const char* kGpuDoor = "brume_open_gpu";
 

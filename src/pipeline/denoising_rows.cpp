@@ -99,12 +99,12 @@ class DenoisingRows::Row {
   }
 
   at::Tensor sample_all() {
-    FiniteCheck finite(1);
+    FiniteCheck finite(1, pipeline_.gpu());
     for (const Conditioning& text : words_.words().texts) {
       finite.look_at_shared(text.context, "text embedding");
       if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");
     }
-    const auto noise = [this] { 
+    const auto noise = [this] {
       return pipeline_.placed(noise_.normal(pipeline_.model().latent_sizes(request_)));
     };
     const auto denoise = [this](const at::Tensor& latents, const NoiseLevel& level) {

@@ -80,14 +80,12 @@ void append_rows(const PromptPlan& plan, PictureWords& words) {
 Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu)
     : model_(std::move(model)),
       gpu_(std::move(gpu)),
-      placement_(dtype, gpu_ ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu_->properties().index))
-                             : c10::Device(c10::kCPU)),
+      placement_(dtype, gpu_ ? gpu_->properties().device : c10::Device(c10::kCPU)),
       remarks_(model_.remarks()),
       prompts_(model_.source(), model_.embeddings(), placement_, remarks_),
-      unet_(open_network(model_.source(), "unet", placement_, remarks_,
-                         [&](const WeightsView& weights) {
-                           return std::make_unique<const UNet>(weights, model_.unet());
-                         })),
+      unet_(open_network(
+          model_.source(), "unet", placement_, remarks_,
+          [&](const WeightsView& weights) { return std::make_unique<const UNet>(weights, model_.unet()); })),
       vae_(open_vae(vae_dtype(), remarks_)) {
   if (gpu_) graphs_ = std::make_unique<UNetGraphs>(*unet_, *gpu_, dtype);
   check_words();
@@ -139,7 +137,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer,
   const c10::InferenceMode guard;
   check(request);
   Generation result;
-  FiniteCheck finite(request.seeds.size());
+  FiniteCheck finite(request.seeds.size(), gpu());
   Stopwatch watch;
 
   WordsInTime words = first_words(request, finite, observer);
@@ -189,7 +187,8 @@ void Pipeline::wait() const {
 }
 
 at::Tensor Pipeline::placed(const at::Tensor& values) const {
-  return values.defined() ? values.to(placement_.device, values.scalar_type(), /*non_blocking=*/true) : values;
+  return values.defined() ? values.to(placement_.device, values.scalar_type(), /*non_blocking=*/true)
+                          : values;
 }
 
 PictureWords Pipeline::words(const Request& request, Observer& observer) const {
@@ -306,7 +305,7 @@ at::Tensor Pipeline::predict(const at::Tensor& input, const at::Tensor& timestep
 PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents,
                                const PictureInputs& inputs) const {
   const c10::InferenceMode guard;
-  FiniteCheck finite(1);
+  FiniteCheck finite(1, gpu());
   Observer unseen;
   return std::move(decode_all(request, latents, inputs, finite, unseen).front());
 }
