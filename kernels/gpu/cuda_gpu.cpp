@@ -28,15 +28,16 @@ Properties properties_of(int32_t index) {
     throw std::runtime_error("there are " + std::to_string(devices) + " GPUs, counted from 0");
   cudaDeviceProp device{};
   check(cudaGetDeviceProperties(&device, index), "the GPU's properties");
-  return {device.name, index, 10 * device.major + device.minor, static_cast<int64_t>(device.totalGlobalMem)};
+  return {device.name, c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index)),
+          10 * device.major + device.minor, static_cast<int64_t>(device.totalGlobalMem)};
 }
 
 class CudaGraph : public Graph {
  public:
   /// A stream of its own for the recording; what was started before is done before it, and the other way
   /// round.
-  CudaGraph(int32_t index, const std::function<void()>& work) {
-    const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(index));
+  CudaGraph(c10::Device where, const std::function<void()>& work) {
+    const c10::cuda::CUDAGuard device(where);
     const at::cuda::CUDAStream outside = at::cuda::getCurrentCUDAStream();
     const at::cuda::CUDAStream side = at::cuda::getStreamFromPool();
     at::cuda::CUDAEvent before;
@@ -46,6 +47,8 @@ class CudaGraph : public Graph {
       const c10::cuda::CUDAStreamGuard on_side(side);
       work();  // tunes what is new, and takes memory that the recording must not
       check(cudaStreamSynchronize(side), "the first run of a graph");
+      // What the first run took is not for the recording, which has memory of its own.
+      c10::cuda::CUDACachingAllocator::emptyCache();
       graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
       try {
         work();
@@ -95,7 +98,7 @@ class CudaGpu : public Gpu {
   const Properties& properties() const override { return properties_; }
 
   int64_t free_memory() const override {
-    const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(properties_.index));
+    const c10::cuda::CUDAGuard device(properties_.device);
     size_t free = 0;
     size_t total = 0;
     check(cudaMemGetInfo(&free, &total), "the GPU's free memory");
@@ -107,7 +110,7 @@ class CudaGpu : public Gpu {
 
   std::unique_ptr<Graph> capture(const std::function<void()>& work) const override {
     const std::lock_guard lock(capturing_);
-    auto graph = std::make_unique<CudaGraph>(properties_.index, work);
+    auto graph = std::make_unique<CudaGraph>(properties_.device, work);
     save_plans();  // its first run has measured them; whoever is killed later need not do so again
     return graph;
   }
@@ -115,13 +118,13 @@ class CudaGpu : public Gpu {
   std::unique_ptr<Mark> mark() const override { return std::make_unique<CudaMark>(); }
 
   void synchronize() const override {
-    const c10::cuda::CUDAGuard device(static_cast<c10::DeviceIndex>(properties_.index));
+    const c10::cuda::CUDAGuard device(properties_.device);
     check(cudaDeviceSynchronize(), "the GPU's work");
   }
 
  private:
   c10::CachingDeviceAllocator::DeviceStats device_stats() const {
-    return c10::cuda::CUDACachingAllocator::getDeviceStats(static_cast<c10::DeviceIndex>(properties_.index));
+    return c10::cuda::CUDACachingAllocator::getDeviceStats(properties_.device.index());
   }
 
   Properties properties_;

@@ -1,4 +1,6 @@
 #pragma once
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -25,7 +27,7 @@ class Mark {
 
 struct Properties {
   std::string name;    // "NVIDIA H100 80GB HBM3"
-  int32_t index;       // of the device
+  c10::Device device;  // where its tensors are
   int32_t capability;  // 90 for compute capability 9.0
   int64_t memory_bytes;
 };
@@ -42,7 +44,7 @@ class Gpu {
   virtual int64_t peak_memory() const = 0;
   /// Runs `work` once, then records it. It must read and write the same memory whenever it is run, and wait
   /// for nothing: inputs are written into tensors that it reads, and its results lie where they lay when it
-  /// was recorded, until the graph goes.
+  /// was recorded, until the graph goes. So long there must be what it refers to.
   virtual std::unique_ptr<Graph> capture(const std::function<void()>& work) const = 0;
   /// Behind all that the caller's thread has started.
   virtual std::unique_ptr<Mark> mark() const = 0;

@@ -13,7 +13,7 @@ namespace {
 at::TensorOptions options_of(at::ScalarType dtype, const kernels::gpu::Gpu* gpu) {
   const at::TensorOptions options(dtype);
   if (gpu == nullptr) return options;
-  return options.device(at::kCUDA, static_cast<at::DeviceIndex>(gpu->properties().index));
+  return options.device(gpu->properties().device);
 }
 
 }  // namespace

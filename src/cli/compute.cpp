@@ -89,8 +89,7 @@ int64_t Compute::peak_memory() const { return gpu ? gpu->peak_memory() : brume::
 
 Compute open_compute(const EngineOptions& engine) {
   std::shared_ptr<const Gpu> gpu = gpu_of(engine);
-  Compute compute =
-      compute_of(engine, gpu ? "cuda:" + std::to_string(gpu->properties().index) : std::string("cpu"));
+  Compute compute = compute_of(engine, gpu ? gpu->properties().device.str() : "cpu");
   if (gpu && engine.verbose) say("drawing on " + gpu->properties().name);
   compute.gpu = std::move(gpu);
   return compute;

@@ -27,7 +27,7 @@ void print_report(const Request& request, const Tally& tally, double load_second
       {"scheduler", request.sampling.sigmas.empty() ? std::string(spacing_name(request.sampling.spacing))
                                                     : request.sampling.sigmas},
       {"eta", request.sampling.eta},
-      {"device", pipeline.gpu() != nullptr ? "cuda:" + std::to_string(pipeline.gpu()->properties().index) : "cpu"},
+      {"device", pipeline.gpu() != nullptr ? pipeline.gpu()->properties().device.str() : "cpu"},
       {"dtype", dtype_name(pipeline.dtype())},
       {"version", version_name()},
       {"steps_per_second", tally.times.denoise_seconds > 0 ? steps / tally.times.denoise_seconds : 0},

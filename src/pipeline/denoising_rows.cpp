@@ -99,7 +99,7 @@ class DenoisingRows::Row {
   }
 
   at::Tensor sample_all() {
-    FiniteCheck finite(1);
+    FiniteCheck finite(1, pipeline_.gpu());
     for (const Conditioning& text : words_.words().texts) {
       finite.look_at_shared(text.context, "text embedding");
       if (text.pooled.defined()) finite.look_at_shared(text.pooled, "pooled text embedding");

@@ -23,26 +23,30 @@ std::vector<bool> finite_rows(const at::Tensor& tensor) { return read(are_finite
 
 void FiniteCheck::look(const at::Tensor& tensor, const std::string& stage) {
   const at::Tensor sound = are_finite(tensor);
-  if (sound.is_cpu())
-    take(read(sound), stage);
-  else
-    asked_.emplace_back(sound, stage);
+  if (!asked_.empty() && asked_.front().first.device() != sound.device()) read_answers();
+  asked_.emplace_back(sound, stage);
+  if (answers_at_once_) read_answers();
 }
 
 void FiniteCheck::look_at_shared(const at::Tensor& tensor, const std::string& stage) {
   if (at::isfinite(tensor).all().item<bool>()) return;
+  read_answers();  // those before it count first
   take(std::vector<bool>(failed_stages_.size(), false), stage);
 }
 
 const std::string& FiniteCheck::failed_stage(size_t picture) {
-  std::vector<at::Tensor> answers;
-  for (const auto& [sound, stage] : asked_) answers.push_back(sound);
-  if (!answers.empty()) {
-    const at::Tensor all = at::stack(answers).cpu();  // waits once
-    for (size_t i = 0; i < asked_.size(); ++i) take(read(all[static_cast<int64_t>(i)]), asked_[i].second);
-    asked_.clear();
-  }
+  read_answers();
   return failed_stages_[picture];
+}
+
+void FiniteCheck::read_answers() {
+  if (asked_.empty()) return;
+  std::vector<at::Tensor> answers;
+  answers.reserve(asked_.size());
+  for (const auto& [sound, stage] : asked_) answers.push_back(sound);
+  const at::Tensor all = at::stack(answers).cpu();  // waits once
+  for (size_t i = 0; i < asked_.size(); ++i) take(read(all[static_cast<int64_t>(i)]), asked_[i].second);
+  asked_.clear();
 }
 
 bool FiniteCheck::all_failed() const {

@@ -80,9 +80,7 @@ void append_rows(const PromptPlan& plan, PictureWords& words) {
 Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu)
     : model_(std::move(model)),
       gpu_(std::move(gpu)),
-      placement_(dtype, gpu_
-                            ? c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(gpu_->properties().index))
-                            : c10::Device(c10::kCPU)),
+      placement_(dtype, gpu_ ? gpu_->properties().device : c10::Device(c10::kCPU)),
       remarks_(model_.remarks()),
       prompts_(model_.source(), model_.embeddings(), placement_, remarks_),
       unet_(open_network(
@@ -139,7 +137,7 @@ Generation Pipeline::generate(const Request& request, Observer& observer,
   const c10::InferenceMode guard;
   check(request);
   Generation result;
-  FiniteCheck finite(request.seeds.size());
+  FiniteCheck finite(request.seeds.size(), gpu());
   Stopwatch watch;
 
   WordsInTime words = first_words(request, finite, observer);
@@ -307,7 +305,7 @@ at::Tensor Pipeline::predict(const at::Tensor& input, const at::Tensor& timestep
 PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents,
                                const PictureInputs& inputs) const {
   const c10::InferenceMode guard;
-  FiniteCheck finite(1);
+  FiniteCheck finite(1, gpu());
   Observer unseen;
   return std::move(decode_all(request, latents, inputs, finite, unseen).front());
 }

@@ -54,8 +54,9 @@ class UNetGraphs::Call {
         latents_(at::zeros(latents.sizes(), inputs_.front().options().dtype(at::kFloat))),
         timesteps_(at::zeros({latents.size(0)}, latents_.options())),
         given_(tensors_of(words)) {
-    graph_ = gpu.capture(
-        [&] { prediction_ = unet(latents_.to(dtype), timesteps_, words_).to(at::kFloat).contiguous(); });
+    graph_ = gpu.capture([this, &unet, dtype] {
+      prediction_ = unet(latents_.to(dtype), timesteps_, words_).to(at::kFloat).contiguous();
+    });
   }
 
   bool fits(const at::Tensor& latents, const PreparedWords& words) const {
