@@ -18,7 +18,7 @@ enum class GroupNormAccess { kVectors, kScalars };
 GroupNormAccess group_norm_access(const GroupNormParams& params, int element_bytes);
 
 /// One launch where the blocks that are resident together hold a slice on chip; two passes else, over so many
-/// slices at a time that the second pass finds them in L2. A map that L2 cannot hold is one slice a picture.
+/// slices at a time that the second pass finds them in L2. A picture that L2 cannot hold is one slice.
 /// Groups must divide channels. Where the shape has no elements or no groups the plan has no chunks, and its
 /// launch does nothing.
 GroupNormPlan plan_group_norm(const GroupNormShape& shape, GroupNormAccess access, int element_bytes,

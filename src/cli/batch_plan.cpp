@@ -120,7 +120,8 @@ double BatchPlan::overlapped(const PhaseSeconds& of) const {
 double BatchPlan::seconds() const {
   if (pictures_ == 0) return 0;
   at::set_num_threads(settings_.runner.threads);
-  const double work = overlapped(phases(bench::measured_peak(settings_.compute.dtype, settings_.compute.gpu.get())));
+  const double work =
+      overlapped(phases(bench::measured_peak(settings_.compute.dtype, settings_.compute.gpu.get())));
   const auto share = static_cast<double>(processes());
   const double load = bench::weight_bytes(model_, settings_.compute.dtype) / kLoadRate;
   // More threads than cores wait for each other.

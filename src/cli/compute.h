@@ -17,8 +17,8 @@ struct Compute {
   std::shared_ptr<const kernels::gpu::Gpu> gpu;  // null: the CPU, or others draw
 
   bool on_cpu() const { return device == "cpu"; }
-  /// Bytes of memory that drawing can have where it is done; nothing where that is not known, as of other processes'
-  /// GPUs.
+  /// Bytes of memory that drawing can have where it is done; nothing where that is not known, as of other
+  /// processes' GPUs.
   std::optional<double> free_memory() const;
   /// The most bytes that were held there at a time.
   int64_t peak_memory() const;

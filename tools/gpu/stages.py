@@ -86,8 +86,8 @@ def _bench(programs: Programs, _settings: Settings) -> Stage:
                  "--json"]
         return Command(name, words, whole, readings.bench)
 
-    return Stage("bench", 180, [command("sd15", "sd15", 512, 1, (10, 60)), command("sdxl", "sdxl", 1024, 1, (15, 90)),
-                                command("sdxl batch 8", "sdxl", 1024, 8, (20, 100))])
+    return Stage("bench", 180, [command("sd15", "sd15", 512, 1, (5, 60)), command("sdxl", "sdxl", 1024, 1, (8, 90)),
+                                command("sdxl batch 8", "sdxl", 1024, 8, (10, 100))])
 
 
 def _peer(programs: Programs, settings: Settings) -> Stage:
