@@ -276,6 +276,20 @@ class Table(unittest.TestCase):
                                                              "SDXL, 1024x1024, 20 steps, eight pictures")], [met] * 3)
             self.assertIsNone(rows["SD1.5, 512x512, one picture"]["met"])
 
+    def test_joined_takes_each_figure_where_it_was_measured(self):
+        one = {"figures": aims.rows(measured(sd15=BENCH, eager_sd15=PEER))}
+        other = {"figures": aims.rows(measured(sd15={**BENCH, "steps_per_second": 100.0}, compile_sd15=PEER))}
+        text = table.joined([one, other])
+        self.assertIn("| SD1.5, 512x512, one picture, steps/s | at least 150 steps/s | 160 | met | 80 | 2.00 | 80 | 1.25 |",
+                      text)
+        self.assertIn("| SDXL, 1024x1024, one picture, steps/s | at least 30 steps/s | - | not measured | ", text)
+
+    def test_the_readme_has_the_results(self):
+        results = [json.loads(path.read_text(encoding="utf-8"))
+                   for path in sorted((ROOT / "bench/results/h100").glob("check*.json"))]
+        self.assertTrue(results)
+        self.assertIn(table.joined(results), (ROOT / "README.md").read_text(encoding="utf-8"))
+
     def test_markdown(self):
         entries = measured(sd15=BENCH, eager_sd15=PEER)
         entries[0]["gpu_after"] = {"clocks.sm": 1755, "power.draw": 300, "temperature.gpu": 50}

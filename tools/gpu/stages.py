@@ -111,6 +111,11 @@ def _peer(programs: Programs, settings: Settings) -> Stage:
 _MAKERS = dict(zip(NAMES, (_tests, _sanitizer, _kernels, _bench, _peer)))
 
 
+def without(names: list[str], made: list[Stage]) -> list[Stage]:
+    """The stages without the commands of these names."""
+    return [replace(stage, commands=[one for one in stage.commands if one.name not in names]) for stage in made]
+
+
 def chosen(names: list[str] | None, programs: Programs, settings: Settings) -> list[Stage]:
     """In our order, whatever that of `names`; all without. What is named has to be there."""
     if names is None:

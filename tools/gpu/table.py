@@ -68,6 +68,28 @@ def _problems(result: dict) -> list[str]:
             for one in entry["commands"] if one["problem"] is not None]
 
 
+def _first(results: list[dict], index: int) -> dict:
+    """A figure of several results: brume's and each of diffusers' from the first that has it, the ratio from a run
+    that has both."""
+    rows = [result["figures"][index] for result in results]
+
+    def first(values):
+        return next((value for value in values if value is not None), None)
+
+    def first_of(part: str, mode: str):
+        return first(row[part][mode] for row in rows)
+
+    return {**rows[0], "brume": first(row["brume"] for row in rows), "met": first(row["met"] for row in rows),
+            **{part: {mode: first_of(part, mode) for mode in ("eager", "compile")}
+               for part in ("diffusers", "times_as_fast")}}
+
+
+def joined(results: list[dict]) -> str:
+    """The figures of results of one GPU, as a table."""
+    rows = [_first(results, index) for index in range(len(results[0]["figures"]))]
+    return "\n".join([_line(HEAD), _line("---" for _ in HEAD), *map(_figure, rows)])
+
+
 def summary(result: dict) -> str:
     """One line about all stages and aims."""
     verdicts = [row["met"] for row in result["figures"] if row["aim"] is not None]
