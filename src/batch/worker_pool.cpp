@@ -1,6 +1,7 @@
 #include "brume/batch/worker_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <deque>
@@ -24,6 +25,7 @@ namespace brume::batch {
 namespace {
 
 using Lock = std::unique_lock<std::mutex>;
+using Clock = std::chrono::steady_clock;
 
 constexpr int kMostFruitlessStarts = 3;
 constexpr auto kLookForStops = std::chrono::milliseconds(50);
@@ -58,8 +60,7 @@ class WorkerPool::Run {
   bool go() {
     std::vector<std::thread> threads;
     threads.emplace_back([this] { guarded([this] { read_source(); }); });
-    for (size_t i = 0; i < workers_.size(); ++i)
-      threads.emplace_back([this, i] { guarded([this, i] { serve(i); }); });
+    for (size_t i = 0; i < workers_.size(); ++i) threads.emplace_back([this, i] { attend(i); });
     watch_for_stops();
     for (std::thread& thread : threads) thread.join();
     if (failure_) std::rethrow_exception(failure_);
@@ -94,7 +95,7 @@ class WorkerPool::Run {
     pool_.ending_ = true;
     waiting_.clear();
     for (Worker& worker : workers_) {
-      if (worker.child) worker.child->send(pool_.settings_.stop_signal);
+      if (worker.child) worker.child->send(SIGTERM);
     }
     changed_.notify_all();
   }
@@ -124,11 +125,25 @@ class WorkerPool::Run {
       changed_.wait_for(lock, kLookForStops);
       if (pool_.stop_signal_() != 0) end_now();
     }
+    const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.patience);
+    if (changed_.wait_until(lock, deadline, [this] { return at_work_ == 0; })) return;
+    // It hangs, or somebody has stopped it.
+    for (Worker& worker : workers_) {
+      if (worker.child) worker.child->send(SIGKILL);
+    }
   }
 
   bool all_done() const {
     return source_ended_ && waiting_.empty() &&
            std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.tasks.empty(); });
+  }
+
+  /// Serves a worker until it is needed no more.
+  void attend(size_t number) {
+    guarded([this, number] { serve(number); });
+    const Lock lock(mutex_);
+    --at_work_;
+    changed_.notify_all();
   }
 
   /// One life of a worker after the other.
@@ -157,9 +172,6 @@ class WorkerPool::Run {
       sender.join();
       if (!outlive(worker)) break;
     }
-    const Lock lock(mutex_);
-    --at_work_;
-    changed_.notify_all();
   }
 
   void send_tasks(Worker& worker) {

@@ -179,7 +179,10 @@ class Batch {
       if (const Adapters* adapters = model.adapters()) {
         for (const std::string& line : adapters->remarks()) say_once("note: " + line);
       }
-      batch::WorkerPoolSettings settings{.commands = {}, .most_each = rows_ + 2};
+      // A step may have to end, and a picture be decoded, after the grace.
+      constexpr double kLeastPatience = 60;
+      batch::WorkerPoolSettings settings{
+          .commands = {}, .most_each = rows_ + 2, .patience = Seconds(options_.use.grace + kLeastPatience)};
       for (const std::string& device : workers_)
         settings.commands.push_back(options_.worker_command(device, adapters_.words(request)));
       run_.draw_by_workers(settings, groups_, stop_signal);

@@ -1,6 +1,7 @@
 // A worker that draws single pixels, for tests: fake_worker HOW. "good"; "dies-of-N" at the picture with
 // ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first picture, if FILE is not there;
-// "never" at its start; "model" says that its model is wrong.
+// "never" at its start; "deaf" does nothing and
+// heeds no signal; "model" says that its model is wrong.
 #include <unistd.h>
 
 #include <csignal>
@@ -27,6 +28,10 @@ int main(int count, char** words) {
   const std::string how = count > 1 ? words[1] : "good";
   if (how == "model") return static_cast<int>(ExitCode::kModelInvalid);
   if (how == "never") std::raise(SIGKILL);
+  if (how == "deaf") {
+    std::signal(SIGTERM, SIG_IGN);
+    for (;;) ::pause();
+  }
   int64_t steps = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const batch::Work work = batch::read_work_line(line);

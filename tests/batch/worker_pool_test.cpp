@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <map>
 #include <mutex>
@@ -32,12 +34,12 @@ class WorkerPools : public TemporaryDirectory {
     std::map<uint64_t, Made> made;
     std::mutex mutex;
     WorkerPool pool(
-        {.commands = workers, .most_each = 4}, source(count),
+        {.commands = workers, .most_each = 4, .patience = patience_}, source(count),
         [&](Made one) {
           const std::lock_guard lock(mutex);
           EXPECT_TRUE(made.emplace(one.ticket, std::move(one)).second);
         },
-        [this] { return stop_; });
+        [this] { return stop_.load(); });
     complete_ = pool.run();
     const Busy& busy = pool.busy();
     use_ = {pool.steps_done(), busy.load, busy.text, busy.denoise, busy.decode, pool.workers_memory()};
@@ -65,7 +67,8 @@ class WorkerPools : public TemporaryDirectory {
     }
   }
 
-  int stop_ = 0;
+  std::atomic<int> stop_ = 0;
+  std::chrono::duration<double> patience_ = std::chrono::seconds(70);
   bool complete_ = false;
   WorkerUse use_;  // of all together
   double write_ = 0;
@@ -97,6 +100,24 @@ TEST_F(WorkerPools, AllLivesOfAWorkerCountAndTheLargestOfThem) {
   EXPECT_GE(use_.load, 1);
   EXPECT_GE(use_.peak_memory, 13'000);
   EXPECT_LE(use_.peak_memory, 36'000);
+}
+
+TEST_F(WorkerPools, OneThatHeedsNoSignalIsKilledAtAStop) {
+  patience_ = std::chrono::milliseconds(300);
+  std::thread stop([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    stop_ = SIGTERM;
+  });
+  const auto start = std::chrono::steady_clock::now();
+  draw({worker("deaf"), worker("good")}, 50);
+  stop.join();
+  EXPECT_FALSE(complete_);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+}
+
+TEST_F(WorkerPools, OneThatHeedsNoSignalIsKilledAfterAFailure) {
+  patience_ = std::chrono::milliseconds(300);
+  EXPECT_THROW(draw({worker("deaf"), worker("model")}, 50), Error);
 }
 
 TEST_F(WorkerPools, NothingToDrawStartsNobody) {

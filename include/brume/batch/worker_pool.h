@@ -13,12 +13,14 @@ namespace brume::batch {
 struct WorkerPoolSettings {
   std::vector<std::vector<std::string>> commands;  // of each worker: the program and its arguments
   int64_t most_each = 2;                           // pictures that a worker has at a time
-  int stop_signal = 15;                            // what tells a worker to stop as the batch does
+  // After a stop or a failure: for workers to end by themselves, before they are killed.
+  std::chrono::duration<double> patience = std::chrono::seconds(70);
 };
 
 /// Has pictures drawn by other processes, a worker for each device: the same as Runner, but that a fault of a
 /// device ends one worker and not the batch. A worker that dies is started again and the pictures it had are
-/// drawn once more, each alone, so that the one that kills it fails and no other.
+/// drawn once more, each alone, so that the one that kills it fails and no other. At the end one that answers
+/// no signal is killed.
 class WorkerPool {
  public:
   /// The sink is called from a thread of each worker.
