@@ -62,20 +62,20 @@ std::shared_ptr<const Gpu> asked_for(const std::string& device) {
   }
 }
 
-std::shared_ptr<const Gpu> if_there_is_one(bool verbose) {
+std::shared_ptr<const Gpu> if_there_is_one() {
   std::error_code failed;
   if (!kernels::gpu::has_driver() || !fs::exists(cuda_plugin(), failed)) return nullptr;
   try {
     return kernels::gpu::open_gpu(cuda_plugin(), 0, cache_directory());
   } catch (const std::exception& error) {
-    if (verbose) say("note: drawing on the CPU: " + std::string(error.what()));
+    say("note: drawing on the CPU: " + std::string(error.what()) + "; --device cpu says nothing of it");
     return nullptr;
   }
 }
 
 std::shared_ptr<const Gpu> gpu_of(const EngineOptions& engine) {
   if (engine.device == "cpu") return nullptr;
-  return engine.device == "auto" ? if_there_is_one(engine.verbose) : asked_for(engine.device);
+  return engine.device == "auto" ? if_there_is_one() : asked_for(engine.device);
 }
 
 }  // namespace

@@ -25,8 +25,9 @@ struct Compute {
 };
 
 /// Opens the GPU that the options ask for, or with "auto" the first one that answers, if there is one, in
-/// fp16 where no dtype is asked for; else the CPU, in fp32. Must come before the first tensor: libtorch asks
-/// once whether it has CUDA. Throws kUsage where a GPU is asked for and none answers.
+/// fp16 where no dtype is asked for; else the CPU, in fp32, with a note where a GPU should have answered.
+/// Must come before the first tensor: libtorch asks once whether it has CUDA. Throws kUsage where a GPU is
+/// asked for and none answers.
 Compute open_compute(const EngineOptions& engine);
 /// What they come to in other processes that draw on `device`: nothing is opened. Throws kUsage where no GPU
 /// can be opened here in any case.
