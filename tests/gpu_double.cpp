@@ -3,7 +3,6 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "graph_memory.h"
 
@@ -64,8 +63,7 @@ std::vector<std::string> GpuDouble::Log::all() const {
   return events;
 }
 
-GpuDouble::GpuDouble()
-    : properties_{"a double", c10::Device(c10::kCPU), 90, std::numeric_limits<int64_t>::max() / 2} {}
+GpuDouble::GpuDouble() : properties_{"a double", c10::Device(c10::kCPU), 90, int64_t{80} << 30} {}
 
 std::unique_ptr<Graph> GpuDouble::capture(const std::function<void()>& work) const {
   log_->add("capture");

@@ -22,9 +22,10 @@ class GpuDouble : public kernels::gpu::Gpu {
   int64_t peak_memory() const override { return 0; }
   std::unique_ptr<kernels::gpu::Graph> capture(const std::function<void()>& work) const override;
   std::unique_ptr<kernels::gpu::Mark> mark() const override;
+  void give_back() const override { log_->add("give back"); }
   void synchronize() const override { log_->add("synchronize"); }
 
-  /// What it was asked for, in order: "capture", "replay", "mark 1", "wait 1", "synchronize".
+  /// What it was asked for, in order: "capture", "replay", "mark 1", "wait 1", "give back", "synchronize".
   std::vector<std::string> events() const { return log_->all(); }
   /// How many of these begin with `kind`.
   int64_t count(const std::string& kind) const;

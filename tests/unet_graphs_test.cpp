@@ -1,73 +1,30 @@
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
-#include <map>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "brume/unet/unet_graphs.h"
 #include "gpu_double.h"
-#include "reference_case.h"
+#include "unet_calls.h"
 
 // The recorded calls of a UNet, on a double of a GPU.
 namespace brume::testing {
 namespace {
 
-UNet open_unet(const std::filesystem::path& directory) {
-  std::vector<std::string> ignored;
-  const UNetConfig config = UNetConfig::read(ConfigFile(directory / "config.json"), ignored);
-  return {Weights::open(directory, "diffusion_pytorch_model").view(at::kFloat), config};
-}
-
-/// What a call of a UNet takes.
-struct Given {
-  at::Tensor latents;
-  at::Tensor timesteps;
-  PreparedWords words;
-};
-
-struct Shape {
-  int64_t rows = 2;
-  int64_t height = 6;
-  int64_t width = 8;
-  int64_t tokens = 7;
-};
-
-/// SD 1 as it is; SDXL has sizes and pooled words beside them, a distilled model its guidance scale.
 class Graphs : public ::testing::TestWithParam<const char*> {
  protected:
-  PreparedWords words(const Shape& shape, uint64_t seed) const {
-    at::Generator generator = at::detail::createCPUGenerator(seed);
-    const auto normal = [&](at::IntArrayRef sizes) { return at::randn(sizes, generator); };
-    const UNetConfig& config = unet_.config();
-    Conditioning told;
-    told.context = normal({shape.rows, shape.tokens, config.levels.front().context_width});
-    if (config.added) {
-      const int64_t ids = 6;
-      told.time_ids = normal({shape.rows, ids});
-      told.pooled = normal({shape.rows, config.added->input_width - ids * config.added->time_id_width});
-    }
-    if (config.scale_width) told.scale = normal({shape.rows});
-    return unet_.prepare(told);
-  }
-
-  Given given(const Shape& shape, uint64_t seed) const {
-    at::Generator generator = at::detail::createCPUGenerator(seed + 1000);
-    return {at::randn({shape.rows, unet_.config().in_channels, shape.height, shape.width}, generator),
-            at::randint(0, 1000, {shape.rows}, generator, at::kFloat), words(shape, seed)};
-  }
-
-  at::Tensor own_call(const Given& given) const { return unet_(given.latents, given.timesteps, given.words); }
+  PreparedWords words(const Shape& shape, uint64_t seed) const { return calls_.words(shape, seed); }
+  Given given(const Shape& shape, uint64_t seed) const { return calls_.given(shape, seed); }
+  at::Tensor own_call(const Given& given) const { return calls_.own_call(given); }
   at::Tensor recorded(const Given& given) { return graphs_(given.latents, given.timesteps, given.words); }
 
   const c10::InferenceMode guard_;
-  const UNet unet_ = open_unet(reference_path(GetParam()) / "unet");
+  const UNetCalls calls_{GetParam()};
   GpuDouble gpu_;
-  UNetGraphs graphs_{unet_, gpu_, at::kFloat};
+  UNetGraphs graphs_{calls_.unet(), gpu_, at::kFloat};
 };
 
 TEST_P(Graphs, AreTheUNetsOwnCallRecordedOnceAShape) {

@@ -35,8 +35,10 @@ Element element_of(const at::Tensor& tensor) {
 
 void check(int error, const char* what) {
   if (error == cudaSuccess) return;
-  throw c10::AcceleratorError({__func__, __FILE__, __LINE__}, error,
-                              std::string(what) + ": " + cudaGetErrorString(static_cast<cudaError_t>(error)));
+  const std::string text = std::string(what) + ": " + cudaGetErrorString(static_cast<cudaError_t>(error));
+  // As libtorch says it of its own memory.
+  if (error == cudaErrorMemoryAllocation) throw c10::OutOfMemoryError({__func__, __FILE__, __LINE__}, text);
+  throw c10::AcceleratorError({__func__, __FILE__, __LINE__}, error, text);
 }
 
 }  // namespace brume::kernels::gpu

@@ -26,7 +26,8 @@ inline bool is_half(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kHalf || tensor.scalar_type() == at::kBFloat16;
 }
 
-/// Throws c10::AcceleratorError for a CUDA error other than 0, naming what failed.
+/// Throws c10::AcceleratorError for a CUDA error other than 0, naming what failed; c10::OutOfMemoryError for
+/// memory.
 void check(int error, const char* what);
 
 }  // namespace brume::kernels::gpu

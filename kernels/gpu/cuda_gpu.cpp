@@ -47,8 +47,7 @@ class CudaGraph : public Graph {
       const c10::cuda::CUDAStreamGuard on_side(side);
       work();  // tunes what is new, and takes memory that the recording must not
       check(cudaStreamSynchronize(side), "the first run of a graph");
-      // What the first run took is not for the recording, which has memory of its own.
-      c10::cuda::CUDACachingAllocator::emptyCache();
+      c10::cuda::CUDACachingAllocator::emptyCache();  // the recording has memory of its own, as much again
       graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
       try {
         work();
@@ -110,12 +109,17 @@ class CudaGpu : public Gpu {
 
   std::unique_ptr<Graph> capture(const std::function<void()>& work) const override {
     const std::lock_guard lock(capturing_);
-    auto graph = std::make_unique<CudaGraph>(properties_.device, work);
+    std::unique_ptr<Graph> graph = captured(work);
     save_plans();  // its first run has measured them; whoever is killed later need not do so again
     return graph;
   }
 
   std::unique_ptr<Mark> mark() const override { return std::make_unique<CudaMark>(); }
+
+  void give_back() const override {
+    const std::lock_guard lock(capturing_);  // libtorch forbids it while anybody records
+    c10::cuda::CUDACachingAllocator::emptyCache();
+  }
 
   void synchronize() const override {
     const c10::cuda::CUDAGuard device(properties_.device);
@@ -123,6 +127,17 @@ class CudaGpu : public Gpu {
   }
 
  private:
+  /// The driver has memory of its own for graphs, and says otherwise than libtorch that there is none.
+  std::unique_ptr<Graph> captured(const std::function<void()>& work) const {
+    try {
+      return std::make_unique<CudaGraph>(properties_.device, work);
+    } catch (const c10::AcceleratorError& error) {
+      if (error.get_error_code() != cudaErrorMemoryAllocation) throw;
+      cudaGetLastError();
+      C10_THROW_ERROR(OutOfMemoryError, error.what_without_backtrace());
+    }
+  }
+
   c10::CachingDeviceAllocator::DeviceStats device_stats() const {
     return c10::cuda::CUDACachingAllocator::getDeviceStats(properties_.device.index());
   }

@@ -48,6 +48,8 @@ class Gpu {
   virtual std::unique_ptr<Graph> capture(const std::function<void()>& work) const = 0;
   /// Behind all that the caller's thread has started.
   virtual std::unique_ptr<Mark> mark() const = 0;
+  /// Gives the memory of tensors that are gone to whoever asks next, be it for something else than a tensor.
+  virtual void give_back() const = 0;
   /// Waits for all that was started.
   virtual void synchronize() const = 0;
 };

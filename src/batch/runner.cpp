@@ -249,6 +249,8 @@ class Runner::Run {
       const Busier busier(runner_.busy_.decode);
       made.result = runner_.pipeline_.decode(denoised.request, denoised.row.latents, denoised.row.inputs);
       made.failure = made.result.failed_stage;
+      made.result.notes.insert(made.result.notes.begin(), denoised.row.notes.begin(),
+                               denoised.row.notes.end());
       const UnreadWords unread = runner_.pipeline_.unread(denoised.request, PromptRole::kPrompt);
       if (const int64_t cut = unread.tokens_cut; cut > 0)
         made.result.notes.push_back(std::string(kPromptCut) + " " + std::to_string(cut));

@@ -12,6 +12,7 @@
 #include "brume/base/noise.h"
 #include "finite.h"
 #include "pace.h"
+#include "with_room.h"
 
 namespace brume {
 
@@ -82,6 +83,7 @@ class DenoisingRows::Row {
     resume();
     return !ended() && words_.move_to(steps_);  // here, not on the sampler's small stack
   }
+  void note(const char* note) { add_note(result_.notes, note); }
   DenoisedRow take_result() { return std::move(result_); }
 
  private:
@@ -211,12 +213,13 @@ void DenoisingRows::predict(const Call& call) const {
     inputs.push_back(row->input(group));
     timesteps.insert(timesteps.end(), group.rows.size(), static_cast<float>(row->timestep()));
   }
-  const at::Tensor prediction = pipeline_.predict(at::cat(inputs), at::tensor(timesteps), call.words);
+  const PredictedRows predicted = pipeline_.predict(at::cat(inputs), at::tensor(timesteps), call.words);
   int64_t first = 0;
   for (const auto& [row, i] : call.groups) {
     const WordGroup& group = row->groups()[i];
     const auto count = static_cast<int64_t>(group.rows.size());
-    row->take(group, prediction.narrow(0, first, count));
+    row->take(group, predicted.prediction.narrow(0, first, count));
+    if (predicted.in_parts) row->note(kSmallerBatchNote);
     first += count;
   }
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <iomanip>
 #include <sstream>
 #include <utility>
 
@@ -13,13 +12,13 @@
 #include "brume/pipeline/model_adapters.h"
 #include "brume/text/adapter_tags.h"
 #include "brume/text/prompt_plan.h"
+#include "no_room.h"
 #include "picture_edit.h"
 
 namespace brume {
 
 namespace {
 
-constexpr double kGibibyte = 1024.0 * 1024.0 * 1024.0;
 constexpr int64_t kMostCheckedSide = int64_t{1} << 24;  // so that the next product cannot overflow
 constexpr int64_t kMostPixels = 100'000'000;
 
@@ -257,6 +256,10 @@ void ModelConfig::check_fit(const Request& request) const {
 
 void ModelConfig::check_pictures(const Request& request) const { check_pictures_for(task(), request.edit); }
 
+double ModelConfig::row_bytes(int64_t height, int64_t width, at::ScalarType dtype) const {
+  return static_cast<double>(c10::elementSize(dtype)) * unet_.activation_values(height, width);
+}
+
 double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) const {
   // A step holds the UNet's maps of every picture, for each text that it follows.
   const size_t parts = count_parts(request.prompt, request.reading.compat);
@@ -264,8 +267,7 @@ double ModelConfig::step_bytes(const Request& request, at::ScalarType dtype) con
   const size_t texts = (guidance.perturbed.active() ? 2 * parts : parts) + (guidance.active() ? 1 : 0) +
                        (guidance.guided_by_image() ? 1 : 0);
   return static_cast<double>(texts) * static_cast<double>(request.seeds.size()) *
-         static_cast<double>(c10::elementSize(dtype)) *
-         unet_.activation_values(request.height / factor(), request.width / factor());
+         row_bytes(request.height / factor(), request.width / factor(), dtype);
 }
 
 double ModelConfig::decode_bytes(const Request& request, at::ScalarType dtype) const {
@@ -288,13 +290,21 @@ void ModelConfig::check_memory(const Request& request, at::ScalarType dtype,
   const double step = step_bytes(request, dtype);
   const double decoding = decode_bytes(request, dtype);
   if (!free || std::max(step, decoding) < *free) return;
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(1) << (step > decoding ? "a step" : "decoding") << " needs about "
-       << std::max(step, decoding) / kGibibyte << " GiB of memory, " << *free / kGibibyte << " GiB are free";
   const bool tiling_helps = decoding > step && request.decode == DecodeMode::kWhole;
   const std::string smaller = request.seeds.size() > 1 ? "a smaller size or --batch-size" : "a smaller size";
-  throw Error(ExitCode::kOutOfMemory, "--width, --height", text.str(),
-              (tiling_helps ? "use --vae-tiling or " : "use ") + smaller);
+  throw no_room(step > decoding ? "a step" : "decoding", std::max(step, decoding), *free,
+                (tiling_helps ? "use --vae-tiling or " : "use ") + smaller);
+}
+
+void ModelConfig::check_least_memory(const Request& request, at::ScalarType dtype, double free) const {
+  const double step = row_bytes(request.height / factor(), request.width / factor(), dtype);
+  Request least = request;
+  least.seeds.resize(1);
+  least.decode = DecodeMode::kTiled;
+  const double decoding = decode_bytes(least, dtype);
+  if (std::max(step, decoding) < free) return;
+  throw no_room(step > decoding ? "a step of one row" : "decoding by tiles", std::max(step, decoding), free,
+                "use a smaller size or --device cpu");
 }
 
 }  // namespace brume

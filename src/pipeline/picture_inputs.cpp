@@ -12,6 +12,7 @@
 #include "brume/image/resize.h"
 #include "brume/pipeline/pipeline.h"
 #include "finite.h"
+#include "with_room.h"
 
 namespace brume {
 
@@ -54,20 +55,36 @@ at::Tensor white_of(const at::Tensor& bytes) {
 
 LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures,
                                     PictureInputs& inputs) const {
-  const auto encode_with = [&](const Autoencoder& vae) {
+  LatentDistribution encoded = encode_with(*vae_, request, pictures, inputs.notes);
+  if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
+  std::vector<std::string> said_before;
+  const auto exact = with_room(rows_.get(), [&] { return open_vae(at::kFloat, said_before); });
+  encoded = encode_with(*exact, request, pictures, inputs.notes);
+  add_note(inputs.notes, kVaeFallbackNote);
+  return encoded;
+}
+
+LatentDistribution Pipeline::encode_with(const Autoencoder& vae, const Request& request,
+                                         const at::Tensor& pictures, std::vector<std::string>& notes) const {
+  const int64_t tile = vae.default_tile();
+  const auto encoded = [&](DecodeMode mode) {
     const at::Tensor input = pictures.to(placement_.device, vae.dtype());
-    const LatentDistribution encoded = request.decode == DecodeMode::kTiled
-                                           ? vae.encode_tiled(input, vae.default_tile())
-                                           : vae.encode(input);
-    const at::Tensor& variance = encoded.log_variance;
-    return LatentDistribution{encoded.mean.to(at::kCPU, at::kFloat),
+    const LatentDistribution there =
+        mode == DecodeMode::kTiled ? vae.encode_tiled(input, tile) : vae.encode(input);
+    const at::Tensor& variance = there.log_variance;
+    return LatentDistribution{there.mean.to(at::kCPU, at::kFloat),
                               variance.defined() ? variance.to(at::kCPU, at::kFloat) : variance};
   };
-  LatentDistribution encoded = encode_with(*vae_);
-  if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
-  inputs.overflowed = true;
-  std::vector<std::string> said_before;
-  return encode_with(*open_vae(at::kFloat, said_before));
+  const auto whole = [&] { return encoded(DecodeMode::kWhole); };
+  const auto tiled = [&] { return encoded(DecodeMode::kTiled); };
+  try {
+    const int64_t side = tile * vae.config().factor();
+    const bool is_a_tile = pictures.size(2) <= side && pictures.size(3) <= side;
+    if (request.decode == DecodeMode::kTiled || is_a_tile) return with_room(rows_.get(), tiled);
+    return whole_or_tiled(rows_.get(), whole, tiled, notes);
+  } catch (const c10::OutOfMemoryError&) {
+    throw no_room_for_vae(request, "encoding a picture");
+  }
 }
 
 PictureInputs Pipeline::picture_inputs(const Request& request) const {

@@ -13,8 +13,10 @@
 #include "brume/weights/adapters/adapters.h"
 #include "brume/weights/weights.h"
 #include "finite.h"
+#include "no_room.h"
 #include "pace.h"
 #include "remarks.h"
+#include "with_room.h"
 
 namespace brume {
 
@@ -41,18 +43,6 @@ auto open_network(const ModelSource& model, const char* component, const Placeme
   auto network = make(weights.view(placement));
   append_unused(weights, component, remarks);
   return network;
-}
-
-/// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds. What a mask leaves is as it was:
-/// the autoencoder alone would change it.
-Picture to_picture(const at::Tensor& decoded, const std::optional<MaskedPixels>& masked) {
-  at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte);
-  if (masked) bytes = at::where(masked->mask.to(bytes.device()), bytes, masked->picture.to(bytes.device()));
-  bytes = bytes.permute({1, 2, 0}).contiguous().cpu();
-  Picture picture{static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), {}};
-  const uint8_t* values = bytes.const_data_ptr<uint8_t>();
-  picture.pixels.assign(values, values + bytes.numel());
-  return picture;
 }
 
 /// A row that its step does not need has no prediction.
@@ -87,7 +77,7 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<cons
           model_.source(), "unet", placement_, remarks_,
           [&](const WeightsView& weights) { return std::make_unique<const UNet>(weights, model_.unet()); })),
       vae_(open_vae(vae_dtype(), remarks_)) {
-  if (gpu_) graphs_ = std::make_unique<UNetGraphs>(*unet_, *gpu_, dtype);
+  if (gpu_) rows_ = std::make_unique<RowsThatFit>(*unet_, *gpu_, dtype);
   check_words();
   if (const Adapters* adapters = model_.adapters())
     remarks_.insert(remarks_.begin(), adapters->remarks().begin(), adapters->remarks().end());
@@ -160,13 +150,16 @@ Generation Pipeline::generate(const Request& request, Observer& observer,
   };
   const PictureStart begun = start(request, *inputs, generators);
   words.set_beside(begun.beside);
-  const at::Tensor latents =
-      sample(model_.schedule(), request.sampling, begun.beginning, denoiser(words, observer), noise, observe);
+  std::vector<std::string> notes;
+  const at::Tensor latents = sample(model_.schedule(), request.sampling, begun.beginning,
+                                    denoiser(words, observer, notes), noise, observe);
   result.latents = latents.cpu();
   result.times.denoise_seconds = watch.lap();
   if (result.stopped) return result;
 
   result.pictures = decode_all(request, latents, *inputs, finite, observer);
+  for (PictureResult& picture : result.pictures)
+    picture.notes.insert(picture.notes.begin(), notes.begin(), notes.end());
   result.times.decode_seconds = watch.lap();
   return result;
 }
@@ -178,7 +171,7 @@ void Pipeline::check(const Request& request) const {
   }
   model_.check_fit(request);
   model_.check_pictures(request);
-  model_.check_memory(request, dtype(), static_cast<double>(gpu_->free_memory()));
+  model_.check_least_memory(request, dtype(), static_cast<double>(gpu_->free_memory()));
 }
 
 /// For the GPU to have done what it was told.
@@ -193,9 +186,13 @@ at::Tensor Pipeline::placed(const at::Tensor& values) const {
 
 PictureWords Pipeline::words(const Request& request, Observer& observer) const {
   const c10::InferenceMode guard;
+  if (request.reading.unread == Unread::kRefuse) check_read(request);
+  return with_room(rows_.get(), [&] { return encoded_words(request, observer); });
+}
+
+PictureWords Pipeline::encoded_words(const Request& request, Observer& observer) const {
   const Compat compat = request.reading.compat;
   PictureWords words;
-  if (request.reading.unread == Unread::kRefuse) check_read(request);
   if (request.guidance.active()) {
     // diffusers skips no layer here.
     const int64_t clip_skip = compat == Compat::kDiffusers ? 1 : request.clip_skip;
@@ -274,14 +271,18 @@ WordsInTime Pipeline::first_words(const Request& request, FiniteCheck& finite, O
   return all;
 }
 
-Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer) const {
-  return [this, &words, &observer, first = true](const at::Tensor& latents, const NoiseLevel& level) mutable {
+Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer,
+                            std::vector<std::string>& notes) const {
+  return [this, &words, &observer, &notes, first = true](const at::Tensor& latents,
+                                                         const NoiseLevel& level) mutable {
     std::vector<at::Tensor> predictions(words.rows());
     for (const WordGroup& group : words.groups()) {
       const auto count = static_cast<int64_t>(group.rows.size());
       const at::Tensor input = words.input(group, latents);
       const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(level.timestep), at::kFloat);
-      const std::vector<at::Tensor> parts = predict(input, timesteps, group.words).chunk(count);
+      const PredictedRows predicted = predict(input, timesteps, group.words);
+      if (predicted.in_parts) add_note(notes, kSmallerBatchNote);
+      const std::vector<at::Tensor> parts = predicted.prediction.chunk(count);
       for (size_t i = 0; i < parts.size(); ++i) predictions[group.rows[i]] = parts[i];
     }
     if (std::exchange(first, false)) observer.on_stage("unet_out_step0", at::cat(defined_of(predictions)));
@@ -291,65 +292,21 @@ Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer) const 
 
 PreparedWords Pipeline::prepare(const Conditioning& words) const {
   const c10::InferenceMode guard;
-  return unet_->prepare(words);
+  return with_room(rows_.get(), [&] { return unet_->prepare(words); });
 }
 
-at::Tensor Pipeline::predict(const at::Tensor& input, const at::Tensor& timesteps,
-                             const PreparedWords& words) const {
+PredictedRows Pipeline::predict(const at::Tensor& input, const at::Tensor& timesteps,
+                                const PreparedWords& words) const {
   const c10::InferenceMode guard;
-  // What hangs on the row, as perturbed guidance does, is not recorded.
-  if (graphs_ && words.changes.empty()) return (*graphs_)(input, timesteps, words);
-  return (*unet_)(placed(input).to(dtype()), placed(timesteps), words).to(at::kFloat);
-}
-
-PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents,
-                               const PictureInputs& inputs) const {
-  const c10::InferenceMode guard;
-  FiniteCheck finite(1, gpu());
-  Observer unseen;
-  return std::move(decode_all(request, latents, inputs, finite, unseen).front());
-}
-
-std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at::Tensor& latents,
-                                                const PictureInputs& inputs, FiniteCheck& finite,
-                                                Observer& observer) const {
-  at::Tensor decoded = decode_with(*vae_, request, latents);
-  std::vector<bool> sound = finite_rows(decoded);
-  std::unique_ptr<const Autoencoder> exact;  // loaded when a picture needs it
-  std::vector<PictureResult> pictures;
-  for (size_t i = 0; i < request.seeds.size(); ++i) {
-    PictureResult result;
-    result.seed = request.seeds[i];
-    const auto row = static_cast<int64_t>(i);
-    const bool overflowed = !sound[i] && finite.failed_stage(i).empty() && vae_->dtype() != at::kFloat;
-    if (overflowed) {
-      std::vector<std::string> said_before;
-      if (!exact) exact = open_vae(at::kFloat, said_before);
-      decoded.narrow(0, row, 1).copy_(decode_with(*exact, request, latents.narrow(0, row, 1)));
-    }
-    if (inputs.overflowed || overflowed) result.notes.emplace_back("vae_fallback fp32");
-    pictures.push_back(std::move(result));
+  if (!rows_) return {(*unet_)(input.to(dtype()), timesteps, words).to(at::kFloat)};
+  try {
+    return (*rows_)(input, timesteps, words);
+  } catch (const c10::OutOfMemoryError&) {
+    throw no_room("a step of one row", model_.row_bytes(input.size(2), input.size(3), dtype()),
+                  static_cast<double>(gpu_->free_memory()),
+                  dtype() == at::kFloat ? "use a smaller size, --dtype fp16 or --device cpu"
+                                        : "use a smaller size or --device cpu");
   }
-  observer.on_stage("decoded", decoded);
-  finite.look(decoded, "decoded picture");
-  for (size_t i = 0; i < pictures.size(); ++i) {
-    pictures[i].failed_stage = finite.failed_stage(i);
-    if (pictures[i].failed_stage.empty())
-      pictures[i].picture = to_picture(decoded[static_cast<int64_t>(i)], inputs.masked);
-  }
-  return pictures;
-}
-
-at::Tensor Pipeline::decode_with(const Autoencoder& vae, const Request& request,
-                                 const at::Tensor& latents) const {
-  const at::Tensor scaled = vae.from_unet(latents).to(placement_.device, vae.dtype());
-  std::vector<at::Tensor> pictures;  // one at a time: the autoencoder needs far more memory than the UNet
-  for (int64_t i = 0; i < scaled.size(0); ++i) {
-    const at::Tensor one = scaled.narrow(0, i, 1);
-    pictures.push_back(request.decode == DecodeMode::kTiled ? vae.decode_tiled(one, vae.default_tile())
-                                                            : vae.decode(one));
-  }
-  return at::cat(pictures).to(at::kFloat);  // [N, 3, H, W]
 }
 
 }  // namespace brume

@@ -66,6 +66,7 @@ class UNetGraphs::Call {
   at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps, const PreparedWords& words) {
     std::vector<at::Tensor> given = tensors_of(words);
     if (!same_tensors(given, given_)) {
+      given_.clear();  // until all are copied
       for (size_t i = 0; i < given.size(); ++i) inputs_[i].copy_(given[i]);
       given_ = std::move(given);
     }
@@ -100,6 +101,13 @@ UNetGraphs::Call& UNetGraphs::call_for(const at::Tensor& latents, const Prepared
     calls_.push_front(std::make_unique<Call>(unet_, gpu_, dtype_, latents, words));
   }
   return *calls_.front();
+}
+
+bool UNetGraphs::drop() {
+  const std::lock_guard lock(mutex_);
+  const bool any = !calls_.empty();
+  calls_.clear();
+  return any;
 }
 
 at::Tensor UNetGraphs::operator()(const at::Tensor& latents, const at::Tensor& timesteps,

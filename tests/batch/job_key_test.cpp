@@ -106,7 +106,7 @@ TEST(JobKeys, NothingElseDoes) {
   recipe.engine.model_hash = "ab";
   recipe.engine.version = "brume 2";
   recipe.engine.device = "cpu:0";
-  recipe.notes = {"vae_fallback fp32"};
+  recipe.notes = {"vae_fallback fp32", "vae_tiling memory", "smaller_batch memory"};
   recipe.key = "ab";
   recipe.sampling.eta = -0.0;
   EXPECT_EQ(job_key(recipe, "0123"), job_key(example(), "0123"));

@@ -84,8 +84,9 @@ struct Recipe {
   RecipeSampling sampling;
   std::optional<RecipeEdit> edit = {};
   RecipeEngine engine;
-  std::vector<std::string> notes;  // what happened on the way: "vae_fallback fp32", "init_latents"
-  std::string key;                 // of the job it answers, in hexadecimal digits; empty: of none
+  std::vector<std::string>
+      notes;        // what happened on the way: "vae_fallback fp32", "vae_tiling memory", "init_latents"
+  std::string key;  // of the job it answers, in hexadecimal digits; empty: of none
 };
 
 /// The recipe as A1111 writes it (the text of the PNG chunk "parameters"): prompt, "Negative prompt: ..." (as

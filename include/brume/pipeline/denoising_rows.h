@@ -22,9 +22,10 @@ enum class RowCalls { kTogether, kApart };
 /// A picture that has been denoised.
 struct DenoisedRow {
   uint64_t ticket = 0;
-  at::Tensor latents;         // [1, C, h, w] fp32
-  std::string failed_stage;   // where its numbers overflowed; empty where it is sound
-  PictureInputs inputs = {};  // for its decoding
+  at::Tensor latents;                   // [1, C, h, w] fp32
+  std::string failed_stage;             // where its numbers overflowed; empty where it is sound
+  PictureInputs inputs = {};            // for its decoding
+  std::vector<std::string> notes = {};  // beside those that its decoding leaves
 };
 
 /// Pictures of one size on their way through the UNet, each with its own words, sampler, guidance and number

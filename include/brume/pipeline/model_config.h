@@ -71,6 +71,10 @@ class ModelConfig {
   void check_memory(const Request& request, at::ScalarType dtype) const;
   /// As if `free` bytes were available; nothing: nobody knows.
   void check_memory(const Request& request, at::ScalarType dtype, const std::optional<double>& free) const;
+  /// As if what needs no more memory than that were drawn: row after row, decoded by tiles.
+  void check_least_memory(const Request& request, at::ScalarType dtype, double free) const;
+  /// Bytes that a step of one row of the UNet needs, of latents [C, height, width].
+  double row_bytes(int64_t height, int64_t width, at::ScalarType dtype) const;
   /// Bytes that a step of the pictures of a request needs, beside the weights.
   double step_bytes(const Request& request, at::ScalarType dtype) const;
   /// Bytes that decoding them needs: one at a time, and all of them as they come out.

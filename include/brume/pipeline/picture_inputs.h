@@ -2,6 +2,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "brume/diffusion/samplers.h"
 #include "brume/pipeline/picture_words.h"
@@ -20,7 +22,7 @@ struct PictureInputs {
   std::optional<LatentDistribution> picture;  // that is changed; [1, C, h, w] fp32
   std::optional<LatentDistribution> left;     // what the mask leaves of it, where the UNet sees that
   std::optional<MaskedPixels> masked;         // where there is a mask
-  bool overflowed = false;                    // in the autoencoder's own type: it was encoded in fp32
+  std::vector<std::string> notes;             // of how they were encoded, for the pictures' recipes
 };
 
 /// What a request's pictures begin with.

@@ -12,8 +12,8 @@
 #include "brume/pipeline/picture_words.h"
 #include "brume/pipeline/prompt_encoder.h"
 #include "brume/pipeline/request.h"
+#include "brume/unet/rows_that_fit.h"
 #include "brume/unet/unet.h"
-#include "brume/unet/unet_graphs.h"
 #include "brume/vae/autoencoder.h"
 #include "kernels/gpu/gpu.h"
 
@@ -53,8 +53,10 @@ class Pipeline {
   PreparedWords prepare(const Conditioning& words) const;
   /// One call of the UNet in the pipeline's dtype: input [N, in_channels, h, w] fp32 (the latents, and what
   /// the model sees beside them), timesteps [N] fp32 and words of N rows -> prediction [N, C, h, w] fp32,
-  /// on the GPU where there is one. Does not wait for it.
-  at::Tensor predict(const at::Tensor& input, const at::Tensor& timesteps, const PreparedWords& words) const;
+  /// on the GPU where there is one. Does not wait for it. Throws kOutOfMemory where a GPU has no room for a
+  /// single row.
+  PredictedRows predict(const at::Tensor& input, const at::Tensor& timesteps,
+                        const PreparedWords& words) const;
   /// Where the pipeline computes: the same values, in the pipeline's own device.
   at::Tensor placed(const at::Tensor& values) const;
   /// The picture of one seed from its latents [1, C, h, w] fp32; where there is a mask, what it leaves of the
@@ -79,23 +81,28 @@ class Pipeline {
   std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
   void check_read(const Request& request) const;
   PictureStart start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const;
+  PictureWords encoded_words(const Request& request, Observer& observer) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt, PromptRole role) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   LatentDistribution encode(const Request& request, const at::Tensor& pictures, PictureInputs& inputs) const;
+  LatentDistribution encode_with(const Autoencoder& vae, const Request& request, const at::Tensor& pictures,
+                                 std::vector<std::string>& notes) const;
   at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;
-  Denoiser denoiser(const WordsInTime& words, Observer& observer) const;
+  Denoiser denoiser(const WordsInTime& words, Observer& observer, std::vector<std::string>& notes) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         const PictureInputs& inputs, FiniteCheck& finite,
                                         Observer& observer) const;
-  at::Tensor decode_with(const Autoencoder& vae, const Request& request, const at::Tensor& latents) const;
+  at::Tensor decode_one(const Autoencoder& vae, const Request& request, const at::Tensor& latents,
+                        std::vector<std::string>& notes) const;
+  Error no_room_for_vae(const Request& request, const std::string& work) const;
 
   ModelConfig model_;
   std::shared_ptr<const kernels::gpu::Gpu> gpu_;
   Placement placement_;
   std::vector<std::string> remarks_;
   PromptEncoder prompts_;
-  std::unique_ptr<const UNet> unet_;    // where it stays when the pipeline moves
-  std::unique_ptr<UNetGraphs> graphs_;  // on a GPU
+  std::unique_ptr<const UNet> unet_;   // where it stays when the pipeline moves
+  std::unique_ptr<RowsThatFit> rows_;  // on a GPU
   std::unique_ptr<const Autoencoder> vae_;
 };
 

@@ -21,6 +21,8 @@ class UNetGraphs {
 
   /// As the UNet's own call, for latents [N, C, H, W] fp32 of any device -> fp32 on the GPU.
   at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps, const PreparedWords& words);
+  /// Forgets what was recorded, which has the memory of whole steps. True where there was anything.
+  bool drop();
 
  private:
   class Call;
