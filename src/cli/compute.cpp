@@ -1,5 +1,7 @@
 #include "compute.h"
 
+#include <c10/util/Exception.h>
+
 #include <charconv>
 #include <cstdlib>
 #include <exception>
@@ -57,6 +59,8 @@ std::shared_ptr<const Gpu> asked_for(const std::string& device) {
   check_possible(device);
   try {
     return kernels::gpu::open_gpu(cuda_plugin(), index_of(device), cache_directory());
+  } catch (const c10::Error&) {
+    throw;  // a call of CUDA's, which is told apart where all are (torch_errors.h)
   } catch (const std::exception& error) {
     refuse(device, error.what(), "use --device cpu, or see to it");
   }
@@ -68,7 +72,8 @@ std::shared_ptr<const Gpu> if_there_is_one() {
   try {
     return kernels::gpu::open_gpu(cuda_plugin(), 0, cache_directory());
   } catch (const std::exception& error) {
-    say("note: drawing on the CPU: " + std::string(error.what()) + "; --device cpu says nothing of it");
+    const std::string text = error.what();
+    say("note: drawing on the CPU: " + text.substr(0, text.find('\n')) + "; --device cpu says nothing of it");
     return nullptr;
   }
 }

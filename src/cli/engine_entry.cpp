@@ -1,4 +1,3 @@
-#include <string>
 #include <type_traits>
 #include <variant>
 
@@ -28,7 +27,8 @@ ErrorsAs errors_as(const WorkerOptions& options) { return options.errors_as(); }
 extern "C" int brume_engine_work(const EngineWork& work) noexcept {
   end_at_signals();
   const auto run = [](const auto& command) {
-    return with_errors_as(errors_as(command), [&] { return without_torch_errors([&] { return run_command(command); }); });
+    return with_errors_as(errors_as(command),
+                          [&] { return without_torch_errors([&] { return run_command(command); }); });
   };
   return told_as_line([&] {
     use_own_tensor_memory();

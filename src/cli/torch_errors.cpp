@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "gpu_errors.h"
@@ -38,17 +39,13 @@ std::string raised_in(const std::string& what) {
 
 }  // namespace
 
-Error error_of(const c10::AcceleratorError& error) {
-  return gpu_error({error.get_error_code(), error.what_without_backtrace(), raised_in(error.what())});
-}
-
 int without_torch_errors(const std::function<int()>& work) {
   try {
     return work();
   } catch (const c10::OutOfMemoryError& error) {
     throw gpu_out_of_memory(error.what_without_backtrace());
   } catch (const c10::AcceleratorError& error) {
-    throw error_of(error);
+    throw gpu_error({error.get_error_code(), error.what_without_backtrace(), raised_in(error.what())});
   } catch (const c10::Error& error) {
     throw_known(error);
   } catch (const Error&) {
