@@ -17,6 +17,7 @@ struct AttentionProblem {
   int64_t keys;
   int64_t head_dim;
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy takes the 0 that the compiler compares with for one
   auto operator<=>(const AttentionProblem&) const = default;
   /// "attention fp16 2x8x4096x4096 d 40"
   std::string text() const;

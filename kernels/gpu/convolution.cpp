@@ -38,10 +38,10 @@ ConvolutionChoice made_choice(const Problem& of, const ConvolutionOperands& oper
 
 /// Null under capture, where an unknown problem can be neither built nor measured.
 std::optional<ConvolutionChoice> choice_for(const Problem& problem, const ConvolutionOperands& operands) {
-  if (const auto known = choices().find(problem)) return known;
+  if (auto known = choices().find(problem)) return known;
   if (is_captured()) return std::nullopt;
   const TuningSession session;
-  if (const auto known = choices().find(problem)) return known;  // another thread was first
+  if (auto known = choices().find(problem)) return known;  // another thread was first
   const ConvolutionChoice choice = made_choice(problem, operands);
   choices().put(problem, choice);
   return choice;

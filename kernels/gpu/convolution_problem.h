@@ -15,6 +15,7 @@ struct Epilogue {
   bool has_bias;
   bool has_residual;
   bool has_relu;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy takes the 0 that the compiler compares with for one
   auto operator<=>(const Epilogue&) const = default;
 };
 
@@ -39,6 +40,7 @@ struct ConvolutionProblem {
   int64_t stride;
   int64_t padding;
   Epilogue epilogue;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy takes the 0 that the compiler compares with for one
   auto operator<=>(const ConvolutionProblem&) const = default;
 
   int64_t out_height() const { return (height + 2 * padding - kernel_height) / stride + 1; }

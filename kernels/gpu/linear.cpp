@@ -94,7 +94,8 @@ LinearProblem problem_of(const LinearOperands& operands) {
 /// The fastest of what is proposed, measured with these operands and stored.
 Choice tuned(const Problem& of, const LinearOperands& operands) {
   constexpr int kMaxPlans = 16;
-  const auto& [device, problem] = of;
+  // No structured binding, which a lambda may not capture everywhere.
+  const LinearProblem& problem = of.second;
   const std::vector<LinearPlan> plans = proposed_plans(problem, operands, kMaxPlans);
   const at::Tensor y = at::empty({problem.rows, problem.out}, operands.x.options());
   Choice fastest;
@@ -107,7 +108,7 @@ Choice tuned(const Problem& of, const LinearOperands& operands) {
   }
   if (fastest) {
     const std::string remark = "; " + written_milliseconds(best) + ", of " + std::to_string(plans.size());
-    store_plan(device, problem.text(), written(*fastest) + remark);
+    store_plan(of.first, problem.text(), written(*fastest) + remark);
   }
   return fastest;
 }

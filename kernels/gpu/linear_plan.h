@@ -20,6 +20,7 @@ struct LinearProblem {
   bool has_bias;
   bool has_residual;
   int64_t alignment;  // of all addresses, in bytes
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy takes the 0 that the compiler compares with for one
   auto operator<=>(const LinearProblem&) const = default;
 
   /// Names it among stored plans.

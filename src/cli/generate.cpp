@@ -1,8 +1,12 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
+#include <iomanip>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -36,6 +40,22 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
   return latents;
 }
 
+/// What drawing will take beside the weights, as an estimate.
+std::string memory_text(const ModelConfig& model, Request request, int64_t pictures, const Compute& compute) {
+  request.seeds.resize(std::min(request.seeds.size(), static_cast<size_t>(pictures)));
+  const auto gibibytes = [](double bytes) {
+    constexpr double kGibibyte = 1024.0 * 1024 * 1024;
+    std::ostringstream text;
+    text << std::fixed << std::setprecision(bytes < kGibibyte / 10 ? 3 : 1) << bytes / kGibibyte << " GiB";
+    return text.str();
+  };
+  std::string text = "memory beside the weights: a step about " +
+                     gibibytes(model.step_bytes(request, compute.dtype)) + ", decoding about " +
+                     gibibytes(model.decode_bytes(request, compute.dtype));
+  if (const std::optional<double> free = compute.free_memory()) text += "; " + gibibytes(*free) + " are free";
+  return text;
+}
+
 }  // namespace
 
 int run_command(const GenerateWork& asked) {
@@ -52,6 +72,7 @@ int run_command(const GenerateWork& asked) {
   const Pipeline pipeline = open_pipeline(std::move(config), compute);
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  if (options.engine.verbose) say(memory_text(pipeline.model(), request, options.run.batch_size, compute));
   if (options.run.init_latents)
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   const double work = pipeline.model().step_work(request.width, request.height);
