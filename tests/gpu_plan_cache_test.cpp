@@ -199,6 +199,7 @@ TEST_F(PlanCacheTest, LosesNothingOfConcurrentWriters) {
   constexpr int kSaves = 6;
   {
     std::vector<std::jthread> writers;
+    writers.reserve(kWriters);
     for (int writer = 0; writer < kWriters; ++writer) {
       writers.emplace_back([this, writer] {
         PlanCache cache = open();
