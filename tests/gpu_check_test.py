@@ -205,6 +205,7 @@ class Programs(unittest.TestCase):
     def test_are_found_in_the_first_folder_that_has_them(self):
         first, second = built(self.folder / "one", flat=True), built(self.folder / "two")
         (first / "brume").unlink()
+        (second / "tests/engine_gpu_test").touch()
         found = programs.find([first, second], "python")
         self.assertEqual(found.brume, second / "brume")
         self.assertEqual(found.tests, {name: first / f"{name}_gpu_test" for name in sorted(stages.SANITIZED)})

@@ -45,13 +45,17 @@ def _first(folders: list[Path], *places: str) -> Path | None:
     return next((path for folder in folders for place in places if (path := folder / place).is_file()), None)
 
 
+def _tests(folders: list[Path]) -> dict[str, Path]:
+    """All of the first folder that has some: those of another build would meet libraries that are not theirs."""
+    each = ({path.name.removesuffix(SUFFIX): path for path in [*folder.glob(f"tests/*{SUFFIX}"),
+                                                              *folder.glob(f"*{SUFFIX}")]} for folder in folders)
+    return next((tests for tests in each if tests), {})
+
+
 def find(folders: list[Path], python: str) -> Programs:
     """`folders` may each lack something."""
     folders = [folder.resolve() for folder in folders]
-    tests: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted([*folder.glob(f"tests/*{SUFFIX}"), *folder.glob(f"*{SUFFIX}")]):
-            tests.setdefault(path.name.removesuffix(SUFFIX), path)
+    tests = _tests(folders)
     libraries = [_first(folders, f"kernels/{name}", name) for name in LIBRARIES]
     here = [path.parent for path in libraries if path is not None]
     return Programs(_first(folders, "brume"), dict(sorted(tests.items())), libraries[0],
