@@ -81,7 +81,15 @@ TEST_F(BenchCommand, WritesAPage) {
   const std::string page = bytes_of("page.html");
   EXPECT_TRUE(page.starts_with("<!DOCTYPE html>"));
   EXPECT_NE(page.find("<svg "), std::string::npos);
+  EXPECT_EQ(page.find("Operations"), std::string::npos) << "nothing was profiled";
   EXPECT_EQ(names(), Words{"page.html"});
+}
+
+TEST_F(BenchCommand, ThePageHoldsTheProfile) {
+  EXPECT_EQ(bench({"--arch", "tiny", "--profile", "--html", "page.html"}).code, 0);
+  const std::string page = bytes_of("page.html");
+  for (const char* part : {"<h2>Operations</h2>", "<td>brume::attention</td>", "take most of a round"})
+    EXPECT_NE(page.find(part), std::string::npos) << part;
 }
 
 TEST_F(BenchCommand, RunsOnUntilALimit) {

@@ -48,20 +48,27 @@ std::string verdict_html(const Report& report) {
   return text + "</ul>\n";
 }
 
+std::string row_html(const std::string& kind, const Row& row) {
+  std::string text = "<tr>";
+  for (const std::string& cell : {row.name, row.median, row.interval, row.times, row.rate, row.share})
+    text += element(kind, cell);
+  return text + "</tr>\n";
+}
+
+std::string table_html(const Row& heads, const std::vector<Row>& rows) {
+  std::string text = "<table>\n" + row_html("th", heads);
+  for (const Row& row : rows) text += row_html("td", row);
+  return text + "</table>\n";
+}
+
 std::string tables_html(const Report& report) {
   std::string text = "<table class=\"facts\">\n";
   for (const Fact& fact : facts(report))
     text += "<tr>" + element("td", fact.name) + element("td", fact.value) + "</tr>\n";
-  text +=
-      "</table>\n<h2>Components</h2>\n<table>\n<tr><th></th><th>median</th><th>95 % interval, ms</th>"
-      "<th>times</th><th>GFLOP/s</th><th>of peak</th></tr>\n";
-  for (const Row& row : component_rows(report.result)) {
-    text += "<tr>";
-    for (const std::string& cell : {row.name, row.median, row.interval, row.times, row.rate, row.share})
-      text += element("td", cell);
-    text += "</tr>\n";
-  }
-  return text + "</table>\n";
+  text += "</table>\n<h2>Components</h2>\n" + table_html(kComponentHeads, component_rows(report.result));
+  if (!report.result.profile.empty())
+    text += "<h2>Operations</h2>\n" + table_html(kProfileHeads, profile_rows(report.result));
+  return text;
 }
 
 std::string shares_plot(const Result& result) {
@@ -73,6 +80,15 @@ std::string shares_plot(const Result& result) {
   return plot_of_bars({bar("text", result.text.summary().median),
                        bar("all steps", steps * result.step.summary().median),
                        bar("VAE decode", batch * result.decode.summary().median)});
+}
+
+std::string operations_plot(const Result& result) {
+  constexpr size_t kMost = 12;  // the rows are sorted: what comes later is too thin to see
+  std::vector<Bar> bars;
+  for (const Operation& operation : result.profile)
+    if (bars.size() < kMost)
+      bars.push_back({operation.name, operation.seconds, number_text(operation.seconds * 1e3) + " ms"});
+  return bars.empty() ? std::string() : plot_of_bars(bars);
 }
 
 std::string comparison_plot(const Report& report) {
@@ -96,6 +112,7 @@ std::string to_html(const Report& report) {
                      element("p", machine_text(result)) + "\n";
   text += verdict_html(report) + tables_html(report);
   text += section("Where the time of a batch goes", shares_plot(result));
+  text += section("The operations that take most of a round", operations_plot(result));
   text += section("Beside the baseline", comparison_plot(report));
   text += section("Every denoising step", plot_of_samples(steps, summarize_rows(steps, result.step.row)));
   text += section("How the steps spread", plot_of_spread(steps));

@@ -20,6 +20,8 @@ struct Row {
   std::string rate;   // GFLOP/s
   std::string share;  // of the device's peak
 };
+inline const Row kComponentHeads{"", "median", "95 % interval, ms", "times", "GFLOP/s", "of peak"};
+inline const Row kProfileHeads{"operation", "in a round", "share of it", "calls", "GFLOP/s", "of peak"};
 /// A row for each operation of the profile: its whole time, its calls and its rate.
 std::vector<Row> profile_rows(const Result& result);
 std::vector<Row> component_rows(const Result& result);

@@ -23,10 +23,10 @@ std::string line_of(const Row& row) {
 
 std::string to_table(const Report& report) {
   std::string text = workload_text(report.result.workload) + "\n" + machine_text(report.result) + "\n\n";
-  text += line_of({"", "median", "95 % interval, ms", "times", "GFLOP/s", "of peak"});
+  text += line_of(kComponentHeads);
   for (const Row& row : component_rows(report.result)) text += line_of(row);
   if (!report.result.profile.empty()) {
-    text += "\n" + line_of({"operation", "in a round", "share of it", "calls", "GFLOP/s", "of peak"});
+    text += "\n" + line_of(kProfileHeads);
     for (const Row& row : profile_rows(report.result)) text += line_of(row);
   }
   text += "\n";
