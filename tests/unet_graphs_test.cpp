@@ -40,17 +40,29 @@ TEST_P(Graphs, AreTheUNetsOwnCallRecordedOnceAShape) {
 }
 
 TEST_P(Graphs, AreTheLastFourThatWereUsed) {
-  const auto call = [&](int64_t rows) {
+  const auto captures = [&](int64_t rows, int times = 1) {
     const Given one = given({.rows = rows}, 1);
-    EXPECT_TRUE(recorded(one).equal(own_call(one)));
+    for (int i = 0; i < times; ++i) EXPECT_TRUE(recorded(one).equal(own_call(one)));
     EXPECT_LE(gpu_.graphs(), 4);
     return gpu_.count("capture");
   };
-  for (int64_t rows = 1; rows <= 4; ++rows) EXPECT_EQ(call(rows), rows);
-  EXPECT_EQ(call(1), 4);
-  EXPECT_EQ(call(5), 5);  // goes in the place of 2, the longest unused
-  for (const int64_t rows : {1, 3, 4, 5}) EXPECT_EQ(call(rows), 5);
-  EXPECT_EQ(call(2), 6);
+  for (int64_t rows = 1; rows <= 4; ++rows) EXPECT_EQ(captures(rows), rows);
+  EXPECT_EQ(captures(1, 32), 4);
+  EXPECT_EQ(captures(5), 5);  // goes in the place of 2, the longest unused
+  for (const int64_t rows : {1, 3, 4, 5}) EXPECT_EQ(captures(rows), 5);
+  EXPECT_EQ(captures(5, 32), 5);
+  EXPECT_EQ(captures(2), 6);
+}
+
+TEST_P(Graphs, AreNotRecordedInTurnsWhereMoreAreInUse) {
+  for (uint64_t round = 0; round < 4; ++round) {
+    for (int64_t rows = 1; rows <= 6; ++rows) {
+      const Given one = given({.rows = rows}, round);
+      EXPECT_TRUE(recorded(one).equal(own_call(one)));
+    }
+  }
+  EXPECT_EQ(gpu_.count("capture"), 4);
+  EXPECT_EQ(gpu_.count("replay"), 16);
 }
 
 TEST_P(Graphs, CopyWordsOnlyWhenOthersCome) {
@@ -117,7 +129,9 @@ TEST_P(Graphs, LeaveResultsAsTheyWere) {
   const at::Tensor result = recorded(one);
   recorded(given({}, 2));
   EXPECT_TRUE(result.equal(own_call(one)));
-  for (int64_t rows = 3; rows < 8; ++rows) recorded(given({.rows = rows}, 3));  // the graph goes
+  for (int64_t rows = 3; rows < 7; ++rows) {
+    for (int i = 0; i < 32; ++i) recorded(given({.rows = rows}, 3));  // the graph goes
+  }
   EXPECT_TRUE(result.equal(own_call(one)));
 }
 

@@ -28,7 +28,7 @@ PreparedWords rows_of(const PreparedWords& words, int64_t first, int64_t count) 
 }  // namespace
 
 RowsThatFit::RowsThatFit(const UNet& unet, const kernels::gpu::Gpu& gpu, at::ScalarType dtype)
-    : unet_(unet), gpu_(gpu), dtype_(dtype), graphs_(unet, gpu, dtype) {}
+    : gpu_(gpu), graphs_(unet, gpu, dtype) {}
 
 PredictedRows RowsThatFit::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
                                       const PreparedWords& words) {
@@ -40,9 +40,9 @@ PredictedRows RowsThatFit::operator()(const at::Tensor& latents, const at::Tenso
   for (int64_t first = 0; first < rows;) {
     count = std::min(count, rows - first);
     try {
-      parts.push_back(count == rows ? call(latents, timesteps, words)
-                                    : call(latents.narrow(0, first, count), timesteps.narrow(0, first, count),
-                                           rows_of(words, first, count)));
+      parts.push_back(count == rows ? graphs_(latents, timesteps, words)
+                                    : graphs_(latents.narrow(0, first, count), timesteps.narrow(0, first, count),
+                                              rows_of(words, first, count)));
       first += count;
     } catch (const c10::OutOfMemoryError&) {
       // Once more where it may help; another thread may have had the memory, too.
@@ -65,16 +65,6 @@ bool RowsThatFit::make_room() {
   const bool dropped = graphs_.drop();
   gpu_.give_back();
   return dropped;
-}
-
-at::Tensor RowsThatFit::call(const at::Tensor& latents, const at::Tensor& timesteps,
-                             const PreparedWords& words) {
-  // What hangs on the row, as perturbed guidance does, is not recorded.
-  if (words.changes.empty()) return graphs_(latents, timesteps, words);
-  const auto placed = [this](const at::Tensor& values) {
-    return values.to(gpu_.properties().device, values.scalar_type(), /*non_blocking=*/true);
-  };
-  return unet_(placed(latents).to(dtype_), placed(timesteps), words).to(at::kFloat);
 }
 
 /// Parts of one size: the graphs of two would take as much memory as the whole.

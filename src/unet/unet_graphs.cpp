@@ -13,6 +13,9 @@ namespace {
 
 /// Each holds the maps of a whole step; batches have one for each number of rows.
 constexpr size_t kMostCalls = 4;
+/// One that was used in so many of the last calls does not make way: recording costs more than some tens of
+/// calls gain.
+constexpr uint64_t kInUse = 32;
 
 /// All tensors of words, in one order.
 std::vector<at::Tensor> tensors_of(const PreparedWords& words) {
@@ -77,6 +80,8 @@ class UNetGraphs::Call {
     return prediction_.clone();  // the next call writes there
   }
 
+  uint64_t last_used = 0;
+
  private:
   PreparedWords words_;             // that the graph reads
   std::vector<at::Tensor> inputs_;  // its tensors
@@ -91,16 +96,29 @@ UNetGraphs::UNetGraphs(const UNet& unet, const kernels::gpu::Gpu& gpu, at::Scala
     : unet_(unet), gpu_(gpu), dtype_(dtype) {}
 UNetGraphs::~UNetGraphs() = default;
 
-UNetGraphs::Call& UNetGraphs::call_for(const at::Tensor& latents, const PreparedWords& words) {
+UNetGraphs::Call* UNetGraphs::call_for(const at::Tensor& latents, const PreparedWords& words) {
+  ++asked_;
   const auto found = std::find_if(calls_.begin(), calls_.end(),
                                   [&](const auto& call) { return call->fits(latents, words); });
   if (found != calls_.end()) {
     calls_.splice(calls_.begin(), calls_, found);
   } else {
-    if (calls_.size() == kMostCalls) calls_.pop_back();
+    if (calls_.size() == kMostCalls) {
+      if (asked_ - calls_.back()->last_used < kInUse) return nullptr;
+      calls_.pop_back();
+    }
     calls_.push_front(std::make_unique<Call>(unet_, gpu_, dtype_, latents, words));
   }
-  return *calls_.front();
+  calls_.front()->last_used = asked_;
+  return calls_.front().get();
+}
+
+at::Tensor UNetGraphs::unrecorded(const at::Tensor& latents, const at::Tensor& timesteps,
+                                  const PreparedWords& words) const {
+  const auto placed = [this](const at::Tensor& values) {
+    return values.to(gpu_.properties().device, values.scalar_type(), /*non_blocking=*/true);
+  };
+  return unet_(placed(latents).to(dtype_), placed(timesteps), words).to(at::kFloat);
 }
 
 bool UNetGraphs::drop() {
@@ -112,8 +130,11 @@ bool UNetGraphs::drop() {
 
 at::Tensor UNetGraphs::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
                                   const PreparedWords& words) {
-  const std::lock_guard lock(mutex_);
-  return call_for(latents, words)(latents, timesteps, words);
+  if (words.changes.empty()) {
+    const std::lock_guard lock(mutex_);
+    if (Call* const call = call_for(latents, words)) return (*call)(latents, timesteps, words);
+  }
+  return unrecorded(latents, timesteps, words);
 }
 
 }  // namespace brume

@@ -36,13 +36,10 @@ class RowsThatFit {
   void give_back() const { gpu_.give_back(); }
 
  private:
-  at::Tensor call(const at::Tensor& latents, const at::Tensor& timesteps, const PreparedWords& words);
   int64_t rows_at_a_time(int64_t rows, int64_t area) const;
   void take_fewer_than(int64_t rows, int64_t area);
 
-  const UNet& unet_;
   const kernels::gpu::Gpu& gpu_;
-  at::ScalarType dtype_;
   UNetGraphs graphs_;
   // Latents of one channel: of small pictures more rows go together than of large ones.
   std::atomic<int64_t> most_area_ = std::numeric_limits<int64_t>::max();

@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -12,7 +13,9 @@ namespace brume {
 
 /// A UNet on a GPU, whose call is one recorded graph for each size and number of rows: hundreds of small
 /// launches cost the processor more than the GPU. Words are copied into the graph when others come, not with
-/// every step. May be called from several threads.
+/// every step. Not recorded, but as correct, are calls that change some rows (perturbed guidance, FreeU), and
+/// those of a size that comes while as many others as can be kept are in use: recording each anew with every
+/// step would take longer. May be called from several threads.
 class UNetGraphs {
  public:
   /// Both must outlive it.
@@ -26,13 +29,17 @@ class UNetGraphs {
 
  private:
   class Call;
-  Call& call_for(const at::Tensor& latents, const PreparedWords& words);
+  /// Null where none should be recorded.
+  Call* call_for(const at::Tensor& latents, const PreparedWords& words);
+  at::Tensor unrecorded(const at::Tensor& latents, const at::Tensor& timesteps,
+                        const PreparedWords& words) const;
 
   const UNet& unet_;
   const kernels::gpu::Gpu& gpu_;
   at::ScalarType dtype_;
   std::mutex mutex_;
   std::list<std::unique_ptr<Call>> calls_;  // the last used first
+  uint64_t asked_ = 0;                      // how often one was asked for
 };
 
 }  // namespace brume
