@@ -31,7 +31,7 @@ class NeedsGpu : public ::testing::Environment {
   void SetUp() override {
     try {
       if (!kernels::gpu::has_driver()) throw std::runtime_error("there is no driver");
-      the_gpu() = kernels::gpu::open_gpu(BRUME_CUDA_PLUGIN, 0, {});
+      the_gpu() = kernels::gpu::open_gpu(BRUME_CUDA_PLUGIN, 0, {}, nullptr);
     } catch (const std::exception& error) {
       skip_all(std::string("no GPU: ") + error.what(), "BRUME_REQUIRE_GPU");
     }

@@ -356,10 +356,13 @@ TEST(GpuLinear, RefusesOperandsThatDoNotFit) {
 using GpuPlans = TemporaryDirectory;
 
 TEST_F(GpuPlans, AreKept) {
-  keep_plans_in(directory_);
+  int told = 0;
+  keep_plans_in(directory_, [&told] { ++told; });
   LinearWork({kHalf, {24, 72}, 136, kBias})();
+  LinearWork({kHalf, {24, 72}, 144, kBias})();
+  EXPECT_EQ(told, 1) << "of the first, not of every one";
   save_plans();
-  keep_plans_in({});
+  keep_plans_in({}, nullptr);
   EXPECT_FALSE(std::filesystem::is_empty(directory_));
 }
 

@@ -81,8 +81,9 @@ class CudaMark : public Mark {
 
 class CudaGpu : public Gpu {
  public:
-  CudaGpu(int32_t index, const std::filesystem::path& cache) : properties_(properties_of(index)) {
-    keep_plans_in(cache);
+  CudaGpu(int32_t index, const std::filesystem::path& cache, const std::function<void()>& on_measuring)
+      : properties_(properties_of(index)) {
+    keep_plans_in(cache, on_measuring);
     c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
     at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
     // fp32 means fp32.
@@ -148,8 +149,9 @@ class CudaGpu : public Gpu {
 
 }  // namespace
 
-extern "C" std::unique_ptr<Gpu> brume_open_gpu(int32_t index, const std::filesystem::path& cache) {
-  return std::make_unique<CudaGpu>(index, cache);
+extern "C" std::unique_ptr<Gpu> brume_open_gpu(int32_t index, const std::filesystem::path& cache,
+                                               const std::function<void()>& on_measuring) {
+  return std::make_unique<CudaGpu>(index, cache, on_measuring);
 }
 
 static_assert(std::is_same_v<decltype(brume_open_gpu), GpuDoor>);

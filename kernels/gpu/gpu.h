@@ -55,9 +55,11 @@ class Gpu {
 };
 
 /// What the plug-in exports as kGpuDoor: opens device `index`. What was measured of its products is kept in
-/// `cache`, or where that is empty nowhere. Throws std::runtime_error, one line, where there is none that
+/// `cache`, or where that is empty nowhere; `on_measuring` is called when the first product was measured that
+/// is not there, on the thread that draws. Throws std::runtime_error, one line, where there is none that
 /// answers.
-using GpuDoor = std::unique_ptr<Gpu>(int32_t index, const std::filesystem::path& cache);
+using GpuDoor = std::unique_ptr<Gpu>(int32_t index, const std::filesystem::path& cache,
+                                     const std::function<void()>& on_measuring);
 inline constexpr const char* kGpuDoor = "brume_open_gpu";
 
 }  // namespace brume::kernels::gpu

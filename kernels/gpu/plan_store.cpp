@@ -5,8 +5,10 @@
 #include <cuda_runtime_api.h>
 #include <cudnn.h>
 
+#include <chrono>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "kernels/gpu/plan_cache.h"
 
@@ -27,15 +29,16 @@ std::string identity_of(c10::DeviceIndex device) {
 
 class PlanStore {
  public:
-  void keep_in(const std::filesystem::path& directory) {
+  void keep_in(const std::filesystem::path& directory, std::function<void()> on_first) {
     const std::lock_guard lock(mutex_);
     directory_ = directory;
+    on_first_ = std::move(on_first);
     caches_.clear();
   }
 
   void save() {
     const std::lock_guard lock(mutex_);
-    for (auto& [identity, cache] : caches_) cache.save();
+    save_all();
   }
 
   std::optional<std::string> find(c10::DeviceIndex device, const std::string& key) {
@@ -45,10 +48,20 @@ class PlanStore {
 
   void put(c10::DeviceIndex device, const std::string& key, const std::string& value) {
     const std::lock_guard lock(mutex_);
+    if (const auto on_first = std::exchange(on_first_, nullptr)) on_first();
     cache_of(device).put(key, value);
+    if (Clock::now() - saved_ > kMostUnsaved) save_all();  // whoever is killed loses no more than that
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr Clock::duration kMostUnsaved = std::chrono::seconds(2);
+
+  void save_all() {
+    for (auto& [identity, cache] : caches_) cache.save();
+    saved_ = Clock::now();
+  }
+
   PlanCache& cache_of(c10::DeviceIndex device) {
     const std::string identity = identity_of(device);
     return caches_.try_emplace(identity, directory_, identity).first->second;
@@ -56,6 +69,8 @@ class PlanStore {
 
   std::mutex mutex_;
   std::filesystem::path directory_;
+  std::function<void()> on_first_;
+  Clock::time_point saved_ = Clock::now();
   std::map<std::string, PlanCache> caches_;
 };
 
@@ -68,7 +83,9 @@ PlanStore& plan_store() {
 
 }  // namespace
 
-void keep_plans_in(const std::filesystem::path& directory) { plan_store().keep_in(directory); }
+void keep_plans_in(const std::filesystem::path& directory, std::function<void()> on_first) {
+  plan_store().keep_in(directory, std::move(on_first));
+}
 
 void save_plans() { plan_store().save(); }
 

@@ -35,6 +35,12 @@ fs::path cache_directory() {
   return home.is_absolute() ? home / ".cache/brume" : fs::path();
 }
 
+std::unique_ptr<Gpu> open_gpu(int32_t index) {
+  return kernels::gpu::open_gpu(cuda_plugin(), index, cache_directory(), [] {
+    say("note: measuring which kernels are fastest on this GPU; once for each size of picture, some seconds");
+  });
+}
+
 /// Of "cuda" or "cuda:N".
 int32_t index_of(const std::string& device) {
   constexpr size_t kNumber = 5;  // where it begins
@@ -58,7 +64,7 @@ void check_possible(const std::string& device) {
 std::shared_ptr<const Gpu> asked_for(const std::string& device) {
   check_possible(device);
   try {
-    return kernels::gpu::open_gpu(cuda_plugin(), index_of(device), cache_directory());
+    return open_gpu(index_of(device));
   } catch (const c10::Error&) {
     throw;  // a call of CUDA's, which is told apart where all are (torch_errors.h)
   } catch (const std::exception& error) {
@@ -70,7 +76,7 @@ std::shared_ptr<const Gpu> if_there_is_one() {
   std::error_code failed;
   if (!kernels::gpu::has_driver() || !fs::exists(cuda_plugin(), failed)) return nullptr;
   try {
-    return kernels::gpu::open_gpu(cuda_plugin(), 0, cache_directory());
+    return open_gpu(0);
   } catch (const std::exception& error) {
     const std::string text = error.what();
     say("note: drawing on the CPU: " + text.substr(0, text.find('\n')) + "; --device cpu says nothing of it");
