@@ -1,7 +1,8 @@
 """Runs diffusers and brume on one model directory, from the same latents, and prints the largest error per stage.
 
 A stage agrees when its largest error is at most the tolerance, absolute or relative to the largest reference value
-where that is above one. Exit status: 0 all stages agree, 1 some do not, 2 brume or the model is missing or failed.
+where that is above one. deviations: the largest error in standard deviations of the reference; norms: the norm of all
+errors beside that of the reference. Exit status: 0 all stages agree, 1 some do not, 2 brume or the model is missing or failed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Row:
     magnitude: float
     relative: float | None
     deviations: float | None  # the error in standard deviations of the reference
+    norms: float | None  # the norm of all errors beside that of the reference
     verdict: str
 
 
@@ -132,18 +134,19 @@ def run_brume(brume: Path, arguments: argparse.Namespace, request: Request) -> T
 def compare(stage: str, reference: torch.Tensor, ours: torch.Tensor | None, tolerance: float) -> Row:
     shape, magnitude = list(reference.shape), reference.double().abs().max().item()
     if ours is None:
-        return Row(stage, shape, None, magnitude, None, None, "missing")
+        return Row(stage, shape, None, magnitude, None, None, None, "missing")
     if ours.shape != reference.shape:
-        return Row(stage, shape, None, magnitude, None, None, f"shape {list(ours.shape)}")
+        return Row(stage, shape, None, magnitude, None, None, None, f"shape {list(ours.shape)}")
     if not torch.isfinite(ours.double()).all():
-        return Row(stage, shape, None, magnitude, None, None, "not finite")
-    error = (ours.double() - reference.double()).abs().max().item()
+        return Row(stage, shape, None, magnitude, None, None, None, "not finite")
+    errors = ours.double() - reference.double()
+    error, norm = errors.abs().max().item(), reference.double().norm().item()
     relative = error / max(magnitude, 1.0)
     exact = not reference.is_floating_point()
     agrees = error == 0 if exact else relative <= tolerance
     deviation = reference.double().std().item()
     return Row(stage, shape, error, magnitude, relative, error / deviation if deviation > 0 else None,
-               "ok" if agrees else "DIFFERS")
+               errors.norm().item() / norm if norm > 0 else None, "ok" if agrees else "DIFFERS")
 
 
 def stage_order(request: Request, stages: Tensors) -> list[str]:
@@ -153,13 +156,13 @@ def stage_order(request: Request, stages: Tensors) -> list[str]:
 
 
 def print_table(rows: list[Row], tolerance: float) -> None:
-    print(f"{'stage':<16} {'shape':<20} {'largest error':>13} {'magnitude':>10} {'relative':>10} {'deviations':>10}  "
+    print(f"{'stage':<16} {'shape':<20} {'largest error':>13} {'magnitude':>10} {'relative':>10} {'deviations':>10} {'norms':>10}  "
           f"at {tolerance:g}")
     for row in rows:
-        error, relative, deviations = (f"{value:.2e}" if value is not None else "-"
-                                       for value in (row.error, row.relative, row.deviations))
+        error, relative, deviations, norms = (f"{value:.2e}" if value is not None else "-"
+                                              for value in (row.error, row.relative, row.deviations, row.norms))
         shape = "x".join(str(size) for size in row.shape)
-        print(f"{row.stage:<16} {shape:<20} {error:>13} {row.magnitude:>10.3g} {relative:>10} {deviations:>10}  "
+        print(f"{row.stage:<16} {shape:<20} {error:>13} {row.magnitude:>10.3g} {relative:>10} {deviations:>10} {norms:>10}  "
               f"{row.verdict}")
 
 
