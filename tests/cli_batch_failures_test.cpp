@@ -228,6 +228,18 @@ TEST_F(BatchFailures, AListThatIsNoFileIsToldAtOnce) {
   EXPECT_EQ(pictures().size(), 0U);
 }
 
+/// What cannot be listed is not empty: records, failures and pictures would be passed over.
+TEST_F(BatchFailures, ADirectoryThatCannotBeListedIsTold) {
+  write_jobs("a fox\n");
+  EXPECT_EQ(batch().code, 0);
+  fs::permissions(directory_ / "out", fs::perms::owner_write | fs::perms::owner_exec);
+  for (const Words& command : {words({}), words({"--resume"}), words({"--plan"}),
+                               Words{"batch", "--status", "out"}, Words{"gallery", "out"}})
+    expect_error(run({.arguments = command, .directory = directory_, .obeys_modes = true}), 5,
+                 {"out", ": cannot list: Permission denied"});
+  fs::permissions(directory_ / "out", fs::perms::owner_all);
+}
+
 TEST_F(BatchFailures, ALaterRunOfOtherJobsKeepsTheList) {
   write_jobs("a cat --w 60\na fox\n");
   EXPECT_EQ(batch().code, 1);

@@ -9,6 +9,7 @@
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/journal.h"
+#include "brume/batch/shard_files.h"
 #include "journal_scan.h"
 
 namespace brume::batch {
@@ -61,17 +62,17 @@ class Tally {
 
 /// What the lists of failed jobs hold: also those that no journal has, because the model cannot draw them.
 void remark_failure_lists(const fs::path& directory, BatchStatus& status) {
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory, failed)) {
+  for_each_entry(directory, ExitCode::kOutputFailed, [&](const fs::directory_entry& entry) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with("failed.") || !name.ends_with("jsonl") || !entry.is_regular_file(failed)) continue;
+    std::error_code gone;
+    if (!name.starts_with("failed.") || !name.ends_with("jsonl") || !entry.is_regular_file(gone)) return;
     std::ifstream file(entry.path());
     const auto lines = std::count(std::istreambuf_iterator<char>(file), {}, '\n');
     status.listed += lines;
     if (lines > 0)
       status.remarks.push_back(entry.path().string() + " lists " + std::to_string(lines) +
                                (lines == 1 ? " job" : " jobs") + " to look at");
-  }
+  });
 }
 
 }  // namespace
@@ -81,14 +82,14 @@ BatchStatus read_journals(std::span<const fs::path> directories, size_t most_fai
   Tally tally;
   std::vector<fs::path> paths;
   for (const fs::path& directory : directories) {
-    const std::vector<Shard> shards = journals_in(directory);
+    const std::vector<Shard> shards = kJournal.shards_in(directory);
     if (shards.empty()) {
       throw Error(ExitCode::kInputInvalid, directory.string(), "has no journal of a batch",
                   "name the directory that was given with -o");
     }
     for (const Shard& shard : shards) {
-      paths.push_back(journal_path(directory, shard));
-      if (const auto who = RunLock::holder(lock_path(directory, shard)))
+      paths.push_back(kJournal.of(directory, shard));
+      if (const auto who = RunLock::holder(kJournalLock.of(directory, shard)))
         status.running.push_back(paths.back().string() + ": " + *who);
     }
   }

@@ -4,16 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <span>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/batch/shard_files.h"
 #include "journal_scan.h"
 
 namespace brume::batch {
@@ -21,9 +20,6 @@ namespace brume::batch {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::string_view kStart = "brume-journal";
-constexpr std::string_view kEnd = ".jsonl";
 
 // A place in the index: bit 63 for done, 15 bits for the file, 48 for the offset of the line.
 constexpr uint64_t kDoneBit = uint64_t{1} << 63;
@@ -49,31 +45,6 @@ std::optional<JournalRecord> read_record_in(const fs::path& path, uint64_t offse
 
 }  // namespace
 
-fs::path journal_path(const fs::path& directory, const Shard& shard) {
-  return directory / (std::string(kStart) + (shard.is_whole() ? "" : "." + shard.name()) + std::string(kEnd));
-}
-
-fs::path lock_path(const fs::path& directory, const Shard& shard) {
-  return journal_path(directory, shard).string() + ".lock";
-}
-
-std::vector<Shard> journals_in(const fs::path& directory) {
-  std::vector<Shard> shards;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory, failed)) {
-    const std::string file = entry.path().filename().string();
-    if (!file.starts_with(kStart) || !file.ends_with(kEnd) || file.size() < kStart.size() + kEnd.size())
-      continue;
-    const std::string middle = file.substr(kStart.size(), file.size() - kStart.size() - kEnd.size());
-    const auto shard = middle.empty() ? Shard{} : shard_from_name(std::string_view(middle).substr(1));
-    if (shard && journal_path(directory, *shard).filename() == file) shards.push_back(*shard);
-  }
-  std::sort(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) {
-    return std::pair(a.count, a.index) < std::pair(b.count, b.index);
-  });
-  return shards;
-}
-
 void check_directory(const fs::path& directory, Access access) {
   std::error_code failed;
   if (!fs::is_directory(directory, failed)) {
@@ -90,15 +61,15 @@ Journal::Journal(fs::path directory, Shard shard, Access access)
     : directory_(std::move(directory)),
       shard_(shard),
       access_(access),
-      path_(journal_path(directory_, shard)) {
+      path_(kJournal.of(directory_, shard)) {
   check_directory(directory_, access_);
   if (access_ == Access::kWrite) lock();
   open_own();
   try {
     if (fd_ >= 0) read_own();
     if (end_ == 0 && access_ == Access::kWrite) sync_directory(directory_);  // it may be new
-    for (const Shard& other : journals_in(directory_)) {
-      if (other != shard_ && other.overlaps(shard_)) read_other(journal_path(directory_, other));
+    for (const Shard& other : kJournal.shards_in(directory_)) {
+      if (other != shard_ && other.overlaps(shard_)) read_other(kJournal.of(directory_, other));
     }
   } catch (...) {
     if (fd_ >= 0) ::close(fd_);
@@ -111,7 +82,7 @@ Journal::~Journal() {
 }
 
 void Journal::lock() {
-  lock_.emplace(lock_path(directory_, shard_), path_.string());
+  lock_.emplace(kJournalLock.of(directory_, shard_), path_.string());
   if (!lock_->holds())
     remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");
   refuse_overlapping_runs();
@@ -119,9 +90,9 @@ void Journal::lock() {
 
 /// Of two runs that look at each other's lock while they hold their own, at least one gives way.
 void Journal::refuse_overlapping_runs() const {
-  for (const Shard& other : journals_in(directory_)) {
+  for (const Shard& other : kJournal.shards_in(directory_)) {
     if (other == shard_ || !other.overlaps(shard_)) continue;
-    if (const auto who = RunLock::holder(lock_path(directory_, other), Patience::kSome)) {
+    if (const auto who = RunLock::holder(kJournalLock.of(directory_, other), Patience::kSome)) {
       throw Error(ExitCode::kLocked, directory_.string(),
                   "some of these jobs are being worked on by " + *who + " (shard " + other.name() + ")",
                   "wait for its end, or divide the jobs as it does");

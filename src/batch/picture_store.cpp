@@ -11,6 +11,7 @@
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/batch/shard_files.h"
 #include "brume/image/png.h"
 
 namespace brume::batch {
@@ -70,7 +71,7 @@ void remove_temporaries(const fs::path& directory, const Shard& own) {
       continue;
     }
     try {
-      const RunLock lock(lock_path(directory, *shard), directory.string(), Patience::kNone);
+      const RunLock lock(kJournalLock.of(directory, *shard), directory.string(), Patience::kNone);
       if (lock.holds()) remove_all(files);
     } catch (const Error&) {
       continue;  // it is at work

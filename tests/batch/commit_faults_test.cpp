@@ -16,6 +16,7 @@
 #include "brume/base/file.h"
 #include "brume/batch/journal.h"
 #include "brume/batch/picture_store.h"
+#include "brume/batch/shard_files.h"
 #include "faults/pictures.h"
 
 // A program that saves pictures is made to fail, or killed, at each of its writing calls and at any time.
@@ -126,8 +127,8 @@ class Commits : public ::testing::Test {
     EXPECT_EQ(pictures_there(count, others).size(), static_cast<size_t>(count));
     EXPECT_EQ(others, 0);
     std::map<std::string, int> records;
-    for (const Shard& shard : journals_in(directory_)) {
-      std::ifstream journal(journal_path(directory_, shard));
+    for (const Shard& shard : kJournal.shards_in(directory_)) {
+      std::ifstream journal(kJournal.of(directory_, shard));
       for (std::string line; std::getline(journal, line);) {
         const auto record = read_journal_line(line);
         ASSERT_TRUE(record) << line;
@@ -272,7 +273,7 @@ TEST_F(Commits, AMillionRecordsAreReadInFewSecondsAndLittleMemory) {
     return key;
   };
   {
-    std::ofstream file(journal_path(directory_, {}));
+    std::ofstream file(kJournal.of(directory_, {}));
     JournalRecord record;
     record.sha256 = std::string(64, 'a');
     for (int i = 0; i < kRecords; ++i) {

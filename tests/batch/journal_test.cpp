@@ -10,6 +10,7 @@
 #include "brume/base/digest.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_status.h"
+#include "brume/batch/shard_files.h"
 #include "faults/pictures.h"
 #include "message_of.h"
 #include "temporary_directory.h"
@@ -290,6 +291,12 @@ TEST_F(Journals, StatusMergesJournals) {
   EXPECT_EQ(read_journals(both, 1).failures.size(), 1U);
   const std::vector<fs::path> none{directory_};
   message_of([&] { read_journals(none); }, ExitCode::kInputInvalid);
+}
+
+TEST_F(Journals, ADirectoryThatCannotBeListedIsAnError) {
+  const std::string message =
+      message_of([&] { kJournal.shards_in(directory_ / "none"); }, ExitCode::kOutputFailed);
+  EXPECT_NE(message.find("cannot list: No such file"), std::string::npos) << message;
 }
 
 TEST_F(Journals, PlacesThatCannotBeWrittenAreErrors) {

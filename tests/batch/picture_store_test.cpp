@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "brume/base/file.h"
+#include "brume/batch/shard_files.h"
 #include "faults/pictures.h"
 #include "message_of.h"
 #include "temporary_directory.h"
@@ -200,7 +201,7 @@ TEST_F(Stores, LeftoversOfDeadRunsAreRemoved) {
   const PictureStore store(zero);
   for (const std::string& name : dead) EXPECT_FALSE(fs::exists(directory_ / name)) << name;
   for (const std::string& name : others) EXPECT_TRUE(fs::exists(directory_ / name)) << name;
-  EXPECT_FALSE(fs::exists(lock_path(directory_, {2, 3})));
+  EXPECT_FALSE(fs::exists(kJournalLock.of(directory_, {2, 3})));
 }
 
 }  // namespace

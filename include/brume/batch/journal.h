@@ -76,10 +76,5 @@ class Journal {
 
 /// Throws kOutputFailed for a directory that no journal can be in.
 void check_directory(const std::filesystem::path& directory, Access access);
-/// A journal's place, and the file that is locked while a run writes to it.
-std::filesystem::path journal_path(const std::filesystem::path& directory, const Shard& shard);
-std::filesystem::path lock_path(const std::filesystem::path& directory, const Shard& shard);
-/// The shards whose journals are there.
-std::vector<Shard> journals_in(const std::filesystem::path& directory);
 
 }  // namespace brume::batch
