@@ -256,9 +256,20 @@ TEST_F(BatchFailures, AKilledRunLeavesItsFailuresToTheNext) {
   write_jobs("a cat --w 60\nan owl --steps 900\n");
   Program program({.arguments = words({"--progress", "jsonl"}), .directory = directory_});
   ASSERT_TRUE(program.wait_for("progress", 60));
+  const auto expect_known = [&](const std::string& when) {
+    const Outcome status = brume({"batch", "--status", "--json", "out"});
+    EXPECT_EQ(status.code, 1) << when;
+    const auto told = nlohmann::json::parse(status.out);
+    ASSERT_EQ(told["failures"].size(), 1U) << when << status.out;
+    EXPECT_EQ(told["failed"], 1);
+    EXPECT_NE(told["failures"][0]["reason"].get<std::string>().find("--width 60"), std::string::npos)
+        << status.out;
+  };
+  expect_known("at work");
   program.send(SIGKILL);
   program.finish(60);
   EXPECT_EQ(listed(), Prompts{});
+  expect_known("killed");
   std::ofstream(directory_ / "others.txt") << "a crow\n";
   EXPECT_EQ(brume(words_for("others.txt")).code, 0);
   EXPECT_EQ(listed(), (Prompts{"a cat"}));

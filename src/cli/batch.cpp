@@ -241,15 +241,15 @@ class Batch {
   batch::BatchListener& listener() { return grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_; }
 
   batch::FailurePlace failure_place() const {
-    const batch::Shard& shard = journal_.shard();
-    const std::string file = shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl";
-    const std::filesystem::path jobs = options_.places.front();
-    std::error_code failed;
-    const bool stream = jobs == "-" || std::filesystem::is_other(std::filesystem::status(jobs, failed));
-    return {.file = options_.directory / file,
-            .jobs = stream ? std::filesystem::path() : std::filesystem::weakly_canonical(jobs, failed),
-            .shard = shard,
-            .defaults = options_.picture};
+    batch::FailurePlace place{
+        .directory = options_.directory, .shard = journal_.shard(), .jobs = {}, .defaults = options_.picture};
+    for (const std::filesystem::path jobs : options_.places) {
+      std::error_code failed;
+      const bool stream = jobs == "-" || std::filesystem::is_other(std::filesystem::status(jobs, failed));
+      place.jobs.push_back(stream ? std::filesystem::path()
+                                  : std::filesystem::weakly_canonical(jobs, failed));
+    }
+    return place;
   }
 
   void print_left_out(const BatchTally& tally) {

@@ -72,11 +72,12 @@ void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::
   draw_line();
 }
 
-void BatchProgress::on_failed(const batch::Job& job, const std::string& reason) {
+void BatchProgress::on_failed(const batch::FailedJob& failed) {
   const std::lock_guard guard(mutex_);
   ++failed_;
-  tell("line " + std::to_string(job.line) + " failed: " + reason,
-       {{"event", "failed"}, {"index", job.index}, {"line", job.line}, {"reason", reason}});
+  const batch::Job& job = failed.job;
+  tell("line " + std::to_string(job.line) + " failed: " + failed.reason,
+       {{"event", "failed"}, {"index", job.index}, {"line", job.line}, {"reason", failed.reason}});
 }
 
 void BatchProgress::on_steps(int64_t steps_done) {

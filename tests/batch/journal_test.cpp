@@ -263,7 +263,7 @@ TEST_F(Journals, AnotherDivisionKnowsWhatIsDone) {
   EXPECT_EQ(again.check(label_of(21).key), State::kDone);  // as a shard has it
 }
 
-TEST_F(Journals, StatusMergesJournals) {
+TEST_F(Journals, StatusMergesJournalsAndLists) {
   fs::create_directory(directory_ / "x");
   fs::create_directory(directory_ / "y");
   Journal zero(directory_ / "x", {0, 2});
@@ -279,18 +279,30 @@ TEST_F(Journals, StatusMergesJournals) {
     other.append(failure(1));
     other.append(failure(4));
   }
+  const auto line = [](int number, const std::string& remarks) {
+    return R"({"prompt":")" + std::to_string(number) + "\"," + remarks + R"("_failed":"not finite"})" + "\n";
+  };
+  const auto key = [](int number) { return R"("_key":")" + label_of(number).key.hex() + "\","; };
+  std::ofstream(directory_ / "x/failed.0-of-2.jsonl") << line(2, key(2)) << line(5, "");
+  std::ofstream(directory_ / "x/failed.1-of-2.jsonl") << line(5, R"("_from":"a.txt",)");
+  std::ofstream(directory_ / "x/.failed.1-of-2.jsonl.new")
+      << line(3, key(3)) << line(3, key(3)) << line(6, "").substr(0, 9);
+  std::ofstream(directory_ / "y/failed.jsonl") << line(4, key(4)) << line(1, key(1)) << "something\n";
   const std::vector<fs::path> both{directory_ / "x", directory_ / "y"};
-  const BatchStatus status = read_journals(both);
+  const BatchStatus status = read_status(both);
   EXPECT_EQ(status.journals, 3);
   EXPECT_EQ(status.done, 2);
-  EXPECT_EQ(status.failed, 2);
-  ASSERT_EQ(status.failures.size(), 2U);
-  EXPECT_EQ(status.failures[0].index, 3);
-  EXPECT_EQ(status.failures[1].index, 4);
+  EXPECT_EQ(status.failed, 4);  // 3, 5, 4 and what is no job
+  EXPECT_EQ(status.listed, 8);
+  ASSERT_EQ(status.failures.size(), 4U);
+  EXPECT_EQ(status.failures[0].list, directory_ / "x/.failed.1-of-2.jsonl.new");
+  EXPECT_EQ(status.failures[1].list, directory_ / "x/failed.0-of-2.jsonl");
+  EXPECT_EQ(status.failures[1].line, 2);
+  EXPECT_EQ(status.failures[1].reason, "not finite");
   EXPECT_EQ(status.running.size(), 2U);
-  EXPECT_EQ(read_journals(both, 1).failures.size(), 1U);
+  EXPECT_EQ(read_status(both, 1).failures.size(), 1U);
   const std::vector<fs::path> none{directory_};
-  message_of([&] { read_journals(none); }, ExitCode::kInputInvalid);
+  message_of([&] { read_status(none); }, ExitCode::kInputInvalid);
 }
 
 TEST_F(Journals, ADirectoryThatCannotBeListedIsAnError) {

@@ -75,7 +75,7 @@ class BatchRun {
   void take(Made made);
   template <class Drawing>
   void run(std::optional<Drawing>& drawing);
-  void fail(const Job& job, const std::string& reason);
+  void fail(const FailedJob& failed);
 
   PictureStore& store_;
   BatchListener& listener_;

@@ -21,5 +21,8 @@ struct ShardFile {
 inline constexpr ShardFile kJournal{"brume-journal", ".jsonl"};
 /// Locked while a run writes to the journal.
 inline constexpr ShardFile kJournalLock{"brume-journal", ".jsonl.lock"};
+/// The jobs that failed, and those of a run that has not ended.
+inline constexpr ShardFile kFailureList{"failed", ".jsonl"};
+inline constexpr ShardFile kFreshFailures{".failed", ".jsonl.new"};
 
 }  // namespace brume::batch
