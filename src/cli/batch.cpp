@@ -65,14 +65,14 @@ class Batch {
         files_(model_.source().files()),
         rows_(rows_of(options.use, compute_, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
-        progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
+        progress_(options.progress_kind(),
+                  {options.places, !options.json && !options.plan, count_pictures()}),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
         failures_(failure_file_ ? std::make_unique<batch::FailureList>(listener(), *failure_file_) : nullptr),
         run_(store_, failures_ ? static_cast<batch::BatchListener&>(*failures_) : progress_,
              options.fail_fast),
-        feed_(
-            batch::JobsReader(options.places.front(), [this] { return stop_signal() != 0 || run_.ending(); }),
-            model_, feed_settings(), run_.faults()),
+        feed_(batch::JobsReader(options.places, [this] { return stop_signal() != 0 || run_.ending(); }),
+              model_, feed_settings(), run_.faults()),
         groups_([this] { return run_.next(feed_); }, most_passed_over()) {
     for (const std::string& remark : journal_.remarks()) progress_.say("note: " + remark);
   }
@@ -129,9 +129,10 @@ class Batch {
 
   /// Standard input may not, whatever file is called "-".
   bool may_be_read_twice() const {
-    std::error_code failed;
-    const std::string& jobs = options_.places.front();
-    return jobs != "-" && std::filesystem::is_regular_file(jobs, failed);
+    return std::all_of(options_.places.begin(), options_.places.end(), [](const std::string& jobs) {
+      std::error_code failed;
+      return jobs != "-" && std::filesystem::is_regular_file(jobs, failed);
+    });
   }
 
   /// Of a file that can be read twice; what is wrong with its lines is told the second time. Of a shard about
@@ -139,7 +140,7 @@ class Batch {
   std::optional<int64_t> count_pictures() const {
     if (!may_be_read_twice()) return {};
     int64_t pictures = 0;
-    batch::JobsReader reader(options_.places.front());
+    batch::JobsReader reader(options_.places);
     while (const std::optional<batch::JobOrBadLine> line = reader.next())
       pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
     const int64_t shards = journal_.shard().count;

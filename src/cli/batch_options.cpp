@@ -146,8 +146,10 @@ std::vector<std::string> BatchOptions::worker_command(const std::string& device,
 }
 
 void add_batch_options(CLI::App& command, BatchOptions& options) {
-  command.add_option("jobs", options.places,
-                     "Job file, a job a line, or - for standard input; with --status directories");
+  command.add_option(
+      "jobs", options.places,
+      "Job files, a job a line, read one after the other, or - for standard input; with --status "
+      "directories");
   command.add_option("-o,--output", options.directory, "Directory for the pictures and the journal")
       ->check(not_empty());
   add_picture_options(command, options.picture);
@@ -168,8 +170,6 @@ void settle_options(BatchOptions& options) {
   if (options.places.empty())
     refuse("batch", "the job file is missing",
            "name it, or - for standard input: brume batch jobs.txt -o out");
-  if (options.places.size() != 1)
-    refuse(options.places[1], "only one job file at a time", "join them: cat A B | brume batch - -o DIR");
   if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");
   check_wildcards(options.wildcards, options.picture.compat);
   options.engine.adapters.strict = options.picture.strict.value_or(false);

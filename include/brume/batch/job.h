@@ -18,6 +18,7 @@ struct Job {
 
 /// A line that asks for nothing that can be drawn; the others go on.
 struct BadLine {
+  size_t file = 0;  // as in Job
   int64_t line = 0;
   std::string reason;  // what is wrong and what to do, one line
 };
