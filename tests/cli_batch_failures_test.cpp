@@ -193,16 +193,27 @@ TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
   EXPECT_LT(pictures().size(), 3U);
 }
 
+TEST_F(BatchFailures, FailFastStopsAtTheFirstBadLine) {
+  std::string lines = "a fox --zz\n";
+  for (int i = 0; i < 200; ++i) lines += "fox " + std::to_string(i) + "\na cat --zz\n";
+  write_jobs(lines);
+  const Outcome outcome = batch({"--fail-fast"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(pictures().size(), 0U);
+  EXPECT_NE(outcome.err.find("line 1: "), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("line 3: "), std::string::npos) << outcome.err;
+}
+
 /// Nobody may have to wait for a pipe that never ends to learn of a failure.
 TEST_F(BatchFailures, FailFastWaitsForNoMoreJobs) {
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   const int pipe = ::open((directory_ / "pipe").c_str(), O_RDWR);  // never at its end
   ASSERT_GE(pipe, 0);
-  for (const char* before : {"", "a fox\n"}) {
-    const std::string lines = std::string(before) + "a cat --w 60\n";
+  for (const char* lines_text : {"a cat --w 60\n", "a fox\na cat --w 60\n", "a fox\na cat --zz\n"}) {
+    const std::string lines = lines_text;
     ASSERT_EQ(::write(pipe, lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
     Program program({.arguments = words_for("pipe", {"--fail-fast"}), .directory = directory_});
-    EXPECT_EQ(program.finish(30).code, 1) << "after " << before;
+    EXPECT_EQ(program.finish(30).code, 1) << "after " << lines;
   }
   ::close(pipe);
 }

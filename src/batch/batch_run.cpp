@@ -29,6 +29,7 @@ FeedFaults BatchRun::faults() {
               [this](const BadLine& line) {
                 const Guard guard(mutex_);
                 ++tally_.bad_lines;
+                failed_ = true;
                 listener_.on_bad_line(line);
               },
           .refused =

@@ -95,8 +95,7 @@ class Batch {
     if (options_.json) print_json(plan_json(estimate));
     print_left_out(run_.tally());
     check_plan(estimate, options_.directory);
-    return static_cast<int>(run_.tally().failed + run_.tally().bad_lines > 0 ? ExitCode::kItemsFailed
-                                                                             : ExitCode::kDone);
+    return code_of(run_.tally(), estimate.pictures + run_.tally().skipped);
   }
 
   int draw() {
@@ -288,11 +287,15 @@ class Batch {
     if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped())))
       return signal_exit_code(stop_signal());
     const BatchTally tally = run_.tally();
-    if (tally.failed > 0 || (grid_ && grid_->unreadable() > 0))
-      return static_cast<int>(ExitCode::kItemsFailed);
-    if (tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
-    // Another shard may have good lines.
-    const bool all_bad = tally.drawn + tally.skipped == 0 && journal_.shard().is_whole();
+    if (grid_ && grid_->unreadable() > 0) return static_cast<int>(ExitCode::kItemsFailed);
+    return code_of(tally, tally.drawn + tally.skipped);
+  }
+
+  /// Of a run or a plan with so many good jobs.
+  int code_of(const BatchTally& tally, int64_t good) const {
+    if (tally.failed == 0 && tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
+    // Another shard may have good lines, and so may what --fail-fast did not come to.
+    const bool all_bad = good + tally.failed == 0 && journal_.shard().is_whole() && feed_.ended();
     return static_cast<int>(all_bad ? ExitCode::kInputInvalid : ExitCode::kItemsFailed);
   }
 

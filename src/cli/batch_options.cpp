@@ -70,7 +70,8 @@ void add_course_options(CLI::App& command, BatchOptions& options) {
                    "Read pictures that are there and draw damaged ones again (default: look at their size)");
   command.add_flag("--force", options.force, "Draw pictures that are there already once more");
   command.add_flag("--keep-going", options.keep_going, "Go on after a job that fails (the default)");
-  command.add_flag("--fail-fast", options.fail_fast, "Stop at the first job that fails");
+  command.add_flag("--fail-fast", options.fail_fast,
+                   "Stop at the first job that fails, or line that asks for none");
   command.add_flag("--deterministic", options.use.deterministic,
                    "A picture's bytes do not depend on which others are drawn with it; slower");
   command
