@@ -62,7 +62,7 @@ class Batch {
                                   : compute_of(options.engine, workers_.front())),
         model_(open_checked(options)),
         adapters_(model_, options.engine.adapters),
-        files_(model_.source().files()),
+        model_hash_(digest()),
         rows_(rows_of(options.use, compute_, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
         progress_(options.progress_kind(),
@@ -89,10 +89,17 @@ class Batch {
       plan.add(*job);
     }
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
-    for (const std::string& line : plan_lines(estimate)) {
-      if (!options_.json) progress_.say(line);
+    if (!options_.json) {
+      for (const std::string& line : plan_lines(estimate)) progress_.say(line);
     }
-    if (options_.json) print_json(plan_json(estimate));
+    if (!knows_what_is_there())
+      progress_.say("note: no run has read this model for " + options_.directory.string() +
+                    " yet, and a plan does not: pictures that are there already are counted too");
+    if (options_.json) {
+      json all = plan_json(estimate);
+      all["knows_what_is_there"] = knows_what_is_there();
+      print_json(all);
+    }
     print_left_out(run_.tally());
     check_plan(estimate, options_.directory);
     return code_of(run_.tally(), estimate.pictures + run_.tally().skipped);
@@ -126,6 +133,16 @@ class Batch {
     return model;
   }
 
+  /// A plan does not read the weights, which may take minutes.
+  std::string digest() const {
+    const std::vector<NamedFile> files = model_.source().files();
+    return options_.plan ? batch::known_model_digest(files, options_.directory).value_or("")
+                         : batch::note_model_digest(files, options_.directory, journal_.shard().name());
+  }
+
+  /// Without the model's digest nothing that is there can be told from what is not.
+  bool knows_what_is_there() const { return !model_hash_.empty() || journal_.size() == 0; }
+
   /// Standard input may not, whatever file is called "-".
   bool may_be_read_twice() const {
     return std::all_of(options_.places.begin(), options_.places.end(), [](const std::string& jobs) {
@@ -148,7 +165,7 @@ class Batch {
 
   batch::FeedSettings feed_settings() {
     RecipeEngine engine = recipe_engine(options_.engine, compute_, model_);
-    engine.model_hash = batch::model_digest(files_);
+    engine.model_hash = model_hash_;
     return {.defaults = options_.picture,
             .pictures_each = options_.pictures_each,
             .shard = journal_.shard(),
@@ -307,7 +324,7 @@ class Batch {
   Compute compute_;
   ModelConfig model_;
   AdapterSets adapters_;
-  std::vector<NamedFile> files_;
+  std::string model_hash_;  // empty where a plan does not know it
   int64_t rows_;
   std::unique_ptr<batch::FailureFile> failure_file_;  // where something is drawn; before the jobs are read
   BatchProgress progress_;

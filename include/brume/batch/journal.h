@@ -46,6 +46,8 @@ class Journal {
   /// What was odd when it was opened, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
+  /// How many keys it has records of.
+  size_t size() const { return places_.size(); }
   /// Throws kOutputFailed; the journal then is as it was before.
   void append(const JournalRecord& record);
   /// The last record of the key.
