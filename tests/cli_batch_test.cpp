@@ -75,6 +75,21 @@ TEST_F(BatchCommand, TheSameLineTwiceIsTwoPicturesAndTheSameSeedTwiceIsOne) {
   EXPECT_EQ(nlohmann::json::parse(plan.out)["pictures"], 3);
 }
 
+TEST_F(BatchCommand, ForceDrawsEveryJobOnce) {
+  std::string jobs;
+  for (int i = 0; i < 12; ++i) jobs += "a fox --d " + std::to_string(i) + "\n";
+  write_jobs(jobs + jobs);  // so far apart that the first is no longer on its way
+  for (const Words& more : {Words{}, Words{"--force"}, Words{"--force"}}) {
+    Words all{"--batch-size", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    const nlohmann::json told = summary(all);
+    EXPECT_EQ(told["drawn"], 12);
+    EXPECT_EQ(told["skipped"], 12);
+  }
+  EXPECT_EQ(pictures_by_key().size(), 12U);
+  expect_error(batch({"--resume", "--force"}), 2, {"--force", "every job again", "leave one"});
+}
+
 /// What the command line says is for jobs that do not say otherwise; it changes neither their seeds nor what
 /// they ask for themselves.
 TEST_F(BatchCommand, TheCommandLineDoesNotSpeakAgainstAJob) {

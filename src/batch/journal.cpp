@@ -67,6 +67,7 @@ Journal::Journal(fs::path directory, Shard shard, Access access)
   open_own();
   try {
     if (fd_ >= 0) read_own();
+    begin_ = end_;
     if (end_ == 0 && access_ == Access::kWrite) sync_directory(directory_);  // it may be new
     for (const Shard& other : kJournal.shards_in(directory_)) {
       if (other != shard_ && other.overlaps(shard_)) read_other(kJournal.of(directory_, other));
@@ -163,6 +164,13 @@ void Journal::append(const JournalRecord& record) {
   torn_ = false;
   index(0, end_, {record.key, record.status});
   end_ += line.size();
+}
+
+bool Journal::has_done_now(const JobKey& key) const {
+  const std::optional<uint64_t> place = places_.find(key);
+  const bool is_own = place && (*place >> kFileShift & kFileMask) == 0;
+  if (!is_own || (*place & kDoneBit) == 0 || (*place & kOffsetMask) < begin_) return false;
+  return find(key).has_value();
 }
 
 std::optional<JournalRecord> Journal::find(const JobKey& key) const {

@@ -87,7 +87,7 @@ PictureStore::PictureStore(Journal& journal, StoreOptions options)
 }
 
 bool PictureStore::holds(const PictureLabel& label) {
-  if (options_.force) return false;
+  if (options_.force) return journal_.has_done_now(label.key);
   if (journal_.check(label.key, options_.verify) == State::kDone) return true;
   for (const size_t digits : kKeyDigits) {
     if (adopt(label, options_.names.name_of(label, digits), 0)) return true;

@@ -68,7 +68,7 @@ void add_job_options(CLI::App& command, BatchOptions& options) {
 void add_course_options(CLI::App& command, BatchOptions& options) {
   command.add_flag("--resume", options.resume,
                    "Read pictures that are there and draw damaged ones again (default: look at their size)");
-  command.add_flag("--force", options.force, "Draw pictures that are there already once more");
+  command.add_flag("--force", options.force, "Draw every job once more, also those whose pictures are there");
   command.add_flag("--keep-going", options.keep_going, "Go on after a job that fails (the default)");
   command.add_flag("--fail-fast", options.fail_fast,
                    "Stop at the first job that fails, or line that asks for none");
@@ -174,7 +174,8 @@ void settle_options(BatchOptions& options) {
   if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");
   check_wildcards(options.wildcards, options.picture.compat);
   options.engine.adapters.strict = options.picture.strict.value_or(false);
-  if (options.resume && options.force) refuse("--force", "is the contrary of --resume", "leave one out");
+  if (options.resume && options.force)
+    refuse("--force", "draws every job again, and --resume keeps what is whole", "leave one of them out");
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");
   options.use.batch_size = options.batch_size == "auto" ? 0 : std::stoll(options.batch_size);

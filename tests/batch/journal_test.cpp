@@ -116,6 +116,23 @@ TEST_F(Journals, TheLastRecordCounts) {
   EXPECT_EQ(journal.check(label_of(1).key), State::kFailed);
 }
 
+TEST_F(Journals, KnowsWhatThisRunDid) {
+  {
+    Journal journal(directory_);
+    EXPECT_FALSE(journal.has_done_now(label_of(1).key));
+    journal.append(done(1));
+    EXPECT_TRUE(journal.has_done_now(label_of(1).key));
+  }
+  Journal journal(directory_);
+  EXPECT_FALSE(journal.has_done_now(label_of(1).key));
+  journal.append(failure(2));
+  EXPECT_FALSE(journal.has_done_now(label_of(2).key));
+  journal.append(done(2));
+  journal.append(done(1));
+  EXPECT_TRUE(journal.has_done_now(label_of(2).key));
+  EXPECT_TRUE(journal.has_done_now(label_of(1).key));
+}
+
 TEST_F(Journals, StatesOfAPicture) {
   Journal journal(directory_);
   const JobKey key = label_of(1).key;

@@ -171,11 +171,13 @@ TEST_F(Stores, LinksAreNotFollowed) {
   EXPECT_FALSE(fs::exists(outside_.parent_path() / "nothing"));
 }
 
-TEST_F(Stores, ForceDrawsAgain) {
+TEST_F(Stores, ForceDrawsAgainAndOnce) {
   PictureStore(*journal_).commit(label_of(1), png_of(label_of(1)), 1);
+  reopen();
   PictureStore store(*journal_, {.names = {}, .force = true});
   EXPECT_FALSE(store.holds(label_of(1)));
   EXPECT_EQ(commit(store, 1), "00001_1000.png");
+  EXPECT_TRUE(store.holds(label_of(1)));
 }
 
 TEST_F(Stores, FailuresAreRecordsAndDrawnAgain) {

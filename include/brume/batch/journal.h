@@ -50,6 +50,8 @@ class Journal {
   size_t size() const { return places_.size(); }
   /// Throws kOutputFailed; the journal then is as it was before.
   void append(const JournalRecord& record);
+  /// Whether it was done since the journal was opened.
+  bool has_done_now(const JobKey& key) const;
   /// The last record of the key.
   std::optional<JournalRecord> find(const JobKey& key) const;
   State check(const JobKey& key, Verify verify = Verify::kSize) const;
@@ -72,8 +74,9 @@ class Journal {
   std::vector<std::filesystem::path> others_;
   KeyTable places_;
   int fd_ = -1;
-  uint64_t end_ = 0;   // of the last whole record
-  bool torn_ = false;  // a part of a record may follow it
+  uint64_t begin_ = 0;  // of this run's records
+  uint64_t end_ = 0;    // of the last whole record
+  bool torn_ = false;   // a part of a record may follow it
 };
 
 /// Throws kOutputFailed for a directory that no journal can be in.
