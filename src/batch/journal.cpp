@@ -82,16 +82,18 @@ Journal::~Journal() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+/// Of two runs that begin at once one waits here, and then sees the other's lock.
 void Journal::lock() {
+  const RunLock gate(directory_ / kJournalGate, directory_.string(), Patience::kMinute);
   lock_.emplace(kJournalLock.of(directory_, shard_), path_.string());
   if (!lock_->holds())
     remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");
   refuse_overlapping_runs();
 }
 
-/// Of two runs that look at each other's lock while they hold their own, at least one gives way.
+/// By their locks: a run that has just begun has no journal yet.
 void Journal::refuse_overlapping_runs() const {
-  for (const Shard& other : kJournal.shards_in(directory_)) {
+  for (const Shard& other : kJournalLock.shards_in(directory_)) {
     if (other == shard_ || !other.overlaps(shard_)) continue;
     if (const auto who = RunLock::holder(kJournalLock.of(directory_, other), Patience::kSome)) {
       throw Error(ExitCode::kLocked, directory_.string(),

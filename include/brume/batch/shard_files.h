@@ -21,6 +21,8 @@ struct ShardFile {
 inline constexpr ShardFile kJournal{"brume-journal", ".jsonl"};
 /// Locked while a run writes to the journal.
 inline constexpr ShardFile kJournalLock{"brume-journal", ".jsonl.lock"};
+/// One for all shards of a directory, locked while a run looks who else is at work and tells that it is.
+inline constexpr std::string_view kJournalGate = "brume-journal.gate";
 /// The jobs that failed, and those of a run that has not ended.
 inline constexpr ShardFile kFailureList{"failed", ".jsonl"};
 inline constexpr ShardFile kFreshFailures{".failed", ".jsonl.new"};
