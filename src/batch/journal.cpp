@@ -21,11 +21,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A place in the index: bit 63 for done, 15 bits for the file, 48 for the offset of the line.
-constexpr uint64_t kDoneBit = uint64_t{1} << 63;
-constexpr int kFileShift = 48;
+// A place in the index: a bit for done, 15 bits for the file, 38 for the offset of the line.
+constexpr int kFileShift = 38;
+constexpr int kDoneShift = KeyIndex::kValueBits - 1;
+constexpr uint64_t kDoneBit = uint64_t{1} << kDoneShift;
 constexpr uint64_t kOffsetMask = (uint64_t{1} << kFileShift) - 1;
-constexpr uint64_t kFileMask = (uint64_t{1} << 15) - 1;
+constexpr uint64_t kFileMask = (uint64_t{1} << (kDoneShift - kFileShift)) - 1;
 
 [[noreturn]] void output_error(const fs::path& path, int error_number) {
   throw Error(ExitCode::kOutputFailed, path.string(),
@@ -126,7 +127,7 @@ void Journal::read_own() {
 }
 
 void Journal::read_other(const fs::path& path) {
-  if (others_.size() >= kFileMask) {
+  if (others_.size() + 1 >= kFileMask) {
     throw Error(ExitCode::kOutputFailed, directory_.string(), "has too many journals",
                 "choose another directory");
   }
@@ -138,6 +139,10 @@ void Journal::read_other(const fs::path& path) {
 }
 
 void Journal::index(uint64_t file, uint64_t offset, const RecordHead& head) {
+  if (offset > kOffsetMask) {
+    throw Error(ExitCode::kOutputFailed, directory_.string(), "has a journal of more than 256 GiB",
+                "choose another directory");
+  }
   const uint64_t place =
       (head.status == Status::kDone ? kDoneBit : 0) | file << kFileShift | (offset & kOffsetMask);
   // Lines of two journals have no order; there, what is done stays done, and our own record stays.

@@ -21,7 +21,7 @@
 #include "brume/batch/batch_run.h"
 #include "brume/batch/failure_list.h"
 #include "brume/batch/job_defaults.h"
-#include "brume/batch/key_table.h"
+#include "brume/batch/key_index.h"
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/embeddings.h"
@@ -81,7 +81,7 @@ class Batch {
     BatchPlan plan(model_, {.compute = compute_,
                             .runner = runner_settings(options_.use, options_.engine, compute_, model_),
                             .workers = static_cast<int64_t>(workers_.size())});
-    batch::KeyTable planned;  // a job asked for twice is drawn once
+    batch::KeyIndex planned;  // a job asked for twice is drawn once
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) {
       progress_.on_planned();
       if (planned.find(job->label.key)) continue;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "brume/batch/journal_record.h"
-#include "brume/batch/key_table.h"
+#include "brume/batch/key_index.h"
 #include "brume/batch/run_lock.h"
 #include "brume/batch/shard.h"
 
@@ -72,7 +72,7 @@ class Journal {
   std::optional<RunLock> lock_;
   std::vector<std::string> remarks_;
   std::vector<std::filesystem::path> others_;
-  KeyTable places_;
+  KeyIndex places_;
   int fd_ = -1;
   uint64_t begin_ = 0;  // of this run's records
   uint64_t end_ = 0;    // of the last whole record
