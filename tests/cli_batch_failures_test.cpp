@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <sstream>
 
 #include "cli_batch_fixture.h"
 
@@ -53,21 +54,89 @@ TEST_F(BatchFailures, BadLinesAndFailuresAreListedAndTheRestGoesOn) {
 }
 
 /// How much memory is free differs between the machines of shards: each must tell of its own.
-TEST_F(BatchFailures, EachShardTellsWhatMemoryHasNoRoomFor) {
-  const fs::path large = copy_of("sd1");
-  edit_json(large / "vae/config.json",
-            [](nlohmann::json& config) { config["block_out_channels"][1] = 1 << 24; });
-  write_jobs("a fox\nan owl\na cat\na dog\na house\na boat\n");
-  size_t told = 0;
-  for (const char* shard : {"0-of-2", "1-of-2"}) {
-    Words all = words({"--shard", std::string(1, shard[0]) + "/2"});
-    std::replace(all.begin(), all.end(), model("sd1").string(), large.string());
-    const Outcome outcome = brume(all);
-    EXPECT_EQ(outcome.code, 1) << outcome.err;
-    EXPECT_NE(outcome.err.find("of memory"), std::string::npos) << outcome.err;
-    told += lines_in(bytes_of(std::string("out/failed.") + shard + ".jsonl"));
+class ShardsWithoutMemory : public BatchFailures {
+ protected:
+  void SetUp() override {
+    BatchFailures::SetUp();
+    large_ = copy_of("sd1");
+    edit_json(large_ / "vae/config.json",
+              [](nlohmann::json& config) { config["block_out_channels"][1] = 1 << 24; });
+    write_jobs("a fox\nan owl\na cat\na dog\na house\na boat\n");
+    for (const char* shard : {"0/2", "1/2"}) {
+      const Outcome outcome = brume(of_large(words({"--shard", shard})));
+      EXPECT_EQ(outcome.code, 1) << outcome.err;
+      EXPECT_NE(outcome.err.find("of memory"), std::string::npos) << outcome.err;
+    }
+    EXPECT_EQ(lines_in(bytes_of(kZero)) + lines_in(bytes_of(kOne)), 6U);
   }
-  EXPECT_EQ(told, 6U);
+  Words of_large(Words all) const {
+    std::replace(all.begin(), all.end(), model("sd1").string(), large_.string());
+    return all;
+  }
+  nlohmann::json status() const {
+    const Outcome outcome = brume({"batch", "--status", "--json", "out"});
+    const auto told = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(outcome.code, told["failed"] == 0 ? 0 : 1);
+    return told;
+  }
+
+  static constexpr const char* kZero = "out/failed.0-of-2.jsonl";
+  static constexpr const char* kOne = "out/failed.1-of-2.jsonl";
+  fs::path large_;
+};
+
+TEST_F(ShardsWithoutMemory, TheirFailuresAreCountedTogether) {
+  EXPECT_EQ(status()["failed"], 6);
+  EXPECT_EQ(status()["failures"].size(), 6U);
+}
+
+TEST_F(ShardsWithoutMemory, AllTheirListsAreDrawnAtOnce) {
+  Words all = words({"--progress", "jsonl"});
+  all[1] = kZero;
+  all.insert(all.begin() + 2, kOne);
+  const Outcome outcome = brume(all);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(pictures().size(), 6U);
+  EXPECT_NE(outcome.err.find(R"("file":"out/failed.1-of-2.jsonl")"), std::string::npos) << outcome.err;
+  for (const char* list : {kZero, kOne, "out/failed.jsonl"})
+    EXPECT_FALSE(fs::exists(directory_ / list)) << list;
+  EXPECT_EQ(status()["failed"], 0);
+  EXPECT_EQ(status()["done"], 6);
+}
+
+TEST_F(ShardsWithoutMemory, ARunOfTheWholeMakesThemOneList) {
+  // From the lists themselves: each job keeps the name of its file.
+  Words all = words({});
+  all[1] = kOne;
+  all.insert(all.begin() + 2, kZero);
+  EXPECT_EQ(brume(of_large(all)).code, 1);
+  for (const char* list : {kZero, kOne}) EXPECT_FALSE(fs::exists(directory_ / list)) << list;
+  EXPECT_EQ(listed().size(), 6U);
+  EXPECT_EQ(status()["failed"], 6);
+  std::istringstream lines(bytes_of("out/failed.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_EQ(nlohmann::json::parse(line)["_from"], (directory_ / "jobs.txt").string());
+  // From the job file, and of other jobs meanwhile.
+  std::ofstream(directory_ / "others.txt") << "a crow\n";
+  EXPECT_EQ(brume(words_for("others.txt")).code, 0);
+  EXPECT_EQ(status()["failed"], 6);
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+  EXPECT_EQ(status()["failed"], 0);
+}
+
+TEST_F(BatchFailures, LinesOfSeveralFilesAreToldWithTheirFile) {
+  write_jobs("a fox\n--zz\n");
+  std::ofstream(directory_ / "more.txt") << "\na cat --w 60\n";
+  Words all = words({});
+  all.insert(all.begin() + 2, "more.txt");
+  const Outcome outcome = brume(all);
+  EXPECT_EQ(outcome.code, 1);
+  for (const char* part : {"jobs.txt line 2: ", "more.txt line 2 failed: "})
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(bytes_of("out/failed.jsonl"))["_from"], (directory_ / "more.txt").string());
+  all[2] = "nowhere.txt";
+  expect_error(brume(all), 4, {"nowhere.txt"});
 }
 
 /// A service or a cron job may be started without them; the journal must not become one of them.
@@ -124,16 +193,27 @@ TEST_F(BatchFailures, FailFastStopsAtTheFirst) {
   EXPECT_LT(pictures().size(), 3U);
 }
 
+TEST_F(BatchFailures, FailFastStopsAtTheFirstBadLine) {
+  std::string lines = "a fox --zz\n";
+  for (int i = 0; i < 200; ++i) lines += "fox " + std::to_string(i) + "\na cat --zz\n";
+  write_jobs(lines);
+  const Outcome outcome = batch({"--fail-fast"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(pictures().size(), 0U);
+  EXPECT_NE(outcome.err.find("line 1: "), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("line 3: "), std::string::npos) << outcome.err;
+}
+
 /// Nobody may have to wait for a pipe that never ends to learn of a failure.
 TEST_F(BatchFailures, FailFastWaitsForNoMoreJobs) {
   ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
   const int pipe = ::open((directory_ / "pipe").c_str(), O_RDWR);  // never at its end
   ASSERT_GE(pipe, 0);
-  for (const char* before : {"", "a fox\n"}) {
-    const std::string lines = std::string(before) + "a cat --w 60\n";
+  for (const char* lines_text : {"a cat --w 60\n", "a fox\na cat --w 60\n", "a fox\na cat --zz\n"}) {
+    const std::string lines = lines_text;
     ASSERT_EQ(::write(pipe, lines.data(), lines.size()), static_cast<ssize_t>(lines.size()));
     Program program({.arguments = words_for("pipe", {"--fail-fast"}), .directory = directory_});
-    EXPECT_EQ(program.finish(30).code, 1) << "after " << before;
+    EXPECT_EQ(program.finish(30).code, 1) << "after " << lines;
   }
   ::close(pipe);
 }
@@ -228,6 +308,18 @@ TEST_F(BatchFailures, AListThatIsNoFileIsToldAtOnce) {
   EXPECT_EQ(pictures().size(), 0U);
 }
 
+/// What cannot be listed is not empty: records, failures and pictures would be passed over.
+TEST_F(BatchFailures, ADirectoryThatCannotBeListedIsTold) {
+  write_jobs("a fox\n");
+  EXPECT_EQ(batch().code, 0);
+  fs::permissions(directory_ / "out", fs::perms::owner_write | fs::perms::owner_exec);
+  for (const Words& command : {words({}), words({"--resume"}), words({"--plan"}),
+                               Words{"batch", "--status", "out"}, Words{"gallery", "out"}})
+    expect_error(run({.arguments = command, .directory = directory_, .obeys_modes = true}), 5,
+                 {"out", ": cannot list: Permission denied"});
+  fs::permissions(directory_ / "out", fs::perms::owner_all);
+}
+
 TEST_F(BatchFailures, ALaterRunOfOtherJobsKeepsTheList) {
   write_jobs("a cat --w 60\na fox\n");
   EXPECT_EQ(batch().code, 1);
@@ -244,9 +336,20 @@ TEST_F(BatchFailures, AKilledRunLeavesItsFailuresToTheNext) {
   write_jobs("a cat --w 60\nan owl --steps 900\n");
   Program program({.arguments = words({"--progress", "jsonl"}), .directory = directory_});
   ASSERT_TRUE(program.wait_for("progress", 60));
+  const auto expect_known = [&](const std::string& when) {
+    const Outcome status = brume({"batch", "--status", "--json", "out"});
+    EXPECT_EQ(status.code, 1) << when;
+    const auto told = nlohmann::json::parse(status.out);
+    ASSERT_EQ(told["failures"].size(), 1U) << when << status.out;
+    EXPECT_EQ(told["failed"], 1);
+    EXPECT_NE(told["failures"][0]["reason"].get<std::string>().find("--width 60"), std::string::npos)
+        << status.out;
+  };
+  expect_known("at work");
   program.send(SIGKILL);
   program.finish(60);
   EXPECT_EQ(listed(), Prompts{});
+  expect_known("killed");
   std::ofstream(directory_ / "others.txt") << "a crow\n";
   EXPECT_EQ(brume(words_for("others.txt")).code, 0);
   EXPECT_EQ(listed(), (Prompts{"a cat"}));

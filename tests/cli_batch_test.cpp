@@ -75,6 +75,21 @@ TEST_F(BatchCommand, TheSameLineTwiceIsTwoPicturesAndTheSameSeedTwiceIsOne) {
   EXPECT_EQ(nlohmann::json::parse(plan.out)["pictures"], 3);
 }
 
+TEST_F(BatchCommand, ForceDrawsEveryJobOnce) {
+  std::string jobs;
+  for (int i = 0; i < 12; ++i) jobs += "a fox --d " + std::to_string(i) + "\n";
+  write_jobs(jobs + jobs);  // so far apart that the first is no longer on its way
+  for (const Words& more : {Words{}, Words{"--force"}, Words{"--force"}}) {
+    Words all{"--batch-size", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    const nlohmann::json told = summary(all);
+    EXPECT_EQ(told["drawn"], 12);
+    EXPECT_EQ(told["skipped"], 12);
+  }
+  EXPECT_EQ(pictures_by_key().size(), 12U);
+  expect_error(batch({"--resume", "--force"}), 2, {"--force", "every job again", "leave one"});
+}
+
 /// What the command line says is for jobs that do not say otherwise; it changes neither their seeds nor what
 /// they ask for themselves.
 TEST_F(BatchCommand, TheCommandLineDoesNotSpeakAgainstAJob) {
@@ -449,6 +464,50 @@ TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
   EXPECT_NE(refused.err.find("1000 pictures"), std::string::npos) << refused.err;
   EXPECT_NE(refused.err.find("of memory"), std::string::npos) << refused.err;
   EXPECT_EQ(refused.err.find("do not fit the model"), std::string::npos) << refused.err;
+}
+
+/// Weights of many GB are not read for it: what a run found is noted beside its pictures.
+TEST_F(BatchCommand, APlanReadsNoWeightsAndSaysWhatItDoesNotKnow) {
+  const fs::path own = copy_of("sd1");
+  const auto of_own = [&](const Words& more) {
+    Words all = words(more);
+    std::replace(all.begin(), all.end(), model("sd1").string(), own.string());
+    return brume(all);
+  };
+  const auto plan = [&](int pictures, bool knows) {
+    const Outcome outcome = of_own({"--plan", "--json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const nlohmann::json told = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(told["pictures"], pictures);
+    EXPECT_EQ(told["knows_what_is_there"], knows);
+    EXPECT_EQ(outcome.err.find("no run has read this model") == std::string::npos, knows) << outcome.err;
+  };
+  write_jobs("a fox\nan owl\n");
+  plan(2, true);  // nothing is there
+  EXPECT_EQ(of_own({}).code, 0);
+  write_jobs("a fox\nan owl\na cat\n");
+  plan(1, true);
+  // The same bytes, but only who reads them can tell.
+  fs::path weights;
+  for (const auto& entry : fs::recursive_directory_iterator(own / "unet"))
+    if (entry.path().extension() == ".safetensors") weights = entry.path();
+  fs::last_write_time(weights, fs::last_write_time(weights) + std::chrono::seconds(5));
+  plan(3, false);
+  EXPECT_EQ(lines_in(of_own({}).out), 1U);
+  plan(0, true);
+  std::ofstream(directory_ / "out/.brume-model.json") << "[1]";
+  plan(3, false);
+}
+
+TEST_F(BatchCommand, APlanOfBadLinesEndsAsTheirRun) {
+  for (const auto& [lines, code] : {std::pair("--zz\n--yy\n", 4),
+                                    {"--zz\na fox\n", 1},
+                                    {"--zz\na fox --w 60\n", 1},
+                                    {"# nothing\n", 0}}) {
+    write_jobs(lines);
+    EXPECT_EQ(batch({"--plan"}).code, code) << lines;
+    EXPECT_EQ(batch().code, code) << lines;
+  }
 }
 
 TEST_F(BatchCommand, APlanCountsWhatIsAskedFor) {

@@ -436,12 +436,12 @@ class Places : public TemporaryDirectory {};
 TEST_F(Places, PathsAndWhatIsNoFile) {
   const std::string path = directory_ / "jobs.txt";
   std::ofstream(path) << "a\n";
-  JobsReader reader(path);
+  JobsReader reader({path});
   EXPECT_EQ(std::get<Job>(*reader.next()).settings.prompt, "a");
   EXPECT_FALSE(reader.next());
   EXPECT_FALSE(reader.next());
   auto read = [](const std::string& place) {
-    return message_of([&] { JobsReader(place).next(); }, ExitCode::kInputInvalid);
+    return message_of([&] { JobsReader({place}).next(); }, ExitCode::kInputInvalid);
   };
   EXPECT_EQ(read(path + "x"),
             path + "x: cannot read: No such file or directory; check the path and its permissions");
@@ -455,11 +455,33 @@ TEST_F(Places, PathsAndWhatIsNoFile) {
             "jobs: cannot read: Bad file descriptor");
 }
 
+TEST_F(Places, SeveralFilesAreOneAfterTheOther) {
+  const std::vector<std::string> places{directory_ / "a", directory_ / "b", directory_ / "c"};
+  std::ofstream(places[0]) << "one\n--zz\ntwo";  // no end of its last line
+  std::ofstream(places[1]) << "";
+  std::ofstream(places[2]) << "# three\nthree\n--zz\n";
+  JobsReader reader(places);
+  std::filesystem::remove(places[2]);  // opened already
+  std::vector<std::string> read;
+  while (const auto item = reader.next()) {
+    EXPECT_FALSE(reader.ended() && std::holds_alternative<Job>(*item));
+    std::visit(
+        [&](const auto& one) {
+          read.push_back(std::to_string(one.file) + ":" + std::to_string(one.line));
+          if constexpr (std::is_same_v<std::decay_t<decltype(one)>, Job>)
+            read.back() += " " + std::to_string(one.index) + " " + *one.settings.prompt;
+        },
+        *item);
+  }
+  EXPECT_TRUE(reader.ended());
+  EXPECT_EQ(read, (Lines{"0:1 1 one", "0:2", "0:3 2 two", "2:2 3 three", "2:3"}));
+}
+
 TEST_F(Places, AFifoWaitsForItsWriter) {
   const std::string path = directory_ / "jobs";
   ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
   std::thread writer([&] { std::ofstream(path) << "a\nb"; });
-  JobsReader reader(path);
+  JobsReader reader({path});
   EXPECT_TRUE(reader.next());
   EXPECT_TRUE(reader.next());
   EXPECT_FALSE(reader.next());

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "brume/base/directory.h"
+
 namespace brume {
 
 namespace {
@@ -164,14 +166,13 @@ std::vector<Temporary> temporaries_in(const std::filesystem::path& directory) {
   const std::string start = temporary_start({});
   const size_t tail = 1 + kRandomPart.size() + kTemporaryEnd.size();  // ".XXXXXX.tmp"
   std::vector<Temporary> found;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
+  for_each_entry(directory, ExitCode::kOutputFailed, [&](const std::filesystem::directory_entry& entry) {
     const std::string name = entry.path().filename().string();
     if (name.size() <= start.size() + tail || !name.starts_with(start) || !name.ends_with(kTemporaryEnd))
-      continue;
+      return;
     const std::string mark = name.substr(start.size(), name.size() - start.size() - tail);
     if (name[start.size() + mark.size()] == '.') found.push_back({entry.path(), mark});
-  }
+  });
   return found;
 }
 

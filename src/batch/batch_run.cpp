@@ -29,12 +29,13 @@ FeedFaults BatchRun::faults() {
               [this](const BadLine& line) {
                 const Guard guard(mutex_);
                 ++tally_.bad_lines;
+                failed_ = true;
                 listener_.on_bad_line(line);
               },
           .refused =
               [this](const Job& job, const Error& error) {
                 const Guard guard(mutex_);
-                fail(job, error.what());
+                fail({job, error.what()});
               }};
 }
 
@@ -92,22 +93,23 @@ void BatchRun::take(Made made) {
                         "__" + name + "__ stands for itself; name a directory with --wildcards");
     listener_.on_drawn(work.job, file, seconds);
   } else {
+    // First into the list: it alone says what has failed.
+    fail({work.job.job, made.failure, work.job.label.key});
     store_.record_failure(work.job.label, made.failure, seconds);
-    fail(work.job.job, made.failure);
   }
   keys_.erase(work.job.label.key);  // from here on the store holds it
 }
 
-void BatchRun::fail(const Job& job, const std::string& reason) {
+void BatchRun::fail(const FailedJob& failed) {
   ++tally_.failed;
   failed_ = true;
-  listener_.on_failed(job, reason);
+  listener_.on_failed(failed);
 }
 
 void BatchRun::refuse(JobGroups& group, const std::string& reason) {
   while (const std::optional<ReadyJob> job = group.next()) {
     const Guard guard(mutex_);
-    fail(job->job, reason);
+    fail({job->job, reason});
     if (fail_fast_) stopped_ = true;
     if (stopped_) return;
   }

@@ -1,14 +1,19 @@
 #include "brume/batch/batch_status.h"
 
-#include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <system_error>
+#include <unordered_set>
+#include <utility>
 
+#include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
-#include "brume/batch/journal.h"
+#include "brume/batch/key_table.h"
+#include "brume/batch/run_lock.h"
+#include "brume/batch/shard_files.h"
+#include "failure_lines.h"
 #include "journal_scan.h"
 
 namespace brume::batch {
@@ -17,9 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// For each key 1 if it is done, 0 if it failed. The last record of a journal counts, and among journals one
-/// that is done.
-class Tally {
+/// The keys that a journal is done with. Its last record of a key counts; among journals one that is done.
+class DoneKeys {
  public:
   void read(const fs::path& path, BatchStatus& status) {
     KeyTable here;
@@ -33,70 +37,105 @@ class Tally {
       status.remarks.push_back(path.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
     all_.reserve(all_.size() + here.size());
     here.each([&](const JobKey& key, uint64_t done) {
-      if (done != 0 || !all_.find(key)) all_.set(key, done);
+      if (done != 0) all_.set(key, done);
     });
   }
 
-  void count(BatchStatus& status) const {
-    all_.each([&](const JobKey&, uint64_t done) { ++(done != 0 ? status.done : status.failed); });
-  }
-
-  /// Takes what a journal says of keys that failed, each once.
-  void collect_failures(const fs::path& path, size_t most, BatchStatus& status) {
-    const InputFile file(path, ExitCode::kInputInvalid);
-    scan_journal(file, [&](uint64_t offset, const std::optional<RecordHead>& head) {
-      if (!head || status.failures.size() >= most || all_.find(head->key) != 0) return;
-      if (auto record = read_record_at(file, offset)) {
-        status.failures.push_back(std::move(*record));
-        all_.set(head->key, kTaken);
-      }
-    });
-  }
+  int64_t count() const { return static_cast<int64_t>(all_.size()); }
+  bool contains(const JobKey& key) const { return all_.find(key).has_value(); }
 
  private:
-  static constexpr uint64_t kTaken = 2;
-
   KeyTable all_;
 };
 
-/// What the lists of failed jobs hold: also those that no journal has, because the model cannot draw them.
-void remark_failure_lists(const fs::path& directory, BatchStatus& status) {
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory, failed)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with("failed.") || !name.ends_with("jsonl") || !entry.is_regular_file(failed)) continue;
-    std::ifstream file(entry.path());
-    const auto lines = std::count(std::istreambuf_iterator<char>(file), {}, '\n');
+/// What a line of a list says.
+struct FailureLine {
+  std::string job;  // without remarks: the same in every list
+  std::optional<JobKey> key;
+  std::string reason;
+};
+
+FailureLine read_failure_line(const std::string& line) {
+  auto values = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!values.is_object()) return {line, {}, "is no job that brume wrote"};
+  const auto text = [&](const char* name) {
+    const auto found = values.find(name);
+    return found != values.end() && found->is_string() ? found->get<std::string>() : "";
+  };
+  FailureLine read{{}, JobKey::from_hex(text("_key")), text("_failed")};
+  for (auto at = values.begin(); at != values.end();)
+    at = at.key().starts_with('_') ? values.erase(at) : ++at;
+  read.job = values.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return read;
+}
+
+/// The failures of several lists, which nobody else keeps: the journals have only the jobs that were begun,
+/// and cannot tell when one was mended.
+class Failures {
+ public:
+  Failures(const DoneKeys& done, size_t most) : done_(done), most_(most) {}
+
+  /// Returns how many lines the list has.
+  int64_t read(const fs::path& list, LastLine last, BatchStatus& status) {
+    int64_t lines = 0;
+    for_each_failure_line(list, last, [&](const std::string& text) {
+      ++lines;
+      FailureLine line = read_failure_line(text);
+      if ((line.key && done_.contains(*line.key)) || !seen_.insert(short_digest(line.job)).second) return;
+      ++status.failed;
+      if (status.failures.size() < most_) status.failures.push_back({list, lines, std::move(line.reason)});
+    });
     status.listed += lines;
-    if (lines > 0)
-      status.remarks.push_back(entry.path().string() + " lists " + std::to_string(lines) +
-                               (lines == 1 ? " job" : " jobs") + " to look at");
+    return lines;
+  }
+
+ private:
+  const DoneKeys& done_;
+  size_t most_;
+  std::unordered_set<uint64_t> seen_;
+};
+
+std::string jobs_text(int64_t lines) { return std::to_string(lines) + (lines == 1 ? " job" : " jobs"); }
+
+/// First what a run adds to: at its end that goes into the list, and would be seen in neither.
+void read_lists(const fs::path& directory, Failures& failures, BatchStatus& status) {
+  for (const Shard& shard : kFreshFailures.shards_in(directory)) {
+    const fs::path fresh = kFreshFailures.of(directory, shard);
+    if (const int64_t lines = failures.read(fresh, LastLine::kOnlyWhole, status); lines > 0)
+      status.remarks.push_back(
+          fresh.string() + " lists " + jobs_text(lines) +
+          " of a run that is at work or was killed; its end or the next run moves them to " +
+          kFailureList.of(directory, shard).filename().string());
+  }
+  for (const Shard& shard : kFailureList.shards_in(directory)) {
+    const fs::path list = kFailureList.of(directory, shard);
+    if (const int64_t lines = failures.read(list, LastLine::kTake, status); lines > 0)
+      status.remarks.push_back(list.string() + " lists " + jobs_text(lines) + " to look at");
   }
 }
 
 }  // namespace
 
-BatchStatus read_journals(std::span<const fs::path> directories, size_t most_failures) {
+BatchStatus read_status(std::span<const fs::path> directories, size_t most_failures) {
   BatchStatus status;
-  Tally tally;
-  std::vector<fs::path> paths;
+  DoneKeys done;
   for (const fs::path& directory : directories) {
-    const std::vector<Shard> shards = journals_in(directory);
+    const std::vector<Shard> shards = kJournal.shards_in(directory);
     if (shards.empty()) {
       throw Error(ExitCode::kInputInvalid, directory.string(), "has no journal of a batch",
                   "name the directory that was given with -o");
     }
     for (const Shard& shard : shards) {
-      paths.push_back(journal_path(directory, shard));
-      if (const auto who = RunLock::holder(lock_path(directory, shard)))
-        status.running.push_back(paths.back().string() + ": " + *who);
+      const fs::path path = kJournal.of(directory, shard);
+      done.read(path, status);
+      if (const auto who = RunLock::holder(kJournalLock.of(directory, shard)))
+        status.running.push_back(path.string() + ": " + *who);
+      ++status.journals;
     }
   }
-  status.journals = static_cast<int64_t>(paths.size());
-  for (const fs::path& path : paths) tally.read(path, status);
-  tally.count(status);
-  for (const fs::path& path : paths) tally.collect_failures(path, most_failures, status);
-  for (const fs::path& directory : directories) remark_failure_lists(directory, status);
+  status.done = done.count();
+  Failures failures(done, most_failures);
+  for (const fs::path& directory : directories) read_lists(directory, failures, status);
   return status;
 }
 

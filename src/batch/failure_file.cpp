@@ -1,14 +1,10 @@
 #include "brume/batch/failure_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <system_error>
@@ -20,6 +16,8 @@
 #include "brume/base/file.h"
 #include "brume/batch/job_defaults.h"
 #include "brume/batch/job_line.h"
+#include "brume/batch/shard_files.h"
+#include "failure_lines.h"
 #include "jobs/line_kinds.h"
 
 namespace brume::batch {
@@ -28,50 +26,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-[[noreturn]] void output_error(const fs::path& file, const std::string& problem) {
-  throw Error(ExitCode::kOutputFailed, file.string(), problem,
-              "the list of failed jobs must be an ordinary file; move this away");
-}
-
 bool is_there(const fs::path& file) {
   std::error_code failed;
   return fs::exists(fs::symlink_status(file, failed));
-}
-
-/// What getline grows, freed also where the taker of a line throws.
-struct LineBuffer {
-  LineBuffer() = default;
-  ~LineBuffer() { std::free(text); }
-  LineBuffer(const LineBuffer&) = delete;
-  LineBuffer& operator=(const LineBuffer&) = delete;
-
-  ssize_t read(std::FILE* file) { return ::getline(&text, &room, file); }
-
-  char* text = nullptr;
-  size_t room = 0;
-};
-
-enum class LastLine { kTake, kOnlyWhole };
-
-/// Each line without its end; nothing for a file that is not there.
-template <class Take>
-void for_each_line(const fs::path& file, LastLine last, const Take& take) {
-  const int follow = last == LastLine::kOnlyWhole ? O_NOFOLLOW : 0;  // ours alone, or perhaps the user's link
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow);
-  if (fd < 0 && errno == ENOENT) return;
-  if (fd < 0) output_error(file, "cannot read: " + std::generic_category().message(errno));
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd, "r"), std::fclose);
-  struct stat status {};
-  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) output_error(file, "is no ordinary file");
-  LineBuffer buffer;
-  for (ssize_t length = buffer.read(stream.get()); length >= 0; length = buffer.read(stream.get())) {
-    std::string line(buffer.text, static_cast<size_t>(length));
-    const bool whole = line.ends_with('\n');
-    if (whole) line.pop_back();
-    if (!line.empty() && (whole || last == LastLine::kTake)) take(line);
-  }
-  if (std::ferror(stream.get()) != 0)
-    output_error(file, "cannot read: " + std::generic_category().message(errno));
 }
 
 /// The same for a job and for its line in the file.
@@ -86,23 +43,33 @@ std::string origin_of(const std::string& line) {
 
 }  // namespace
 
-FailureFile::FailureFile(FailurePlace place)
-    : place_(std::move(place)),
-      fresh_(place_.file.parent_path() / ("." + place_.file.filename().string() + ".new")) {
-  take_in_left_over();
-  std::error_code failed;
-  reads_itself_ = !place_.jobs.empty() && fs::equivalent(place_.jobs, place_.file, failed);
-  for_each_line(place_.file, LastLine::kTake, [this](const std::string& line) {
-    const std::string origin = origin_of(line);
-    auto known = std::find(origins_.begin(), origins_.end(), origin);
-    if (known == origins_.end()) known = origins_.insert(known, origin);
-    for (const uint64_t job : identities(line))
-      earlier_.emplace(job, static_cast<size_t>(known - origins_.begin()));
-  });
+FailureFile::FailureFile(FailurePlace place) : place_(std::move(place)), lists_(find_lists()) {
+  for (const List& list : lists_) take_in_left_over(list);
+  for (const List& list : lists_) remember(list);
 }
 
 FailureFile::~FailureFile() {
   if (fd_ >= 0) ::close(fd_);
+}
+
+/// Its own, and those of the shards that it holds all jobs of. Nobody is at work on these: their runs would
+/// have jobs of this one.
+std::vector<FailureFile::List> FailureFile::find_lists() const {
+  const fs::path& directory = place_.directory;
+  std::vector<Shard> shards{place_.shard};
+  for (const ShardFile& kind : {kFailureList, kFreshFailures}) {
+    for (const Shard& other : kind.shards_in(directory)) {
+      if (place_.shard.covers(other) && std::find(shards.begin(), shards.end(), other) == shards.end())
+        shards.push_back(other);
+    }
+  }
+  std::vector<List> lists;
+  for (const Shard& shard : shards) {
+    const fs::path file = kFailureList.of(directory, shard);
+    std::error_code failed;
+    lists.push_back({file, kFreshFailures.of(directory, shard), fs::weakly_canonical(file, failed)});
+  }
+  return lists;
 }
 
 /// Of the jobs that a line asks for: one, unless somebody has edited it.
@@ -121,17 +88,27 @@ std::vector<uint64_t> FailureFile::identities(const std::string& line) const {
   return found;
 }
 
-void FailureFile::take_in_left_over() {
-  if (!is_there(fresh_)) return;
+void FailureFile::take_in_left_over(const List& list) const {
+  if (!is_there(list.fresh)) return;
   // It may have failed at jobs that the list has already.
   std::unordered_set<uint64_t> again;
-  for_each_line(fresh_, LastLine::kOnlyWhole, [&](const std::string& line) {
+  for_each_failure_line(list.fresh, LastLine::kOnlyWhole, [&](const std::string& line) {
     for (const uint64_t job : identities(line)) again.insert(job);
   });
-  write([&](const std::string& line) {
+  write(list, {list}, [&](const List&, const std::string& line) {
     const std::vector<uint64_t> jobs = identities(line);
     return jobs.empty() ||
            !std::all_of(jobs.begin(), jobs.end(), [&](uint64_t job) { return again.contains(job); });
+  });
+}
+
+void FailureFile::remember(const List& list) {
+  for_each_failure_line(list.file, LastLine::kTake, [this](const std::string& line) {
+    const std::string origin = origin_of(line);
+    auto known = std::find(origins_.begin(), origins_.end(), origin);
+    if (known == origins_.end()) known = origins_.insert(known, origin);
+    for (const uint64_t job : identities(line))
+      earlier_.emplace(job, static_cast<size_t>(known - origins_.begin()));
   });
 }
 
@@ -139,18 +116,37 @@ void FailureFile::resolve(const Job& job) {
   if (!earlier_.empty()) earlier_.erase(identity(job));
 }
 
-void FailureFile::add(const Job& job, const std::string& reason) {
-  std::string from = reads_itself_ ? "" : place_.jobs.string();
-  if (const auto known = earlier_.find(identity(job)); reads_itself_ && known != earlier_.end())
-    from = origins_[known->second];
-  resolve(job);
-  Remarks remarks{{"failed", reason}};
+/// The job file that it is from: of a job that comes from a list, the one that the list says.
+std::string FailureFile::origin_for(const Job& job) const {
+  const fs::path& jobs = place_.jobs.at(job.file);
+  const auto is_it = [&](const List& list) { return list.place == jobs; };
+  if (std::none_of(lists_.begin(), lists_.end(), is_it)) return jobs.string();
+  const auto known = earlier_.find(identity(job));
+  return known == earlier_.end() ? "" : origins_[known->second];
+}
+
+/// It is read by this run.
+bool FailureFile::is_jobs(const List& list) const {
+  return std::find(place_.jobs.begin(), place_.jobs.end(), list.place) != place_.jobs.end();
+}
+
+void FailureFile::add(const FailedJob& failed) {
+  const std::string from = origin_for(failed.job);
+  resolve(failed.job);
+  Remarks remarks{{"failed", failed.reason}};
   if (!from.empty()) remarks.emplace_back("from", from);
-  const std::string line = to_json_line(job, remarks) + "\n";
-  if (fd_ < 0) fd_ = ::open(fresh_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd_ < 0) output_error(fresh_, "cannot write: " + std::generic_category().message(errno));
+  if (failed.key) remarks.emplace_back("key", failed.key->hex());
+  const std::string line = to_json_line(failed.job, remarks) + "\n";
+  const fs::path& fresh = lists_.front().fresh;
+  if (fd_ < 0) {
+    fd_ = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd_ < 0) refuse_list(fresh, "cannot write: " + std::generic_category().message(errno));
+    sync_directory(place_.directory);
+  }
   try {
-    write_all(fd_, std::as_bytes(std::span(line)), fresh_.string());
+    write_all(fd_, std::as_bytes(std::span(line)), fresh.string());
+    if (failed.key && ::fdatasync(fd_) != 0)
+      refuse_list(fresh, "cannot write: " + std::generic_category().message(errno));
   } catch (const Error&) {
     if (::ftruncate(fd_, static_cast<off_t>(end_)) != 0) errno = 0;  // a half line is passed over
     throw;
@@ -158,23 +154,29 @@ void FailureFile::add(const Job& job, const std::string& reason) {
   end_ += line.size();
 }
 
-bool FailureFile::is_kept(const std::string& line, bool complete) const {
+bool FailureFile::is_kept(const List& list, const std::string& line, bool complete) const {
   const std::vector<uint64_t> jobs = identities(line);
   if (jobs.empty()) return true;
   // Read to its end: what is not among its jobs any more, its owner has taken out or mended. Of its own lines
   // a shard has read, but not drawn, those that became another's.
-  if (complete && reads_itself_ && place_.shard.is_whole()) return false;
-  if (complete && !place_.jobs.empty() && origin_of(line) == place_.jobs) return false;
+  if (complete && is_jobs(list) && place_.shard.is_whole()) return false;
+  const std::string origin = origin_of(line);
+  if (complete && !origin.empty() &&
+      std::find(place_.jobs.begin(), place_.jobs.end(), origin) != place_.jobs.end())
+    return false;
   return std::any_of(jobs.begin(), jobs.end(), [this](uint64_t job) { return earlier_.contains(job); });
 }
 
 void FailureFile::settle(bool complete) {
-  if (!is_there(place_.file) && !is_there(fresh_)) return;
-  write([&](const std::string& line) { return is_kept(line, complete); });
+  const auto nothing_there = [](const List& list) { return !is_there(list.file) && !is_there(list.fresh); };
+  if (std::all_of(lists_.begin(), lists_.end(), nothing_there)) return;
+  write(lists_.front(), lists_,
+        [&](const List& list, const std::string& line) { return is_kept(list, line, complete); });
 }
 
-/// The earlier lines that are kept, then the fresh ones.
-void FailureFile::write(const LineTest& keep) {
+/// The earlier lines that are kept, each job of several lists once, then the fresh ones; and nothing else
+/// stays of the lists they were in.
+void FailureFile::write(const List& to, const std::vector<List>& from, const LineTest& keep) const {
   bool any = false;
   const auto produce = [&](const ByteSink& sink) {
     const auto put = [&](const std::string& line) {
@@ -182,16 +184,27 @@ void FailureFile::write(const LineTest& keep) {
       sink(std::as_bytes(std::span("\n", 1)));
       any = true;
     };
-    for_each_line(place_.file, LastLine::kTake, [&](const std::string& line) {
-      if (keep(line)) put(line);
-    });
-    for_each_line(fresh_, LastLine::kOnlyWhole, put);
+    std::unordered_set<uint64_t> written;
+    const auto is_new = [&](const std::string& line) {
+      const std::vector<uint64_t> jobs = identities(line);
+      const auto insert = [&](uint64_t job) { return written.insert(job).second; };
+      return jobs.empty() || std::count_if(jobs.begin(), jobs.end(), insert) > 0;
+    };
+    for (const List& list : from) {
+      for_each_failure_line(list.file, LastLine::kTake, [&](const std::string& line) {
+        if (keep(list, line) && is_new(line)) put(line);
+      });
+    }
+    for_each_failure_line(to.fresh, LastLine::kOnlyWhole, put);
     return any;
   };
-  write_stream_atomically(place_.file, produce, place_.shard.name());
+  write_stream_atomically(to.file, produce, place_.shard.name());
   std::error_code ignored;
-  if (!any) fs::remove(written_place(place_.file), ignored);
-  fs::remove(fresh_, ignored);
+  if (!any) fs::remove(written_place(to.file), ignored);
+  fs::remove(to.fresh, ignored);
+  for (const List& list : from) {
+    if (list.file != to.file) fs::remove(written_place(list.file), ignored);
+  }
 }
 
 }  // namespace brume::batch

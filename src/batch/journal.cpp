@@ -4,16 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <span>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/batch/shard_files.h"
 #include "journal_scan.h"
 
 namespace brume::batch {
@@ -22,14 +21,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kStart = "brume-journal";
-constexpr std::string_view kEnd = ".jsonl";
-
-// A place in the index: bit 63 for done, 15 bits for the file, 48 for the offset of the line.
-constexpr uint64_t kDoneBit = uint64_t{1} << 63;
-constexpr int kFileShift = 48;
+// A place in the index: a bit for done, 15 bits for the file, 38 for the offset of the line.
+constexpr int kFileShift = 38;
+constexpr int kDoneShift = KeyIndex::kValueBits - 1;
+constexpr uint64_t kDoneBit = uint64_t{1} << kDoneShift;
 constexpr uint64_t kOffsetMask = (uint64_t{1} << kFileShift) - 1;
-constexpr uint64_t kFileMask = (uint64_t{1} << 15) - 1;
+constexpr uint64_t kFileMask = (uint64_t{1} << (kDoneShift - kFileShift)) - 1;
 
 [[noreturn]] void output_error(const fs::path& path, int error_number) {
   throw Error(ExitCode::kOutputFailed, path.string(),
@@ -49,31 +46,6 @@ std::optional<JournalRecord> read_record_in(const fs::path& path, uint64_t offse
 
 }  // namespace
 
-fs::path journal_path(const fs::path& directory, const Shard& shard) {
-  return directory / (std::string(kStart) + (shard.is_whole() ? "" : "." + shard.name()) + std::string(kEnd));
-}
-
-fs::path lock_path(const fs::path& directory, const Shard& shard) {
-  return journal_path(directory, shard).string() + ".lock";
-}
-
-std::vector<Shard> journals_in(const fs::path& directory) {
-  std::vector<Shard> shards;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory, failed)) {
-    const std::string file = entry.path().filename().string();
-    if (!file.starts_with(kStart) || !file.ends_with(kEnd) || file.size() < kStart.size() + kEnd.size())
-      continue;
-    const std::string middle = file.substr(kStart.size(), file.size() - kStart.size() - kEnd.size());
-    const auto shard = middle.empty() ? Shard{} : shard_from_name(std::string_view(middle).substr(1));
-    if (shard && journal_path(directory, *shard).filename() == file) shards.push_back(*shard);
-  }
-  std::sort(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) {
-    return std::pair(a.count, a.index) < std::pair(b.count, b.index);
-  });
-  return shards;
-}
-
 void check_directory(const fs::path& directory, Access access) {
   std::error_code failed;
   if (!fs::is_directory(directory, failed)) {
@@ -90,15 +62,16 @@ Journal::Journal(fs::path directory, Shard shard, Access access)
     : directory_(std::move(directory)),
       shard_(shard),
       access_(access),
-      path_(journal_path(directory_, shard)) {
+      path_(kJournal.of(directory_, shard)) {
   check_directory(directory_, access_);
   if (access_ == Access::kWrite) lock();
   open_own();
   try {
     if (fd_ >= 0) read_own();
+    begin_ = end_;
     if (end_ == 0 && access_ == Access::kWrite) sync_directory(directory_);  // it may be new
-    for (const Shard& other : journals_in(directory_)) {
-      if (other != shard_ && other.overlaps(shard_)) read_other(journal_path(directory_, other));
+    for (const Shard& other : kJournal.shards_in(directory_)) {
+      if (other != shard_ && other.overlaps(shard_)) read_other(kJournal.of(directory_, other));
     }
   } catch (...) {
     if (fd_ >= 0) ::close(fd_);
@@ -110,18 +83,20 @@ Journal::~Journal() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+/// Of two runs that begin at once one waits here, and then sees the other's lock.
 void Journal::lock() {
-  lock_.emplace(lock_path(directory_, shard_), path_.string());
+  const RunLock gate(directory_ / kJournalGate, directory_.string(), Patience::kMinute);
+  lock_.emplace(kJournalLock.of(directory_, shard_), path_.string());
   if (!lock_->holds())
     remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");
   refuse_overlapping_runs();
 }
 
-/// Of two runs that look at each other's lock while they hold their own, at least one gives way.
+/// By their locks: a run that has just begun has no journal yet.
 void Journal::refuse_overlapping_runs() const {
-  for (const Shard& other : journals_in(directory_)) {
+  for (const Shard& other : kJournalLock.shards_in(directory_)) {
     if (other == shard_ || !other.overlaps(shard_)) continue;
-    if (const auto who = RunLock::holder(lock_path(directory_, other), Patience::kSome)) {
+    if (const auto who = RunLock::holder(kJournalLock.of(directory_, other), Patience::kSome)) {
       throw Error(ExitCode::kLocked, directory_.string(),
                   "some of these jobs are being worked on by " + *who + " (shard " + other.name() + ")",
                   "wait for its end, or divide the jobs as it does");
@@ -152,7 +127,7 @@ void Journal::read_own() {
 }
 
 void Journal::read_other(const fs::path& path) {
-  if (others_.size() >= kFileMask) {
+  if (others_.size() + 1 >= kFileMask) {
     throw Error(ExitCode::kOutputFailed, directory_.string(), "has too many journals",
                 "choose another directory");
   }
@@ -164,6 +139,10 @@ void Journal::read_other(const fs::path& path) {
 }
 
 void Journal::index(uint64_t file, uint64_t offset, const RecordHead& head) {
+  if (offset > kOffsetMask) {
+    throw Error(ExitCode::kOutputFailed, directory_.string(), "has a journal of more than 256 GiB",
+                "choose another directory");
+  }
   const uint64_t place =
       (head.status == Status::kDone ? kDoneBit : 0) | file << kFileShift | (offset & kOffsetMask);
   // Lines of two journals have no order; there, what is done stays done, and our own record stays.
@@ -192,6 +171,13 @@ void Journal::append(const JournalRecord& record) {
   torn_ = false;
   index(0, end_, {record.key, record.status});
   end_ += line.size();
+}
+
+bool Journal::has_done_now(const JobKey& key) const {
+  const std::optional<uint64_t> place = places_.find(key);
+  const bool is_own = place && (*place >> kFileShift & kFileMask) == 0;
+  if (!is_own || (*place & kDoneBit) == 0 || (*place & kOffsetMask) < begin_) return false;
+  return find(key).has_value();
 }
 
 std::optional<JournalRecord> Journal::find(const JobKey& key) const {

@@ -11,6 +11,7 @@
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/batch/shard_files.h"
 #include "brume/image/png.h"
 
 namespace brume::batch {
@@ -70,7 +71,7 @@ void remove_temporaries(const fs::path& directory, const Shard& own) {
       continue;
     }
     try {
-      const RunLock lock(lock_path(directory, *shard), directory.string(), Patience::kNone);
+      const RunLock lock(kJournalLock.of(directory, *shard), directory.string(), Patience::kNone);
       if (lock.holds()) remove_all(files);
     } catch (const Error&) {
       continue;  // it is at work
@@ -86,7 +87,7 @@ PictureStore::PictureStore(Journal& journal, StoreOptions options)
 }
 
 bool PictureStore::holds(const PictureLabel& label) {
-  if (options_.force) return false;
+  if (options_.force) return journal_.has_done_now(label.key);
   if (journal_.check(label.key, options_.verify) == State::kDone) return true;
   for (const size_t digits : kKeyDigits) {
     if (adopt(label, options_.names.name_of(label, digits), 0)) return true;

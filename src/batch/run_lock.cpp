@@ -22,7 +22,10 @@ namespace {
 
 constexpr std::chrono::milliseconds kBetween{10};
 
-int tries(Patience patience) { return patience == Patience::kSome ? 10 : 1; }
+int tries(Patience patience) {
+  if (patience == Patience::kMinute) return static_cast<int>(std::chrono::minutes(1) / kBetween);
+  return patience == Patience::kSome ? 10 : 1;
+}
 
 std::string signature() {
   std::array<char, 256> host{};

@@ -86,6 +86,10 @@ bool Shard::overlaps(const Shard& other) const {
   return index % shared == other.index % shared;
 }
 
+bool Shard::covers(const Shard& other) const {
+  return other.count % count == 0 && other.index % count == index;
+}
+
 std::string Shard::name() const {
   return is_whole() ? "all" : std::to_string(index) + "-of-" + std::to_string(count);
 }

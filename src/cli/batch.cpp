@@ -21,7 +21,7 @@
 #include "brume/batch/batch_run.h"
 #include "brume/batch/failure_list.h"
 #include "brume/batch/job_defaults.h"
-#include "brume/batch/key_table.h"
+#include "brume/batch/key_index.h"
 #include "brume/batch/model_digest.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/embeddings.h"
@@ -62,17 +62,17 @@ class Batch {
                                   : compute_of(options.engine, workers_.front())),
         model_(open_checked(options)),
         adapters_(model_, options.engine.adapters),
-        files_(model_.source().files()),
+        model_hash_(digest()),
         rows_(rows_of(options.use, compute_, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
-        progress_(options.progress_kind(), !options.json && !options.plan, count_pictures()),
+        progress_(options.progress_kind(),
+                  {options.places, !options.json && !options.plan, count_pictures()}),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
         failures_(failure_file_ ? std::make_unique<batch::FailureList>(listener(), *failure_file_) : nullptr),
         run_(store_, failures_ ? static_cast<batch::BatchListener&>(*failures_) : progress_,
              options.fail_fast),
-        feed_(
-            batch::JobsReader(options.places.front(), [this] { return stop_signal() != 0 || run_.ending(); }),
-            model_, feed_settings(), run_.faults()),
+        feed_(batch::JobsReader(options.places, [this] { return stop_signal() != 0 || run_.ending(); }),
+              model_, feed_settings(), run_.faults()),
         groups_([this] { return run_.next(feed_); }, most_passed_over()) {
     for (const std::string& remark : journal_.remarks()) progress_.say("note: " + remark);
   }
@@ -81,7 +81,7 @@ class Batch {
     BatchPlan plan(model_, {.compute = compute_,
                             .runner = runner_settings(options_.use, options_.engine, compute_, model_),
                             .workers = static_cast<int64_t>(workers_.size())});
-    batch::KeyTable planned;  // a job asked for twice is drawn once
+    batch::KeyIndex planned;  // a job asked for twice is drawn once
     while (const std::optional<batch::ReadyJob> job = run_.next(feed_)) {
       progress_.on_planned();
       if (planned.find(job->label.key)) continue;
@@ -89,14 +89,20 @@ class Batch {
       plan.add(*job);
     }
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
-    for (const std::string& line : plan_lines(estimate)) {
-      if (!options_.json) progress_.say(line);
+    if (!options_.json) {
+      for (const std::string& line : plan_lines(estimate)) progress_.say(line);
     }
-    if (options_.json) print_json(plan_json(estimate));
+    if (!knows_what_is_there())
+      progress_.say("note: no run has read this model for " + options_.directory.string() +
+                    " yet, and a plan does not: pictures that are there already are counted too");
+    if (options_.json) {
+      json all = plan_json(estimate);
+      all["knows_what_is_there"] = knows_what_is_there();
+      print_json(all);
+    }
     print_left_out(run_.tally());
     check_plan(estimate, options_.directory);
-    return static_cast<int>(run_.tally().failed + run_.tally().bad_lines > 0 ? ExitCode::kItemsFailed
-                                                                             : ExitCode::kDone);
+    return code_of(run_.tally(), estimate.pictures + run_.tally().skipped);
   }
 
   int draw() {
@@ -127,11 +133,22 @@ class Batch {
     return model;
   }
 
+  /// A plan does not read the weights, which may take minutes.
+  std::string digest() const {
+    const std::vector<NamedFile> files = model_.source().files();
+    return options_.plan ? batch::known_model_digest(files, options_.directory).value_or("")
+                         : batch::note_model_digest(files, options_.directory, journal_.shard().name());
+  }
+
+  /// Without the model's digest nothing that is there can be told from what is not.
+  bool knows_what_is_there() const { return !model_hash_.empty() || journal_.size() == 0; }
+
   /// Standard input may not, whatever file is called "-".
   bool may_be_read_twice() const {
-    std::error_code failed;
-    const std::string& jobs = options_.places.front();
-    return jobs != "-" && std::filesystem::is_regular_file(jobs, failed);
+    return std::all_of(options_.places.begin(), options_.places.end(), [](const std::string& jobs) {
+      std::error_code failed;
+      return jobs != "-" && std::filesystem::is_regular_file(jobs, failed);
+    });
   }
 
   /// Of a file that can be read twice; what is wrong with its lines is told the second time. Of a shard about
@@ -139,7 +156,7 @@ class Batch {
   std::optional<int64_t> count_pictures() const {
     if (!may_be_read_twice()) return {};
     int64_t pictures = 0;
-    batch::JobsReader reader(options_.places.front());
+    batch::JobsReader reader(options_.places);
     while (const std::optional<batch::JobOrBadLine> line = reader.next())
       pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
     const int64_t shards = journal_.shard().count;
@@ -148,7 +165,7 @@ class Batch {
 
   batch::FeedSettings feed_settings() {
     RecipeEngine engine = recipe_engine(options_.engine, compute_, model_);
-    engine.model_hash = batch::model_digest(files_);
+    engine.model_hash = model_hash_;
     return {.defaults = options_.picture,
             .pictures_each = options_.pictures_each,
             .shard = journal_.shard(),
@@ -241,15 +258,15 @@ class Batch {
   batch::BatchListener& listener() { return grid_ ? static_cast<batch::BatchListener&>(*grid_) : progress_; }
 
   batch::FailurePlace failure_place() const {
-    const batch::Shard& shard = journal_.shard();
-    const std::string file = shard.is_whole() ? "failed.jsonl" : "failed." + shard.name() + ".jsonl";
-    const std::filesystem::path jobs = options_.places.front();
-    std::error_code failed;
-    const bool stream = jobs == "-" || std::filesystem::is_other(std::filesystem::status(jobs, failed));
-    return {.file = options_.directory / file,
-            .jobs = stream ? std::filesystem::path() : std::filesystem::weakly_canonical(jobs, failed),
-            .shard = shard,
-            .defaults = options_.picture};
+    batch::FailurePlace place{
+        .directory = options_.directory, .shard = journal_.shard(), .jobs = {}, .defaults = options_.picture};
+    for (const std::filesystem::path jobs : options_.places) {
+      std::error_code failed;
+      const bool stream = jobs == "-" || std::filesystem::is_other(std::filesystem::status(jobs, failed));
+      place.jobs.push_back(stream ? std::filesystem::path()
+                                  : std::filesystem::weakly_canonical(jobs, failed));
+    }
+    return place;
   }
 
   void print_left_out(const BatchTally& tally) {
@@ -287,11 +304,15 @@ class Batch {
     if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped())))
       return signal_exit_code(stop_signal());
     const BatchTally tally = run_.tally();
-    if (tally.failed > 0 || (grid_ && grid_->unreadable() > 0))
-      return static_cast<int>(ExitCode::kItemsFailed);
-    if (tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
-    // Another shard may have good lines.
-    const bool all_bad = tally.drawn + tally.skipped == 0 && journal_.shard().is_whole();
+    if (grid_ && grid_->unreadable() > 0) return static_cast<int>(ExitCode::kItemsFailed);
+    return code_of(tally, tally.drawn + tally.skipped);
+  }
+
+  /// Of a run or a plan with so many good jobs.
+  int code_of(const BatchTally& tally, int64_t good) const {
+    if (tally.failed == 0 && tally.bad_lines == 0) return static_cast<int>(ExitCode::kDone);
+    // Another shard may have good lines, and so may what --fail-fast did not come to.
+    const bool all_bad = good + tally.failed == 0 && journal_.shard().is_whole() && feed_.ended();
     return static_cast<int>(all_bad ? ExitCode::kInputInvalid : ExitCode::kItemsFailed);
   }
 
@@ -303,7 +324,7 @@ class Batch {
   Compute compute_;
   ModelConfig model_;
   AdapterSets adapters_;
-  std::vector<NamedFile> files_;
+  std::string model_hash_;  // empty where a plan does not know it
   int64_t rows_;
   std::unique_ptr<batch::FailureFile> failure_file_;  // where something is drawn; before the jobs are read
   BatchProgress progress_;

@@ -25,11 +25,11 @@ using nlohmann::json;
 
 int print_status(const BatchOptions& options) {
   const std::vector<std::filesystem::path> directories(options.places.begin(), options.places.end());
-  const batch::BatchStatus status = batch::read_journals(directories);
+  const batch::BatchStatus status = batch::read_status(directories);
   if (options.json) {
     json failures = json::array();
-    for (const batch::JournalRecord& one : status.failures)
-      failures.push_back({{"index", one.index}, {"line", one.line}, {"reason", one.reason}});
+    for (const batch::ListedFailure& one : status.failures)
+      failures.push_back({{"list", one.list.string()}, {"line", one.line}, {"reason", one.reason}});
     print_json({{"journals", status.journals},
                 {"done", status.done},
                 {"failed", status.failed},
@@ -40,11 +40,11 @@ int print_status(const BatchOptions& options) {
   } else {
     for (const std::string& one : status.running) say("at work: " + one);
     for (const std::string& one : status.remarks) say("note: " + one);
-    for (const batch::JournalRecord& one : status.failures)
-      say("line " + std::to_string(one.line) + " failed: " + one.reason);
+    for (const batch::ListedFailure& one : status.failures)
+      say(one.list.string() + " line " + std::to_string(one.line) + ": " + one.reason);
     print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n");
   }
-  return static_cast<int>(status.failed + status.listed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+  return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 
 /// What can be told before the engine is loaded.

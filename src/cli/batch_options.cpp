@@ -68,9 +68,10 @@ void add_job_options(CLI::App& command, BatchOptions& options) {
 void add_course_options(CLI::App& command, BatchOptions& options) {
   command.add_flag("--resume", options.resume,
                    "Read pictures that are there and draw damaged ones again (default: look at their size)");
-  command.add_flag("--force", options.force, "Draw pictures that are there already once more");
+  command.add_flag("--force", options.force, "Draw every job once more, also those whose pictures are there");
   command.add_flag("--keep-going", options.keep_going, "Go on after a job that fails (the default)");
-  command.add_flag("--fail-fast", options.fail_fast, "Stop at the first job that fails");
+  command.add_flag("--fail-fast", options.fail_fast,
+                   "Stop at the first job that fails, or line that asks for none");
   command.add_flag("--deterministic", options.use.deterministic,
                    "A picture's bytes do not depend on which others are drawn with it; slower");
   command
@@ -146,8 +147,10 @@ std::vector<std::string> BatchOptions::worker_command(const std::string& device,
 }
 
 void add_batch_options(CLI::App& command, BatchOptions& options) {
-  command.add_option("jobs", options.places,
-                     "Job file, a job a line, or - for standard input; with --status directories");
+  command.add_option(
+      "jobs", options.places,
+      "Job files, a job a line, read one after the other, or - for standard input; with --status "
+      "directories");
   command.add_option("-o,--output", options.directory, "Directory for the pictures and the journal")
       ->check(not_empty());
   add_picture_options(command, options.picture);
@@ -168,12 +171,11 @@ void settle_options(BatchOptions& options) {
   if (options.places.empty())
     refuse("batch", "the job file is missing",
            "name it, or - for standard input: brume batch jobs.txt -o out");
-  if (options.places.size() != 1)
-    refuse(options.places[1], "only one job file at a time", "join them: cat A B | brume batch - -o DIR");
   if (options.directory.empty()) refuse("-o", "is missing", "name the directory for the pictures");
   check_wildcards(options.wildcards, options.picture.compat);
   options.engine.adapters.strict = options.picture.strict.value_or(false);
-  if (options.resume && options.force) refuse("--force", "is the contrary of --resume", "leave one out");
+  if (options.resume && options.force)
+    refuse("--force", "draws every job again, and --resume keeps what is whole", "leave one of them out");
   if (options.keep_going && options.fail_fast)
     refuse("--fail-fast", "is the contrary of --keep-going", "leave one out");
   options.use.batch_size = options.batch_size == "auto" ? 0 : std::stoll(options.batch_size);

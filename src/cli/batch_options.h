@@ -17,7 +17,7 @@ namespace brume::cli {
 enum class ProgressKind { kAuto, kBar, kEvents, kNone };
 
 struct BatchOptions {
-  std::vector<std::string> places;  // the job file, or with --status the directories
+  std::vector<std::string> places;  // the job files, or with --status the directories
   std::filesystem::path directory;
   PictureSettings picture;  // of jobs that do not say otherwise
   EngineOptions engine;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "events.h"
 #include "progress.h"
@@ -24,46 +25,56 @@ Show shown(ProgressKind kind) {
 
 }  // namespace
 
-BatchProgress::BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures)
+BatchProgress::BatchProgress(ProgressKind kind, ToldJobs jobs)
     : line_(shown(kind)),
       events_(kind == ProgressKind::kEvents),
-      print_paths_(print_paths),
-      pictures_(pictures) {
+      files_(std::move(jobs.files)),
+      print_paths_(jobs.print_paths),
+      pictures_(jobs.pictures) {
   if (!events_) return;
   json event = {{"event", "start"}};
   if (pictures_) event["pictures"] = *pictures_;
   tell("", event);
 }
 
+std::string BatchProgress::place_of(size_t file, int64_t line) const {
+  return (files_.size() > 1 ? files_.at(file) + " " : "") + "line " + std::to_string(line);
+}
+
+json BatchProgress::event_of(const char* name, const batch::Job& job) const {
+  json event = {{"event", name}, {"index", job.index}, {"line", job.line}};
+  if (files_.size() > 1) event["file"] = files_.at(job.file);
+  return event;
+}
+
 void BatchProgress::on_bad_line(const batch::BadLine& line) {
   const std::lock_guard guard(mutex_);
-  tell("line " + std::to_string(line.line) + ": " + line.reason,
-       {{"event", "bad_line"}, {"line", line.line}, {"reason", line.reason}});
+  json event = {{"event", "bad_line"}, {"line", line.line}, {"reason", line.reason}};
+  if (files_.size() > 1) event["file"] = files_.at(line.file);
+  tell(place_of(line.file, line.line) + ": " + line.reason, event);
 }
 
 void BatchProgress::on_skipped(const batch::ReadyJob& job) {
   const std::lock_guard guard(mutex_);
   ++skipped_;
-  if (events_) tell("", {{"event", "skipped"}, {"index", job.job.index}, {"line", job.job.line}});
+  if (events_) tell("", event_of("skipped", job.job));
   draw_line();
 }
 
 void BatchProgress::on_note(const batch::Job& job, const std::string& note) {
   const std::lock_guard guard(mutex_);
-  tell("line " + std::to_string(job.line) + ": " + note,
-       {{"event", "note"}, {"index", job.index}, {"line", job.line}, {"text", note}});
+  json event = event_of("note", job);
+  event["text"] = note;
+  tell(place_of(job.file, job.line) + ": " + note, event);
 }
 
 void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) {
   const std::lock_guard guard(mutex_);
   ++drawn_;
   if (events_) {
-    tell("", {{"event", "drawn"},
-              {"index", job.job.index},
-              {"line", job.job.line},
-              {"seed", job.request.seeds.front()},
-              {"path", file.string()},
-              {"seconds", seconds}});
+    json event = event_of("drawn", job.job);
+    event.update({{"seed", job.request.seeds.front()}, {"path", file.string()}, {"seconds", seconds}});
+    tell("", event);
   }
   if (print_paths_) {
     line_.clear();
@@ -72,11 +83,12 @@ void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::
   draw_line();
 }
 
-void BatchProgress::on_failed(const batch::Job& job, const std::string& reason) {
+void BatchProgress::on_failed(const batch::FailedJob& failed) {
   const std::lock_guard guard(mutex_);
   ++failed_;
-  tell("line " + std::to_string(job.line) + " failed: " + reason,
-       {{"event", "failed"}, {"index", job.index}, {"line", job.line}, {"reason", reason}});
+  json event = event_of("failed", failed.job);
+  event["reason"] = failed.reason;
+  tell(place_of(failed.job.file, failed.job.line) + " failed: " + failed.reason, event);
 }
 
 void BatchProgress::on_steps(int64_t steps_done) {

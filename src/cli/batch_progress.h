@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "batch_options.h"
 #include "brume/batch/batch_listener.h"
@@ -12,18 +13,24 @@
 
 namespace brume::cli {
 
+/// What of the jobs is told, and how.
+struct ToldJobs {
+  std::vector<std::string> files;  // lines are told with theirs where there are several
+  bool print_paths = true;
+  std::optional<int64_t> pictures;  // how many come, where it is known; of a shard about how many
+};
+
 /// Tells what becomes of the jobs: the path of each picture on standard output, the rest on standard error,
 /// as lines and a bar for people or as JSON events for programs.
 class BatchProgress : public batch::BatchListener {
  public:
-  /// `pictures`: how many come, where it is known; of a shard about how many.
-  BatchProgress(ProgressKind kind, bool print_paths, std::optional<int64_t> pictures);
+  BatchProgress(ProgressKind kind, ToldJobs jobs);
 
   void on_bad_line(const batch::BadLine& line) override;
   void on_skipped(const batch::ReadyJob& job) override;
   void on_note(const batch::Job& job, const std::string& note) override;
   void on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) override;
-  void on_failed(const batch::Job& job, const std::string& reason) override;
+  void on_failed(const batch::FailedJob& failed) override;
   void on_steps(int64_t steps_done) override;
 
   /// Of a plan, which draws nothing: one more picture was looked at.
@@ -36,6 +43,10 @@ class BatchProgress : public batch::BatchListener {
  private:
   using Clock = std::chrono::steady_clock;
 
+  /// "line 3", or "more.txt line 3"
+  std::string place_of(size_t file, int64_t line) const;
+  /// An event about a job.
+  nlohmann::json event_of(const char* name, const batch::Job& job) const;
   /// A line for people and an event for programs.
   void tell(const std::string& line, const nlohmann::json& event);
   void draw_line();
@@ -43,6 +54,7 @@ class BatchProgress : public batch::BatchListener {
 
   StatusLine line_;
   bool events_;
+  std::vector<std::string> files_;
   bool print_paths_;
   std::optional<int64_t> pictures_;
   std::mutex mutex_;

@@ -7,9 +7,10 @@
 #include <system_error>
 #include <utility>
 
+#include "brume/base/directory.h"
 #include "brume/base/error.h"
-#include "brume/batch/journal.h"
 #include "brume/batch/journal_record.h"
+#include "brume/batch/shard_files.h"
 
 namespace brume::gallery {
 
@@ -31,8 +32,8 @@ bool next_line(std::ifstream& file, std::string& line) {
 /// A damaged line tells nothing; the pictures are there all the same.
 Indices indices_in(const fs::path& directory) {
   Indices indices;
-  for (const batch::Shard& shard : batch::journals_in(directory)) {
-    const fs::path path = batch::journal_path(directory, shard);
+  for (const batch::Shard& shard : batch::kJournal.shards_in(directory)) {
+    const fs::path path = batch::kJournal.of(directory, shard);
     std::error_code gone;
     if (!fs::is_regular_file(path, gone)) continue;
     std::ifstream journal(path);
@@ -63,11 +64,10 @@ class Walk {
 
   /// Adds the pictures of top / `below`.
   void visit(const fs::path& below) {
-    std::error_code failed;
     std::vector<fs::path> directories;
     std::vector<ListedPicture> own;
     const Indices indices = indices_in(top_ / below);
-    for (const auto& entry : fs::directory_iterator(top_ / below, failed)) {
+    for_each_entry(top_ / below, ExitCode::kOutputFailed, [&](const fs::directory_entry& entry) {
       const std::string name = entry.path().filename().string();
       std::error_code gone;
       if (entry.is_directory(gone)) {
@@ -76,11 +76,7 @@ class Walk {
         const auto found = indices.find(name);
         own.push_back({below / name, found == indices.end() ? std::nullopt : std::optional(found->second)});
       }
-    }
-    if (failed) {
-      throw Error(ExitCode::kInputInvalid, (top_ / below).string(), "cannot read: " + failed.message(),
-                  "check the path and its permissions");
-    }
+    });
     std::sort(own.begin(), own.end(), comes_before);
     pictures_.insert(pictures_.end(), own.begin(), own.end());
     if (depth_ == Depth::kOwnFiles) return;

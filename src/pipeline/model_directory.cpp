@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "brume/base/directory.h"
 #include "brume/base/error.h"
 #include "model_index.h"
 
@@ -42,12 +43,13 @@ const char* stem_of(const std::string& component) {
 /// Configurations and vocabularies.
 void append_texts(const fs::path& root, const fs::path& folder, std::vector<NamedFile>& files) {
   std::error_code failed;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root / folder, failed)) {
+  if (!fs::is_directory(root / folder, failed)) return;  // a model may do without
+  for_each_entry(root / folder, ExitCode::kModelInvalid, [&](const fs::directory_entry& entry) {
     const std::string extension = entry.path().extension().string();
     const bool index = entry.path().string().ends_with(".index.json");  // Weights gives its shards
     if ((extension == ".json" || extension == ".txt") && !index)
       files.push_back({(folder / entry.path().filename()).generic_string(), entry.path()});
-  }
+  });
 }
 
 }  // namespace

@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <set>
 
 #include "brume/base/digest.h"
+#include "brume/batch/key_index.h"
 #include "brume/batch/key_table.h"
 #include "brume/batch/model_digest.h"
+#include "brume/batch/occurrences.h"
 #include "message_of.h"
 #include "temporary_directory.h"
 
@@ -121,25 +125,79 @@ TEST(JobKeys, OnlyThirtyTwoLowerCaseDigitsAreAKey) {
   EXPECT_EQ(JobKey::from_hex(std::string(32, 'f'))->hex(), std::string(32, 'f'));
 }
 
-TEST(KeyTables, HoldWhatTheyWereGiven) {
-  KeyTable table;
-  const auto key = [](uint64_t number) {
-    const std::string text = std::to_string(number);
-    const Sha256 digest = sha256(std::as_bytes(std::span(text)));
-    JobKey made;
-    std::copy_n(digest.begin(), made.bytes.size(), made.bytes.begin());
-    return made;
-  };
-  EXPECT_FALSE(table.find(key(1)));
-  for (uint64_t i = 0; i < 20'000; ++i) table.set(key(i), i);
-  for (uint64_t i = 0; i < 20'000; i += 2) table.set(key(i), i + 7);
+JobKey key_of(uint64_t number) {
+  const std::string text = std::to_string(number);
+  const Sha256 digest = sha256(std::as_bytes(std::span(text)));
+  JobKey made;
+  std::copy_n(digest.begin(), made.bytes.size(), made.bytes.begin());
+  return made;
+}
+
+template <class Table>
+Table filled_table() {
+  Table table;
+  EXPECT_FALSE(table.find(key_of(1)));
+  for (uint64_t i = 0; i < 20'000; ++i) table.set(key_of(i), i << 38);
+  for (uint64_t i = 0; i < 20'000; i += 2) table.set(key_of(i), i + 7);
   EXPECT_EQ(table.size(), 20'000U);
-  for (uint64_t i = 0; i < 20'000; ++i) ASSERT_EQ(table.find(key(i)), i % 2 == 0 ? i + 7 : i);
-  EXPECT_FALSE(table.find(key(20'000)));
+  for (uint64_t i = 0; i < 20'000; ++i) EXPECT_EQ(table.find(key_of(i)), i % 2 == 0 ? i + 7 : i << 38);
+  EXPECT_FALSE(table.find(key_of(20'000)));
+  return table;
+}
+
+TEST(KeyTables, HoldWhatTheyWereGiven) {
+  const auto table = filled_table<KeyTable>();
   uint64_t count = 0;
   table.each([&](const JobKey&, uint64_t) { ++count; });
   EXPECT_EQ(count, 20'000U);
 }
+
+TEST(KeyIndices, HoldWhatTheyWereGiven) { filled_table<KeyIndex>(); }
+
+TEST(KeyIndices, KeysAreToldByTheirFirst50Bits) {
+  KeyIndex index;
+  const auto key = [](int bit) {
+    JobKey made;
+    made.bytes.fill(0xff);
+    made.bytes[static_cast<size_t>(bit / 8)] ^= static_cast<uint8_t>(0x80 >> bit % 8);
+    return made;
+  };
+  for (int bit = 0; bit < 50; ++bit) index.set(key(bit), static_cast<uint64_t>(bit));
+  EXPECT_EQ(index.size(), 50U);
+  for (int bit = 0; bit < 50; ++bit) EXPECT_EQ(index.find(key(bit)), bit);
+  index.set(key(50), (uint64_t{1} << 54) - 2);  // the largest
+  EXPECT_EQ(index.size(), 51U);
+  EXPECT_EQ(index.find(key(51)), (uint64_t{1} << 54) - 2);
+}
+
+#ifndef __SANITIZE_ADDRESS__
+/// KiB of this process that are no file's.
+int64_t own_memory() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("RssAnon:")) return std::stoll(line.substr(8));
+  }
+  return 0;
+}
+
+/// What a batch remembers of each of its jobs, at any moment.
+TEST(KeyIndices, AMillionJobsTakeLessThan32MiB) {
+  KeyIndex places;
+  Occurrences occurrences;
+  const int64_t before = own_memory();
+  int64_t most = 0;
+  for (uint64_t i = 0; i < 1'000'000; ++i) {
+    places.set(key_of(i), i);
+    occurrences.count("picture number " + std::to_string(i));
+    if (i % 4096 == 0) most = std::max(most, own_memory() - before);
+  }
+  most = std::max(most, own_memory() - before);
+  EXPECT_EQ(places.size(), 1'000'000U);
+  EXPECT_GT(most, 20 << 10);  // it was measured
+  EXPECT_LT(most, 32 << 10);
+  std::printf("%lld KiB for a million jobs\n", static_cast<long long>(most));
+}
+#endif
 
 TEST(KeyTables, KeysWithOneBeginningAreTold) {
   KeyTable table;

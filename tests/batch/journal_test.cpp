@@ -1,15 +1,18 @@
 #include "brume/batch/journal.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <map>
+#include <memory>
 
 #include "brume/base/digest.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_status.h"
+#include "brume/batch/shard_files.h"
 #include "faults/pictures.h"
 #include "message_of.h"
 #include "temporary_directory.h"
@@ -115,6 +118,23 @@ TEST_F(Journals, TheLastRecordCounts) {
   EXPECT_EQ(journal.check(label_of(1).key), State::kFailed);
 }
 
+TEST_F(Journals, KnowsWhatThisRunDid) {
+  {
+    Journal journal(directory_);
+    EXPECT_FALSE(journal.has_done_now(label_of(1).key));
+    journal.append(done(1));
+    EXPECT_TRUE(journal.has_done_now(label_of(1).key));
+  }
+  Journal journal(directory_);
+  EXPECT_FALSE(journal.has_done_now(label_of(1).key));
+  journal.append(failure(2));
+  EXPECT_FALSE(journal.has_done_now(label_of(2).key));
+  journal.append(done(2));
+  journal.append(done(1));
+  EXPECT_TRUE(journal.has_done_now(label_of(2).key));
+  EXPECT_TRUE(journal.has_done_now(label_of(1).key));
+}
+
 TEST_F(Journals, StatesOfAPicture) {
   Journal journal(directory_);
   const JobKey key = label_of(1).key;
@@ -211,35 +231,84 @@ TEST_F(Journals, TheLockEndsWithTheProcess) {
   EXPECT_FALSE(fs::exists(directory_ / "brume-journal.jsonl.lock"));
 }
 
-TEST_F(Journals, OneOfManyRunsAtOnceGetsTheLock) {
-  for (int round = 0; round < 5; ++round) {
-    std::array<int, 2> gate{};
-    ASSERT_EQ(::pipe(gate.data()), 0);
-    std::vector<pid_t> children;
-    for (int i = 0; i < 6; ++i) {
-      children.push_back(::fork());
-      if (children.back() != 0) continue;
-      ::close(gate[1]);
-      char nothing = 0;
-      if (::read(gate[0], &nothing, 1) != 0) ::_exit(99);
-      try {
-        const Journal journal(directory_);
-        ::usleep(400'000);
-        ::_exit(0);
-      } catch (const Error& error) {
-        ::_exit(static_cast<int>(error.code()));
-      }
-    }
-    ::close(gate[0]);
-    ::close(gate[1]);
-    std::map<int, int> codes;
-    for (const pid_t child : children) {
-      int status = 0;
-      ::waitpid(child, &status, 0);
-      ++codes[WEXITSTATUS(status)];
-    }
-    EXPECT_EQ(codes, (std::map<int, int>{{0, 1}, {8, 5}}));
+/// A pipe that tells processes to go on, by being closed.
+class Gate {
+ public:
+  Gate() { EXPECT_EQ(::pipe(ends_.data()), 0); }
+  void open() { ::close(ends_[1]); }
+  /// In a child, which keeps the gate shut no longer; false after `seconds`.
+  bool wait(int seconds) const {
+    pollfd end{ends_[0], POLLIN, 0};
+    return ::poll(&end, 1, 1000 * seconds) == 1;
   }
+
+ private:
+  std::array<int, 2> ends_{};
+};
+
+/// Exit codes of processes that open the journals of `shards` at the same time, and keep them until all but
+/// one are gone.
+std::map<int, int> codes_of_runs_at_once(const fs::path& directory, const std::vector<Shard>& shards) {
+  Gate start;
+  Gate end;
+  for (const Shard& shard : shards) {
+    if (::fork() != 0) continue;
+    start.open();  // its own copies
+    end.open();
+    start.wait(60);
+    try {
+      const Journal journal(directory, shard);
+      end.wait(30);
+      ::_exit(0);
+    } catch (const Error& error) {
+      ::_exit(static_cast<int>(error.code()));
+    }
+  }
+  start.open();
+  std::map<int, int> codes;
+  for (size_t gone = 1; gone <= shards.size(); ++gone) {
+    int status = 0;
+    ::wait(&status);
+    ++codes[WEXITSTATUS(status)];
+    if (gone + 1 == shards.size()) end.open();
+  }
+  return codes;
+}
+
+TEST_F(Journals, OneOfManyRunsAtOnceGetsTheLock) {
+  for (int round = 0; round < 5; ++round)
+    EXPECT_EQ(codes_of_runs_at_once(directory_, std::vector<Shard>(6)), (std::map<int, int>{{0, 1}, {8, 5}}));
+}
+
+/// Each pair of these has jobs in common.
+TEST_F(Journals, OneOfManyOverlappingRunsAtOnceGetsTheJobs) {
+  const std::vector<Shard> shards{{0, 1}, {1, 2}, {3, 4}, {7, 8}, {15, 16}, {31, 32}};
+  for (int round = 0; round < 5; ++round) {
+    const fs::path directory = directory_ / std::to_string(round);  // nobody has a journal yet
+    fs::create_directory(directory);
+    EXPECT_EQ(codes_of_runs_at_once(directory, shards), (std::map<int, int>{{0, 1}, {8, 5}}));
+  }
+}
+
+/// On a slow disk a run may have no more than its lock for long.
+TEST_F(Journals, ARunThatHasJustBegunIsSeen) {
+  auto gate = std::make_unique<RunLock>(directory_ / kJournalGate, "the directory");
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    try {
+      const Journal journal(directory_, {1, 2});
+      ::_exit(0);
+    } catch (const Error& error) {
+      ::_exit(static_cast<int>(error.code()));
+    }
+  }
+  const RunLock begun(kJournalLock.of(directory_, {}), "the whole");
+  gate.reset();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 8);
+  EXPECT_FALSE(fs::exists(directory_ / "brume-journal.1-of-2.jsonl"));
 }
 
 TEST_F(Journals, AnotherDivisionKnowsWhatIsDone) {
@@ -262,7 +331,7 @@ TEST_F(Journals, AnotherDivisionKnowsWhatIsDone) {
   EXPECT_EQ(again.check(label_of(21).key), State::kDone);  // as a shard has it
 }
 
-TEST_F(Journals, StatusMergesJournals) {
+TEST_F(Journals, StatusMergesJournalsAndLists) {
   fs::create_directory(directory_ / "x");
   fs::create_directory(directory_ / "y");
   Journal zero(directory_ / "x", {0, 2});
@@ -278,18 +347,36 @@ TEST_F(Journals, StatusMergesJournals) {
     other.append(failure(1));
     other.append(failure(4));
   }
+  const auto line = [](int number, const std::string& remarks) {
+    return R"({"prompt":")" + std::to_string(number) + "\"," + remarks + R"("_failed":"not finite"})" + "\n";
+  };
+  const auto key = [](int number) { return R"("_key":")" + label_of(number).key.hex() + "\","; };
+  std::ofstream(directory_ / "x/failed.0-of-2.jsonl") << line(2, key(2)) << line(5, "");
+  std::ofstream(directory_ / "x/failed.1-of-2.jsonl") << line(5, R"("_from":"a.txt",)");
+  std::ofstream(directory_ / "x/.failed.1-of-2.jsonl.new")
+      << line(3, key(3)) << line(3, key(3)) << line(6, "").substr(0, 9);
+  std::ofstream(directory_ / "y/failed.jsonl") << line(4, key(4)) << line(1, key(1)) << "something\n";
   const std::vector<fs::path> both{directory_ / "x", directory_ / "y"};
-  const BatchStatus status = read_journals(both);
+  const BatchStatus status = read_status(both);
   EXPECT_EQ(status.journals, 3);
   EXPECT_EQ(status.done, 2);
-  EXPECT_EQ(status.failed, 2);
-  ASSERT_EQ(status.failures.size(), 2U);
-  EXPECT_EQ(status.failures[0].index, 3);
-  EXPECT_EQ(status.failures[1].index, 4);
+  EXPECT_EQ(status.failed, 4);  // 3, 5, 4 and what is no job
+  EXPECT_EQ(status.listed, 8);
+  ASSERT_EQ(status.failures.size(), 4U);
+  EXPECT_EQ(status.failures[0].list, directory_ / "x/.failed.1-of-2.jsonl.new");
+  EXPECT_EQ(status.failures[1].list, directory_ / "x/failed.0-of-2.jsonl");
+  EXPECT_EQ(status.failures[1].line, 2);
+  EXPECT_EQ(status.failures[1].reason, "not finite");
   EXPECT_EQ(status.running.size(), 2U);
-  EXPECT_EQ(read_journals(both, 1).failures.size(), 1U);
+  EXPECT_EQ(read_status(both, 1).failures.size(), 1U);
   const std::vector<fs::path> none{directory_};
-  message_of([&] { read_journals(none); }, ExitCode::kInputInvalid);
+  message_of([&] { read_status(none); }, ExitCode::kInputInvalid);
+}
+
+TEST_F(Journals, ADirectoryThatCannotBeListedIsAnError) {
+  const std::string message =
+      message_of([&] { kJournal.shards_in(directory_ / "none"); }, ExitCode::kOutputFailed);
+  EXPECT_NE(message.find("cannot list: No such file"), std::string::npos) << message;
 }
 
 TEST_F(Journals, PlacesThatCannotBeWrittenAreErrors) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "brume/base/file.h"
+#include "brume/batch/shard_files.h"
 #include "faults/pictures.h"
 #include "message_of.h"
 #include "temporary_directory.h"
@@ -170,11 +171,13 @@ TEST_F(Stores, LinksAreNotFollowed) {
   EXPECT_FALSE(fs::exists(outside_.parent_path() / "nothing"));
 }
 
-TEST_F(Stores, ForceDrawsAgain) {
+TEST_F(Stores, ForceDrawsAgainAndOnce) {
   PictureStore(*journal_).commit(label_of(1), png_of(label_of(1)), 1);
+  reopen();
   PictureStore store(*journal_, {.names = {}, .force = true});
   EXPECT_FALSE(store.holds(label_of(1)));
   EXPECT_EQ(commit(store, 1), "00001_1000.png");
+  EXPECT_TRUE(store.holds(label_of(1)));
 }
 
 TEST_F(Stores, FailuresAreRecordsAndDrawnAgain) {
@@ -200,7 +203,7 @@ TEST_F(Stores, LeftoversOfDeadRunsAreRemoved) {
   const PictureStore store(zero);
   for (const std::string& name : dead) EXPECT_FALSE(fs::exists(directory_ / name)) << name;
   for (const std::string& name : others) EXPECT_TRUE(fs::exists(directory_ / name)) << name;
-  EXPECT_FALSE(fs::exists(lock_path(directory_, {2, 3})));
+  EXPECT_FALSE(fs::exists(kJournalLock.of(directory_, {2, 3})));
 }
 
 }  // namespace

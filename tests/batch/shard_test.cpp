@@ -67,8 +67,13 @@ TEST(Shards, DivideTheJobsAndTellOverlaps) {
   for (const Shard a : {Shard{0, 4}, Shard{1, 4}, Shard{0, 1}, Shard{1, 3}}) {
     for (const Shard b : {Shard{0, 2}, Shard{1, 2}, Shard{2, 6}, Shard{2, 4}, Shard{0, 4}}) {
       bool shared = false;
-      for (const JobKey& key : keys) shared = shared || (a.owns(key) && b.owns(key));
+      bool covered = true;
+      for (const JobKey& key : keys) {
+        shared = shared || (a.owns(key) && b.owns(key));
+        covered = covered && (a.owns(key) || !b.owns(key));
+      }
       EXPECT_EQ(a.overlaps(b), shared) << a.name() << " " << b.name();
+      EXPECT_EQ(a.covers(b), covered) << a.name() << " " << b.name();
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "brume/batch/failed_job.h"
 #include "brume/batch/job_feed.h"
 
 namespace brume::batch {
@@ -16,7 +17,7 @@ class BatchListener {
   /// What its reader should know of a picture: one line.
   virtual void on_note(const Job& /*job*/, const std::string& /*note*/) {}
   virtual void on_drawn(const ReadyJob& /*job*/, const std::filesystem::path& /*file*/, double /*seconds*/) {}
-  virtual void on_failed(const Job& /*job*/, const std::string& /*reason*/) {}
+  virtual void on_failed(const FailedJob& /*failed*/) {}
   /// After each call of the UNet.
   virtual void on_steps(int64_t /*steps_done*/) {}
 };
@@ -31,7 +32,7 @@ class PassingListener : public BatchListener {
   void on_drawn(const ReadyJob& job, const std::filesystem::path& file, double seconds) override {
     next_.on_drawn(job, file, seconds);
   }
-  void on_failed(const Job& job, const std::string& reason) override { next_.on_failed(job, reason); }
+  void on_failed(const FailedJob& failed) override { next_.on_failed(failed); }
   void on_steps(int64_t steps_done) override { next_.on_steps(steps_done); }
 
  private:

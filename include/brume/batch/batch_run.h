@@ -30,8 +30,8 @@ struct BatchTally {
 /// One run of brume batch: what is not there yet is drawn and put there, picture by picture.
 class BatchRun {
  public:
-  /// All that is passed by reference must outlive the run. With `fail_fast` the first failure ends it, as a
-  /// stop does.
+  /// All that is passed by reference must outlive the run. With `fail_fast` the first failure or bad line
+  /// ends it, as a stop does.
   BatchRun(PictureStore& store, BatchListener& listener, bool fail_fast)
       : store_(store), listener_(listener), fail_fast_(fail_fast) {}
 
@@ -75,7 +75,7 @@ class BatchRun {
   void take(Made made);
   template <class Drawing>
   void run(std::optional<Drawing>& drawing);
-  void fail(const Job& job, const std::string& reason);
+  void fail(const FailedJob& failed);
 
   PictureStore& store_;
   BatchListener& listener_;
@@ -85,7 +85,7 @@ class BatchRun {
   std::map<uint64_t, OnItsWay> on_their_way_;
   std::set<JobKey> keys_;  // of these
   uint64_t tickets_ = 0;
-  std::atomic<bool> failed_ = false;
+  std::atomic<bool> failed_ = false;  // a job, or a line that asks for none
   std::optional<Runner> runner_;
   std::optional<WorkerPool> workers_;
   bool stopped_ = false;

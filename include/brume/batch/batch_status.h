@@ -5,22 +5,28 @@
 #include <string>
 #include <vector>
 
-#include "brume/batch/journal_record.h"
-
 namespace brume::batch {
 
-/// What the journals of one or more directories say together.
+/// A job in a list of failed jobs.
+struct ListedFailure {
+  std::filesystem::path list;
+  int64_t line = 0;  // of the list, from 1
+  std::string reason;
+};
+
+/// What the journals and the lists of failed jobs of one or more directories say together.
 struct BatchStatus {
   int64_t journals = 0;
   int64_t done = 0;                     // jobs, each counted once
-  int64_t failed = 0;                   // and not done anywhere
-  int64_t listed = 0;                   // in failed.jsonl: also what the model could not draw at all
-  std::vector<JournalRecord> failures;  // the first of them
+  int64_t failed = 0;                   // jobs, each counted once, that are not done anywhere
+  int64_t listed = 0;                   // lines of the lists; a job may be in several
+  std::vector<ListedFailure> failures;  // the first of them
   std::vector<std::string> running;     // who is at work: "brume-journal.0-of-2.jsonl: process 12 on host"
   std::vector<std::string> remarks;
 };
 
-/// Reads them, also while they are written to. Throws kInputInvalid for a directory without a journal.
-BatchStatus read_journals(std::span<const std::filesystem::path> directories, size_t most_failures = 100);
+/// Reads them, also while they are written to. Throws kInputInvalid for a directory without a journal,
+/// kOutputFailed for one that cannot be listed.
+BatchStatus read_status(std::span<const std::filesystem::path> directories, size_t most_failures = 100);
 
 }  // namespace brume::batch

@@ -21,9 +21,9 @@ class FailureList : public PassingListener {
     file_.resolve(job.job);
     PassingListener::on_drawn(job, file, seconds);
   }
-  void on_failed(const Job& job, const std::string& reason) override {
-    file_.add(job, reason);
-    PassingListener::on_failed(job, reason);
+  void on_failed(const FailedJob& failed) override {
+    file_.add(failed);
+    PassingListener::on_failed(failed);
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "brume/batch/job.h"
 
@@ -11,8 +12,8 @@ namespace brume::batch {
 
 using JobOrBadLine = std::variant<Job, BadLine>;
 
-/// Reads a file of jobs as it arrives, in bounded memory. Each line is of one of four kinds, told apart by
-/// how it begins:
+/// Reads files of jobs, one after the other as if they were one, each as it arrives, in bounded memory. Each
+/// line is of one of four kinds, told apart by how it begins:
 ///
 ///   # a comment                                 skipped, as are blank lines
 ///   {"prompt": "a fox", "seed": [1, 2]}         JSON; a list makes one picture of each of its values
@@ -26,9 +27,10 @@ class JobsReader {
  public:
   using StopHook = std::function<bool()>;
 
-  /// Of the file at `place`, or of standard input for "-". Where `stop_requested` says true, waiting for a
-  /// pipe ends and so do the jobs. Throws kInputInvalid if the file cannot be opened.
-  explicit JobsReader(const std::string& place, StopHook stop_requested = {});
+  /// Of the files at `places`, or of standard input for "-". Where `stop_requested` says true, waiting for a
+  /// pipe ends and so do the jobs. All are opened now: another run may replace a list of failed jobs before
+  /// its turn comes. Throws kInputInvalid if one cannot be opened.
+  explicit JobsReader(const std::vector<std::string>& places, StopHook stop_requested = {});
   /// Of an open descriptor, which stays the caller's; `name` stands for it in messages.
   JobsReader(int fd, std::string name, StopHook stop_requested = {});
   ~JobsReader();
@@ -38,7 +40,7 @@ class JobsReader {
   /// The next picture, or the next line that asks for none; given as soon as its line has arrived. Nothing at
   /// the end, and when a stop was requested. Throws kInputInvalid if reading fails.
   std::optional<JobOrBadLine> next();
-  /// True once the end was read, and no stop came before it.
+  /// True once the end of all was read, and no stop came before it.
   bool ended() const;
 
  private:

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "brume/batch/journal_record.h"
-#include "brume/batch/key_table.h"
+#include "brume/batch/key_index.h"
 #include "brume/batch/run_lock.h"
 #include "brume/batch/shard.h"
 
@@ -46,8 +46,12 @@ class Journal {
   /// What was odd when it was opened, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
 
+  /// How many keys it has records of.
+  size_t size() const { return places_.size(); }
   /// Throws kOutputFailed; the journal then is as it was before.
   void append(const JournalRecord& record);
+  /// Whether it was done since the journal was opened.
+  bool has_done_now(const JobKey& key) const;
   /// The last record of the key.
   std::optional<JournalRecord> find(const JobKey& key) const;
   State check(const JobKey& key, Verify verify = Verify::kSize) const;
@@ -68,18 +72,14 @@ class Journal {
   std::optional<RunLock> lock_;
   std::vector<std::string> remarks_;
   std::vector<std::filesystem::path> others_;
-  KeyTable places_;
+  KeyIndex places_;
   int fd_ = -1;
-  uint64_t end_ = 0;   // of the last whole record
-  bool torn_ = false;  // a part of a record may follow it
+  uint64_t begin_ = 0;  // of this run's records
+  uint64_t end_ = 0;    // of the last whole record
+  bool torn_ = false;   // a part of a record may follow it
 };
 
 /// Throws kOutputFailed for a directory that no journal can be in.
 void check_directory(const std::filesystem::path& directory, Access access);
-/// A journal's place, and the file that is locked while a run writes to it.
-std::filesystem::path journal_path(const std::filesystem::path& directory, const Shard& shard);
-std::filesystem::path lock_path(const std::filesystem::path& directory, const Shard& shard);
-/// The shards whose journals are there.
-std::vector<Shard> journals_in(const std::filesystem::path& directory);
 
 }  // namespace brume::batch

@@ -13,7 +13,7 @@ namespace brume::batch {
 struct StoreOptions {
   PictureNames names;
   Verify verify = Verify::kSize;
-  bool force = false;          // nothing counts as done already
+  bool force = false;          // nothing counts as done but what this run did
   std::string kept_free = {};  // a name that no picture gets, for something else
 };
 

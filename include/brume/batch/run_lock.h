@@ -5,8 +5,9 @@
 
 namespace brume::batch {
 
-/// Whether a lock that is taken is asked for again a few times: one who only looks has it for an instant.
-enum class Patience { kSome, kNone };
+/// Whether a lock that is taken is asked for again: a few times, as one who only looks has it for an instant;
+/// or for a minute, where its holder needs it no longer than a slow disk makes it.
+enum class Patience { kNone, kSome, kMinute };
 
 /// Keeps a second run away: a file that is locked while the object lives, and gone afterwards. The lock ends
 /// with the process, however it ends.

@@ -20,6 +20,8 @@ struct Shard {
   bool is_whole() const { return count == 1; }
   /// Whether a job may be in both.
   bool overlaps(const Shard& other) const;
+  /// Whether every job of the other is in this one.
+  bool covers(const Shard& other) const;
   /// "3-of-8" for names of files, "all" for the whole.
   std::string name() const;
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <deque>
 #include <system_error>
 #include <utility>
 
@@ -15,13 +16,14 @@ namespace brume::batch {
 
 namespace {
 
-/// A descriptor, closed at the end if it is ours.
+/// A job file, closed at the end if it is ours.
 class Source {
  public:
-  explicit Source(int fd) : fd_(fd) {}
-  Source(const std::string& place, const JobsReader::StopHook& stop_requested) {
+  Source(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+  Source(const std::string& place, const JobsReader::StopHook& stop_requested) : name_(place) {
     if (place == "-") {
       fd_ = STDIN_FILENO;
+      name_ = "standard input";
       return;
     }
     owned_ = true;
@@ -40,28 +42,36 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
-  int fd() const { return fd_; }
+  LineReader lines(const JobsReader::StopHook& stop_requested) const { return {fd_, name_, stop_requested}; }
 
  private:
   int fd_ = -1;
+  std::string name_;
   bool owned_ = false;
 };
 
 }  // namespace
 
 struct JobsReader::Impl {
-  Impl(const std::string& place, StopHook stop)
-      : source(place, stop),
-        stop_requested(stop),
-        lines(source.fd(), place == "-" ? "standard input" : place, std::move(stop)) {}
-  Impl(int fd, std::string name, StopHook stop)
-      : source(fd), stop_requested(stop), lines(source.fd(), std::move(name), std::move(stop)) {}
+  explicit Impl(StopHook stop) : stop_requested(std::move(stop)) {}
+
+  void begin_file() { lines.emplace(sources[file].lines(stop_requested)); }
+
+  /// The next line of the files, or nothing at the end of all and at a stop.
+  std::optional<Line> next_line() {
+    while (true) {
+      if (std::optional<Line> line = lines->next()) return line;
+      if (!lines->ended() || file + 1 == sources.size()) return std::nullopt;
+      ++file;
+      begin_file();
+    }
+  }
 
   /// The first picture of `line`, or why there is none; nothing for a comment.
   std::optional<JobOrBadLine> begin(const Line& line) {
     line_number = line.number;
     if (line.too_long) {
-      return BadLine{line.number,
+      return BadLine{file, line.number,
                      "has more than " + std::to_string(kMostLine) + " bytes; split it into several lines"};
     }
     try {
@@ -69,7 +79,7 @@ struct JobsReader::Impl {
       if (!read) return std::nullopt;
       request = std::move(*read);
     } catch (const Error& error) {
-      return BadLine{line.number, error.what()};
+      return BadLine{file, line.number, error.what()};
     }
     made = 0;
     return make_next();
@@ -77,25 +87,33 @@ struct JobsReader::Impl {
 
   Job make_next() {
     Job job = request->picture(made++);
+    job.file = file;
     job.line = line_number;
     job.index = ++index;
     if (made == request->pictures()) request.reset();
     return job;
   }
 
-  Source source;
   StopHook stop_requested;
-  LineReader lines;
-  std::optional<Request> request;  // the line whose pictures are being made
+  std::deque<Source> sources;
+  size_t file = 0;                  // whose lines are read
+  std::optional<LineReader> lines;  // of it
+  std::optional<Request> request;   // the line whose pictures are being made
   int64_t line_number = 0;
   int64_t made = 0;
   int64_t index = 0;
 };
 
-JobsReader::JobsReader(const std::string& place, StopHook stop_requested)
-    : impl_(std::make_unique<Impl>(place, std::move(stop_requested))) {}
+JobsReader::JobsReader(const std::vector<std::string>& places, StopHook stop_requested)
+    : impl_(std::make_unique<Impl>(std::move(stop_requested))) {
+  for (const std::string& place : places) impl_->sources.emplace_back(place, impl_->stop_requested);
+  impl_->begin_file();
+}
 JobsReader::JobsReader(int fd, std::string name, StopHook stop_requested)
-    : impl_(std::make_unique<Impl>(fd, std::move(name), std::move(stop_requested))) {}
+    : impl_(std::make_unique<Impl>(std::move(stop_requested))) {
+  impl_->sources.emplace_back(fd, std::move(name));
+  impl_->begin_file();
+}
 JobsReader::~JobsReader() = default;
 JobsReader::JobsReader(JobsReader&&) noexcept = default;
 JobsReader& JobsReader::operator=(JobsReader&&) noexcept = default;
@@ -104,12 +122,14 @@ std::optional<JobOrBadLine> JobsReader::next() {
   // Not only where it waits: what has been read already may take long to look at.
   if (impl_->stop_requested && impl_->stop_requested()) return std::nullopt;
   if (impl_->request) return impl_->make_next();
-  while (const std::optional<Line> line = impl_->lines.next()) {
+  while (const std::optional<Line> line = impl_->next_line()) {
     if (std::optional<JobOrBadLine> item = impl_->begin(*line)) return item;
   }
   return std::nullopt;
 }
 
-bool JobsReader::ended() const { return impl_->lines.ended() && !impl_->request; }
+bool JobsReader::ended() const {
+  return impl_->file + 1 == impl_->sources.size() && impl_->lines->ended() && !impl_->request;
+}
 
 }  // namespace brume::batch
