@@ -104,10 +104,21 @@ void BatchRun::fail(const Job& job, const std::string& reason) {
   listener_.on_failed(job, reason);
 }
 
+/// First those that were begun, in their order.
+std::optional<Job> BatchRun::next_refused(JobGroups& group) {
+  if (!on_their_way_.empty()) {
+    ReadyJob begun = std::move(on_their_way_.extract(on_their_way_.begin()).mapped().job);
+    keys_.erase(begun.label.key);
+    return std::move(begun.job);
+  }
+  std::optional<ReadyJob> job = group.next();
+  return job ? std::optional(std::move(job->job)) : std::nullopt;
+}
+
 void BatchRun::refuse(JobGroups& group, const std::string& reason) {
-  while (const std::optional<ReadyJob> job = group.next()) {
+  while (const std::optional<Job> job = next_refused(group)) {
     const Guard guard(mutex_);
-    fail(job->job, reason);
+    fail(*job, reason);
     if (fail_fast_) stopped_ = true;
     if (stopped_) return;
   }

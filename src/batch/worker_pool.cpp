@@ -13,6 +13,7 @@
 #include <span>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "brume/base/error.h"
 #include "brume/base/file.h"
@@ -41,11 +42,18 @@ bool is_hopeless(const ChildProcess::End& end) {
   return end.signal == 0 && (is(ExitCode::kUsage) || is(ExitCode::kModelInvalid));
 }
 
-/// Who is killed has left no message.
+/// Who is killed has left no message; what fails before it can tell us has one on standard error.
 std::string remedy_for(const ChildProcess::End& end) {
   if (end.signal == 0) return "see its message above";
   return end.signal == SIGKILL ? "if memory was short, use fewer workers: --devices cpu:1"
                                : "draw without --devices to see where";
+}
+
+/// Why a worker cannot live: in its own words, where it left any.
+Error error_of(const ChildProcess::End& end, const std::string& told) {
+  const ExitCode code = is_hopeless(end) ? static_cast<ExitCode>(end.code) : ExitCode::kGpuFault;
+  if (!told.empty()) return {code, "", told};
+  return {code, "a worker", "ended with " + end.text(), remedy_for(end)};
 }
 
 }  // namespace
@@ -74,7 +82,8 @@ class WorkerPool::Run {
     bool alone = false;              // it has one that a worker died of, and gets no other
     bool accepts = false;            // it is there, and its input is open
     int fruitless_starts = 0;
-    WorkerUse use;            // since its start
+    std::string told;         // why it ends, since its start; as the next
+    WorkerUse use;
     int64_t peak_memory = 0;  // of the largest of its lives
   };
 
@@ -160,6 +169,7 @@ class WorkerPool::Run {
         if (stopping_ || all_done()) break;
         worker.child = std::make_unique<ChildProcess>(settings_.commands[number]);
         worker.accepts = true;
+        worker.told.clear();
         worker.use = {};
       }
       std::thread sender([this, &worker] { send_tasks(worker); });
@@ -209,24 +219,32 @@ class WorkerPool::Run {
   }
 
   void take_pictures(Worker& worker) {
-    MadeReader reader(worker.child->output());
-    while (std::optional<MadeFrame> frame = reader.next()) {
-      bool asked_for = false;
-      {
-        const Lock lock(mutex_);
-        asked_for = !failure_ && worker.tasks.contains(frame->made.ticket);
-        count(worker, frame->use);
-        worker.fruitless_starts = 0;
+    WorkerReader reader(worker.child->output());
+    while (std::optional<WorkerMessage> message = reader.next()) {
+      if (auto* const frame = std::get_if<MadeFrame>(&*message)) {
+        take_picture(worker, std::move(*frame));
+      } else {
+        worker.told = std::get<WorkerFailure>(*message).text;
       }
-      if (!asked_for) continue;
-      const uint64_t ticket = frame->made.ticket;
-      guarded([&] { hand_over(std::move(frame->made)); });
-      const Lock lock(mutex_);
-      worker.tasks.erase(ticket);
-      changed_.notify_all();
     }
     // It would wait for its next task, and its end be waited for.
     if (reader.broken()) worker.child->send(SIGKILL);
+  }
+
+  void take_picture(Worker& worker, MadeFrame frame) {
+    bool asked_for = false;
+    {
+      const Lock lock(mutex_);
+      asked_for = !failure_ && worker.tasks.contains(frame.made.ticket);
+      count(worker, frame.use);
+      worker.fruitless_starts = 0;
+    }
+    if (!asked_for) return;
+    const uint64_t ticket = frame.made.ticket;
+    guarded([&] { hand_over(std::move(frame.made)); });
+    const Lock lock(mutex_);
+    worker.tasks.erase(ticket);
+    changed_.notify_all();
   }
 
   void hand_over(Made made) {
@@ -258,11 +276,8 @@ class WorkerPool::Run {
         worker.tasks.clear();
         return false;
       }
-      if (is_hopeless(end) || ++worker.fruitless_starts > kMostFruitlessStarts) {
-        throw Error(
-            static_cast<ExitCode>(is_hopeless(end) ? end.code : static_cast<int>(ExitCode::kGpuFault)),
-            "a worker", "ended with " + end.text(), remedy_for(end));
-      }
+      if (is_hopeless(end) || ++worker.fruitless_starts > kMostFruitlessStarts)
+        throw error_of(end, worker.told);
       for (auto& [ticket, task] : worker.tasks) {
         if (++task.deaths > 1) {
           lost.push_back(ticket);
@@ -274,7 +289,8 @@ class WorkerPool::Run {
       worker.alone = false;
       changed_.notify_all();
     }
-    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + end.text() + ")"});
+    const std::string why = worker.told.empty() ? end.text() : worker.told;
+    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + why + ")"});
     return true;
   }
 

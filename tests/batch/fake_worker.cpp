@@ -1,7 +1,7 @@
 // A worker that draws single pixels, for tests: fake_worker HOW. "good"; "dies-of-N" at the picture with
 // ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first picture, if FILE is not there;
 // "never" at its start; "deaf" does nothing and
-// heeds no signal; "model" says that its model is wrong.
+// heeds no signal; "model WHY" says that its model is wrong.
 #include <unistd.h>
 
 #include <csignal>
@@ -26,7 +26,10 @@ bool makes(const std::string& file) {
 
 int main(int count, char** words) {
   const std::string how = count > 1 ? words[1] : "good";
-  if (how == "model") return static_cast<int>(ExitCode::kModelInvalid);
+  if (how == "model") {
+    if (count > 2) batch::write_failure(STDOUT_FILENO, words[2]);
+    return static_cast<int>(ExitCode::kModelInvalid);
+  }
   if (how == "never") std::raise(SIGKILL);
   if (how == "deaf") {
     std::signal(SIGTERM, SIG_IGN);

@@ -27,7 +27,8 @@ class WorkerPools : public TemporaryDirectory {
   }
 
   static std::vector<std::string> worker(const std::string& how, const std::string& more = {}) {
-    return {BRUME_FAKE_WORKER, how, more};
+    return more.empty() ? std::vector<std::string>{BRUME_FAKE_WORKER, how}
+                        : std::vector<std::string>{BRUME_FAKE_WORKER, how, more};
   }
   /// Has pictures 0 ... count - 1 drawn; what became of each.
   std::map<uint64_t, Made> draw(const std::vector<std::vector<std::string>>& workers, uint64_t count) {
@@ -154,6 +155,16 @@ TEST_F(WorkerPools, WhatAnotherStartCannotMendEndsTheBatch) {
   EXPECT_THROW(draw({{"/no/such/program"}}, 10), std::system_error);
 }
 
+TEST_F(WorkerPools, WhatAWorkerSaysOfItsEndIsWhatTheBatchSays) {
+  try {
+    draw({worker("model", "unet: not finite; take another")}, 10);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kModelInvalid);
+    EXPECT_STREQ(error.what(), "unet: not finite; take another");
+  }
+}
+
 TEST_F(WorkerPools, AStopIsPassedOn) {
   stop_ = 15;
   EXPECT_LT(draw({worker("good")}, 1'000'000).size(), 1'000'000U);
@@ -276,12 +287,18 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   std::thread writer([&] {
     write_made(pipe[1], made, {40, 0.1, 0.2, 0.3, 1e6, int64_t{3} << 40});
     write_made(pipe[1], {6, {}, "no room"}, {});
+    write_failure(pipe[1], "no \"memory\" \xff");
     const std::string torn = frame(kUse) + "abc";
     EXPECT_EQ(::write(pipe[1], torn.data(), torn.size()), static_cast<ssize_t>(torn.size()));
     ::close(pipe[1]);
   });
-  MadeReader reader(pipe[0]);
-  const std::optional<MadeFrame> first = reader.next();
+  WorkerReader reader(pipe[0]);
+  const auto next = [&reader]() -> std::optional<MadeFrame> {
+    const std::optional<WorkerMessage> message = reader.next();
+    if (!message || !std::holds_alternative<MadeFrame>(*message)) return {};
+    return std::get<MadeFrame>(*message);
+  };
+  const std::optional<MadeFrame> first = next();
   ASSERT_TRUE(first);
   EXPECT_EQ(first->made.result.picture->pixels, made.result.picture->pixels);
   EXPECT_EQ(first->made.result.notes, made.result.notes);
@@ -291,9 +308,12 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   EXPECT_EQ(first->use.denoise, 0.3);
   EXPECT_EQ(first->use.decode, 1e6);
   EXPECT_EQ(first->use.peak_memory, int64_t{3} << 40);
-  const std::optional<MadeFrame> second = reader.next();
+  const std::optional<MadeFrame> second = next();
   ASSERT_TRUE(second);
   EXPECT_EQ(second->made.failure, "no room");
+  const std::optional<WorkerMessage> third = reader.next();
+  ASSERT_TRUE(third);
+  EXPECT_EQ(std::get<WorkerFailure>(*third).text, "no \"memory\" \xef\xbf\xbd");
   EXPECT_FALSE(reader.next());
   EXPECT_FALSE(reader.broken());
   writer.join();
@@ -310,7 +330,7 @@ TEST(WorkerProtocol, NonsenseIsTheEnd) {
       static_cast<void>(::write(pipe[1], text.data(), text.size()));
       ::close(pipe[1]);
     });
-    MadeReader reader(pipe[0]);
+    WorkerReader reader(pipe[0]);
     const bool whole = reader.next().has_value();
     EXPECT_NE(whole, reader.broken()) << text.substr(0, 200);
     ::close(pipe[0]);  // first: the writer may wait for room
@@ -343,7 +363,8 @@ TEST(WorkerProtocol, NonsenseIsTheEnd) {
                                  with(R"("load":1)", R"("load":1e300)"),
                                  with(R"("text":1)", R"("text":null)"),
                                  with(R"("decode":1)", R"("decode":"1")"),
-                                 with(R"(,"peak_memory":1)", "")})
+                                 with(R"(,"peak_memory":1)", ""),
+                                 std::string("{\"error\":3}\n")})
     EXPECT_FALSE(told(bad)) << bad.substr(0, 200);
 }
 

@@ -47,7 +47,7 @@ class BatchRun {
   void draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
                        std::function<int()> stop_signal);
 
-  /// Fails every job of a group that cannot be drawn.
+  /// Fails every job of a group that cannot be drawn, also those that a drawing that threw had begun.
   void refuse(JobGroups& group, const std::string& reason);
 
   /// No more jobs are wanted: who waits for some need not any longer. From any thread.
@@ -76,6 +76,7 @@ class BatchRun {
   template <class Drawing>
   void run(std::optional<Drawing>& drawing);
   void fail(const Job& job, const std::string& reason);
+  std::optional<Job> next_refused(JobGroups& group);
 
   PictureStore& store_;
   BatchListener& listener_;

@@ -28,7 +28,7 @@ class WorkerPool {
              std::function<int()> stop_signal);
 
   /// As Runner::run. Throws what ends the batch: a worker that cannot start, or says that its model or its
-  /// options are wrong (its own message is on standard error).
+  /// options are wrong.
   bool run();
 
   /// True once a failure or a stop ends the run. From any thread: a source that waits, for more of its input
