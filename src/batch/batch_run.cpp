@@ -166,7 +166,21 @@ void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, Jo
   run(runner_);
 }
 
-void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
+WorkerFaults BatchRun::worker_faults() {
+  return {.died =
+              [this](const WorkerName& worker, const std::string& why) {
+                const Guard guard(mutex_);
+                listener_.on_worker_died(worker, why);
+              },
+          .given_up =
+              [this](const LostWorker& worker) {
+                const Guard guard(mutex_);
+                lost_workers_.push_back(worker);
+                listener_.on_worker_given_up(worker);
+              }};
+}
+
+void BatchRun::draw_by_workers(WorkerPoolSettings settings, JobGroups& group,
                                std::function<int()> stop_signal) {
   const auto stop = [this, stop_signal = std::move(stop_signal)] {
     listener_.on_steps(steps_done());
@@ -174,7 +188,8 @@ void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, JobGroups& gr
     const int signal = stop_signal();
     return signal != 0 ? signal : (fail_fast_ && failed_ ? SIGTERM : 0);
   };
-  workers_.emplace(settings, source(group), sink(), stop);
+  settings.faults = worker_faults();
+  workers_.emplace(std::move(settings), source(group), sink(), stop);
   run(workers_);
 }
 

@@ -28,7 +28,8 @@ namespace {
 using Lock = std::unique_lock<std::mutex>;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kMostFruitlessStarts = 3;
+constexpr int kMostFruitlessStarts = 4;
+constexpr const char* kDrewNothing = "4 starts in a row drew nothing, the last: ";
 constexpr auto kLookForStops = std::chrono::milliseconds(50);
 
 struct Task {
@@ -36,10 +37,13 @@ struct Task {
   int deaths = 0;  // of workers that had it
 };
 
-/// Whether another start could end otherwise.
+bool is(const ChildProcess::End& end, ExitCode code) {
+  return end.signal == 0 && end.code == static_cast<int>(code);
+}
+
+/// Whether no other start can end otherwise.
 bool is_hopeless(const ChildProcess::End& end) {
-  const auto is = [&](ExitCode code) { return end.code == static_cast<int>(code); };
-  return end.signal == 0 && (is(ExitCode::kUsage) || is(ExitCode::kModelInvalid));
+  return is(end, ExitCode::kUsage) || is(end, ExitCode::kModelInvalid);
 }
 
 /// Who is killed has left no message; what fails before it can tell us has one on standard error.
@@ -49,11 +53,15 @@ std::string remedy_for(const ChildProcess::End& end) {
                                : "draw without --devices to see where";
 }
 
-/// Why a worker cannot live: in its own words, where it left any.
-Error error_of(const ChildProcess::End& end, const std::string& told) {
-  const ExitCode code = is_hopeless(end) ? static_cast<ExitCode>(end.code) : ExitCode::kGpuFault;
-  if (!told.empty()) return {code, "", told};
-  return {code, "a worker", "ended with " + end.text(), remedy_for(end)};
+/// In its own words, where it left any.
+std::string how_it_ended(const ChildProcess::End& end, const std::string& told) {
+  return told.empty() ? "ended with " + end.text() + "; " + remedy_for(end) : told;
+}
+
+/// Of a batch that its workers end.
+ExitCode exit_code(const ChildProcess::End& end) {
+  const bool says_it_all = is_hopeless(end) || is(end, ExitCode::kOutOfMemory);
+  return says_it_all ? static_cast<ExitCode>(end.code) : ExitCode::kGpuFault;
 }
 
 }  // namespace
@@ -63,7 +71,7 @@ Error error_of(const ChildProcess::End& end, const std::string& told) {
 class WorkerPool::Run {
  public:
   explicit Run(WorkerPool& pool)
-      : pool_(pool), settings_(pool.settings_), workers_(settings_.commands.size()) {}
+      : pool_(pool), settings_(pool.settings_), workers_(settings_.workers.size()) {}
 
   bool go() {
     std::vector<std::thread> threads;
@@ -81,9 +89,15 @@ class WorkerPool::Run {
     std::map<uint64_t, Task> tasks;  // that it has
     bool alone = false;              // it has one that a worker died of, and gets no other
     bool accepts = false;            // it is there, and its input is open
-    int fruitless_starts = 0;
-    std::string told;         // why it ends, since its start; as the next
+    int fruitless_starts = 0;        // one after the other, of which came no picture
+    bool has_lived = false;          // it had its model once
+    bool given_up = false;
+    // Of this life:
+    bool ready = false;  // it has its model
+    bool drew = false;
+    std::string told;  // why it ends
     WorkerUse use;
+    // Of all:
     int64_t peak_memory = 0;  // of the largest of its lives
   };
 
@@ -167,8 +181,10 @@ class WorkerPool::Run {
       {
         const Lock lock(mutex_);
         if (stopping_ || all_done()) break;
-        worker.child = std::make_unique<ChildProcess>(settings_.commands[number]);
+        worker.child = std::make_unique<ChildProcess>(settings_.workers[number].command);
         worker.accepts = true;
+        worker.ready = false;
+        worker.drew = false;
         worker.told.clear();
         worker.use = {};
       }
@@ -180,7 +196,7 @@ class WorkerPool::Run {
         changed_.notify_all();
       }
       sender.join();
-      if (!outlive(worker)) break;
+      if (!outlive(number)) break;
     }
   }
 
@@ -212,7 +228,7 @@ class WorkerPool::Run {
   }
 
   bool may_have_more(const Worker& worker) const {
-    if (waiting_.empty()) return false;
+    if (waiting_.empty() || !worker.ready) return false;
     if (worker.tasks.empty()) return true;
     return !worker.alone && waiting_.front().deaths == 0 &&
            static_cast<int64_t>(worker.tasks.size()) < settings_.most_each;
@@ -223,8 +239,12 @@ class WorkerPool::Run {
     while (std::optional<WorkerMessage> message = reader.next()) {
       if (auto* const frame = std::get_if<MadeFrame>(&*message)) {
         take_picture(worker, std::move(*frame));
+      } else if (const auto* const failure = std::get_if<WorkerFailure>(&*message)) {
+        worker.told = failure->text;
       } else {
-        worker.told = std::get<WorkerFailure>(*message).text;
+        const Lock lock(mutex_);
+        worker.ready = worker.has_lived = true;
+        changed_.notify_all();
       }
     }
     // It would wait for its next task, and its end be waited for.
@@ -237,7 +257,7 @@ class WorkerPool::Run {
       const Lock lock(mutex_);
       asked_for = !failure_ && worker.tasks.contains(frame.made.ticket);
       count(worker, frame.use);
-      worker.fruitless_starts = 0;
+      worker.drew = true;
     }
     if (!asked_for) return;
     const uint64_t ticket = frame.made.ticket;
@@ -264,34 +284,69 @@ class WorkerPool::Run {
     pool_.workers_memory_ += peak - std::exchange(worker.peak_memory, peak);
   }
 
-  /// After a worker's end: its tasks go back, or fail where they have cost two lives. False where it is not
-  /// to be started again.
-  bool outlive(Worker& worker) {
+  /// After a worker's end. False where it is not to be started again.
+  bool outlive(size_t number) {
+    Worker& worker = workers_[number];
     const ChildProcess::End end = worker.child->wait();
     std::vector<uint64_t> lost;
     {
       const Lock lock(mutex_);
       worker.child.reset();
-      if (stopping_ || (end.code == 0 && end.signal == 0 && worker.tasks.empty())) {
+      if (stopping_ || all_done()) {
         worker.tasks.clear();
         return false;
       }
-      if (is_hopeless(end) || ++worker.fruitless_starts > kMostFruitlessStarts)
-        throw error_of(end, worker.told);
-      for (auto& [ticket, task] : worker.tasks) {
-        if (++task.deaths > 1) {
-          lost.push_back(ticket);
-        } else {
-          waiting_.push_front(std::move(task));
-        }
-      }
-      worker.tasks.clear();
-      worker.alone = false;
-      changed_.notify_all();
+      worker.fruitless_starts = worker.drew ? 0 : worker.fruitless_starts + 1;
+      lost = take_back(worker);
     }
     const std::string why = worker.told.empty() ? end.text() : worker.told;
     for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + why + ")"});
+    if (is_hopeless(end) && !worker.has_lived) refuse(number, end);
+    if (is_hopeless(end) || worker.fruitless_starts == kMostFruitlessStarts) {
+      give_up(number, end);
+      return false;
+    }
+    if (worker.ready) settings_.faults.died(settings_.workers[number].name, why);
     return true;
+  }
+
+  /// A dead worker's tasks wait for another; those that have cost two lives are given back, to fail.
+  std::vector<uint64_t> take_back(Worker& worker) {
+    std::vector<uint64_t> lost;
+    for (auto& [ticket, task] : worker.tasks) {
+      if (++task.deaths > 1) {
+        lost.push_back(ticket);
+      } else {
+        waiting_.push_front(std::move(task));
+      }
+    }
+    worker.tasks.clear();
+    worker.alone = false;
+    changed_.notify_all();
+    return lost;
+  }
+
+  /// A model or options that are wrong for all of the workers.
+  [[noreturn]] void refuse(size_t number, const ChildProcess::End& end) {
+    const std::string& told = workers_[number].told;
+    const std::string where = told.empty() ? settings_.workers[number].name.text() : "";
+    throw Error(exit_code(end), where, how_it_ended(end, told));
+  }
+
+  /// Goes on with the other workers, where there are any left.
+  void give_up(size_t number, const ChildProcess::End& end) {
+    Worker& worker = workers_[number];
+    const WorkerName& name = settings_.workers[number].name;
+    std::string why = how_it_ended(end, worker.told);
+    if (worker.fruitless_starts == kMostFruitlessStarts)
+      why = kDrewNothing + why;
+    {
+      const Lock lock(mutex_);
+      worker.given_up = true;
+      if (std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.given_up; }))
+        throw Error(exit_code(end), name.text(), why);
+    }
+    settings_.faults.given_up({name, why});
   }
 
   WorkerPool& pool_;
@@ -302,7 +357,7 @@ class WorkerPool::Run {
   std::deque<Task> waiting_;
   bool source_ended_ = false;
   bool stopping_ = false;
-  size_t at_work_ = settings_.commands.size();
+  size_t at_work_ = settings_.workers.size();
   std::exception_ptr failure_;
 };
 

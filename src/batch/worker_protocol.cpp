@@ -123,8 +123,14 @@ MadeFrame read_head(const json& head) {
   return frame;
 }
 
+void write_line(int fd, const json& fields) {
+  const std::string line = fields.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  write_all(fd, std::as_bytes(std::span(line)), kWorker);
+}
+
 WorkerMessage read_message(const std::string& line) {
   const json head = json::parse(line);
+  if (head.contains("ready")) return WorkerReady{};
   if (head.contains("error")) return WorkerFailure{head["error"].get<std::string>()};
   return read_head(head);
 }
@@ -200,16 +206,13 @@ void write_made(int fd, const Made& made, const WorkerUse& use) {
                      {"width", picture ? picture->width : 0},
                      {"height", picture ? picture->height : 0},
                      {"use", use_fields(use)}};
-  const std::string line = head.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  write_all(fd, std::as_bytes(std::span(line)), kWorker);
+  write_line(fd, head);
   if (picture) write_all(fd, std::as_bytes(std::span(picture->pixels)), kWorker);
 }
 
-void write_failure(int fd, const std::string& text) {
-  const json fields = {{"error", text}};
-  const std::string line = fields.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  write_all(fd, std::as_bytes(std::span(line)), kWorker);
-}
+void write_ready(int fd) { write_line(fd, {{"ready", true}}); }
+
+void write_failure(int fd, const std::string& text) { write_line(fd, {{"error", text}}); }
 
 std::optional<WorkerMessage> WorkerReader::next() {
   std::string line;

@@ -194,11 +194,22 @@ class Batch {
     }
     // A step may have to end, and a picture be decoded, after the grace.
     constexpr double kLeastPatience = 60;
-    batch::WorkerPoolSettings settings{
-        .commands = {}, .most_each = rows_ + 2, .patience = Seconds(options_.use.grace + kLeastPatience)};
+    batch::WorkerPoolSettings settings{.workers = living_workers(adapters_.words(request)),
+                                       .most_each = rows_ + 2,
+                                       .patience = Seconds(options_.use.grace + kLeastPatience)};
+    run_.draw_by_workers(std::move(settings), groups_, stop_signal);
+  }
+
+  /// Those that no group before gave up.
+  std::vector<batch::WorkerSlot> living_workers(const std::vector<std::string>& adapters) const {
+    std::vector<batch::WorkerSlot> slots;
     for (const std::string& device : workers_)
-      settings.commands.push_back(options_.worker_command(device, adapters_.words(request)));
-    run_.draw_by_workers(settings, groups_, stop_signal);
+      slots.push_back(
+          {{static_cast<int64_t>(slots.size()) + 1, device}, options_.worker_command(device, adapters)});
+    for (const batch::LostWorker& lost : run_.lost_workers())
+      std::erase_if(slots,
+                    [&](const batch::WorkerSlot& slot) { return slot.name.number == lost.name.number; });
+    return slots;
   }
 
   void draw_here(const Request& request) {
@@ -273,7 +284,8 @@ class Batch {
             .seconds = Seconds(Clock::now() - start_).count(),
             .load_seconds = load_seconds_ + (run_.busy() != nullptr ? run_.busy()->load.load() : 0),
             .peak_memory = compute_.peak_memory() + run_.workers_memory(),
-            .busy = run_.busy()};
+            .busy = run_.busy(),
+            .lost_workers = run_.lost_workers()};
   }
 
   void print_summary() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "batch_summary.h"
 #include "events.h"
 #include "progress.h"
 #include "say.h"
@@ -77,6 +78,17 @@ void BatchProgress::on_failed(const batch::Job& job, const std::string& reason) 
   ++failed_;
   tell("line " + std::to_string(job.line) + " failed: " + reason,
        {{"event", "failed"}, {"index", job.index}, {"line", job.line}, {"reason", reason}});
+}
+
+void BatchProgress::on_worker_died(const batch::WorkerName& worker, const std::string& why) {
+  say("note: " + worker.text() + " died and is started again: " + why);
+}
+
+void BatchProgress::on_worker_given_up(const batch::LostWorker& worker) {
+  const std::lock_guard guard(mutex_);
+  json event = lost_worker_json(worker);
+  event["event"] = "given_up";
+  tell("warning: " + worker.name.text() + " is given up, the others go on: " + worker.why, event);
 }
 
 void BatchProgress::on_steps(int64_t steps_done) {

@@ -48,7 +48,9 @@ int work(const WorkerOptions& options) {
   const Pipeline pipeline = open_pipeline(std::move(model), compute);
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
-  const auto source = []() -> std::optional<batch::Work> {
+  // Here all is there that drawing needs, the runner's threads too.
+  const auto source = [ready = false]() mutable -> std::optional<batch::Work> {
+    if (!std::exchange(ready, true)) batch::write_ready(STDOUT_FILENO);
     std::string line;
     if (!std::getline(std::cin, line)) return {};
     return batch::read_work_line(line);

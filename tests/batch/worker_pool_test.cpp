@@ -9,6 +9,7 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 
 #include "brume/base/error.h"
@@ -30,12 +31,34 @@ class WorkerPools : public TemporaryDirectory {
     return more.empty() ? std::vector<std::string>{BRUME_FAKE_WORKER, how}
                         : std::vector<std::string>{BRUME_FAKE_WORKER, how, more};
   }
+  using Commands = std::vector<std::vector<std::string>>;
+  static std::vector<WorkerSlot> slots(const Commands& commands) {
+    std::vector<WorkerSlot> slots;
+    for (const std::vector<std::string>& command : commands)
+      slots.push_back({{static_cast<int64_t>(slots.size()) + 1, "cpu"}, command});
+    return slots;
+  }
+  WorkerFaults faults() {
+    return {.died = [this](const WorkerName&, const std::string&) { ++deaths_; },
+            .given_up =
+                [this](const LostWorker& worker) {
+                  const std::lock_guard lock(lost_mutex_);
+                  lost_.push_back(worker);
+                }};
+  }
+  size_t lost() {
+    const std::lock_guard lock(lost_mutex_);
+    return lost_.size();
+  }
   /// Has pictures 0 ... count - 1 drawn; what became of each.
-  std::map<uint64_t, Made> draw(const std::vector<std::vector<std::string>>& workers, uint64_t count) {
+  std::map<uint64_t, Made> draw(const Commands& workers, uint64_t count) {
+    return draw(workers, source(count));
+  }
+  std::map<uint64_t, Made> draw(const Commands& workers, const Runner::Source& source) {
     std::map<uint64_t, Made> made;
     std::mutex mutex;
     WorkerPool pool(
-        {.commands = workers, .most_each = 4, .patience = patience_}, source(count),
+        {.workers = slots(workers), .faults = faults(), .most_each = 4, .patience = patience_}, source,
         [&](Made one) {
           const std::lock_guard lock(mutex);
           EXPECT_TRUE(made.emplace(one.ticket, std::move(one)).second);
@@ -71,7 +94,10 @@ class WorkerPools : public TemporaryDirectory {
   std::atomic<int> stop_ = 0;
   std::chrono::duration<double> patience_ = std::chrono::seconds(70);
   bool complete_ = false;
-  WorkerUse use_;  // of all together
+  std::mutex lost_mutex_;
+  std::vector<LostWorker> lost_;  // to be read after draw()
+  std::atomic<int> deaths_ = 0;   // of workers that had their model
+  WorkerUse use_;                 // of all together
   double write_ = 0;
 };
 
@@ -141,6 +167,64 @@ TEST_F(WorkerPools, AWorkerThatTalksNonsenseIsLikeADeadOne) {
   expect_drawn(draw({worker("babbles-of-13"), worker("babbles-of-13")}, 50), 50, 13);
 }
 
+/// Its deaths cost no picture anything.
+TEST_F(WorkerPools, AWorkerThatCannotLoadIsGivenUp) {
+  for (const std::string how : {"never", "short"}) {
+    lost_.clear();
+    Runner::Source all = source(60);
+    uint64_t given = 0;
+    // The last pictures come only when it has been given up: the others alone would not wait for that.
+    const auto waits = [&]() -> std::optional<Work> {
+      for (int i = 0; given == 30 && lost() == 0; ++i) {
+        if (i > 60'000) throw std::logic_error("it is not given up");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      ++given;
+      return all();
+    };
+    expect_drawn(draw({worker("good"), worker(how, "no memory; use less"), worker("good")}, waits), 60);
+    EXPECT_TRUE(complete_);
+    ASSERT_EQ(lost_.size(), 1U);
+    EXPECT_EQ(lost_[0].name.text(), "worker 2 (cpu)");
+    const std::string why = how == "never" ? "ended with signal 9; if memory was short, use fewer workers"
+                                           : "no memory; use less";
+    EXPECT_EQ(lost_[0].why.find("4 starts in a row drew nothing, the last: " + why), 0U) << lost_[0].why;
+    EXPECT_EQ(deaths_, 0);
+  }
+}
+
+TEST_F(WorkerPools, AWorkerThatLoadsNoMoreIsGivenUpAndItsPicturesAreDrawn) {
+  Runner::Source all = source(20);
+  const auto waits = [&, given = 0]() mutable -> std::optional<Work> {
+    for (int i = 0; given == 4 && lost() == 0; ++i) {
+      if (i > 60'000) throw std::logic_error("it is not given up");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ++given;
+    return all();
+  };
+  expect_drawn(draw({worker("never-again", (directory_ / "mark").string()),
+                     worker("late", (directory_ / "mark").string())},
+                    waits),
+               20);
+  EXPECT_EQ(lost_.size(), 1U);
+  EXPECT_EQ(deaths_, 1);
+}
+
+TEST_F(WorkerPools, TheBatchEndsWhenAllWorkersAreGivenUp) {
+  try {
+    draw({worker("never"), worker("short", "no memory; use less")}, 10);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(lost_.size(), 1U);
+    const bool last_was_short = lost_[0].name.number == 1;
+    EXPECT_EQ(error.code(), last_was_short ? ExitCode::kOutOfMemory : ExitCode::kGpuFault);
+    const std::string name = last_was_short ? "worker 2 (cpu): " : "worker 1 (cpu): ";
+    EXPECT_EQ(std::string(error.what()).find(name + "4 starts in a row drew nothing, the last: "), 0U)
+        << error.what();
+  }
+}
+
 TEST_F(WorkerPools, WhatAnotherStartCannotMendEndsTheBatch) {
   const auto code_of = [this](const std::vector<std::string>& command) {
     try {
@@ -174,7 +258,7 @@ TEST_F(WorkerPools, AStopIsPassedOn) {
 TEST_F(WorkerPools, ASinkThatFailsEndsTheBatch) {
   int taken = 0;
   WorkerPool pool(
-      {.commands = {worker("good")}, .most_each = 4}, source(1000),
+      {.workers = slots({worker("good")}), .most_each = 4}, source(1000),
       [&](const Made&) {
         if (++taken == 5) throw Error(ExitCode::kOutputFailed, "there", "no space");
       },
@@ -255,7 +339,7 @@ TEST_F(WorkerPools, ASourceThatWaitsHearsOfTheEnd) {
     const auto sink = [&](const Made&) {
       if (sink_fails) throw Error(ExitCode::kOutputFailed, "there", "no space");
     };
-    WorkerPool pool({.commands = {worker(how)}, .most_each = 4}, waits, sink, [&] { return stop; });
+    WorkerPool pool({.workers = slots({worker(how)}), .most_each = 4}, waits, sink, [&] { return stop; });
     running = &pool;
     EXPECT_FALSE(pool.ending());
     try {
@@ -285,6 +369,7 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   std::thread writer([&] {
+    write_ready(pipe[1]);
     write_made(pipe[1], made, {40, 0.1, 0.2, 0.3, 1e6, int64_t{3} << 40});
     write_made(pipe[1], {6, {}, "no room"}, {});
     write_failure(pipe[1], "no \"memory\" \xff");
@@ -298,6 +383,8 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
     if (!message || !std::holds_alternative<MadeFrame>(*message)) return {};
     return std::get<MadeFrame>(*message);
   };
+  const std::optional<WorkerMessage> start = reader.next();
+  EXPECT_TRUE(start && std::holds_alternative<WorkerReady>(*start));
   const std::optional<MadeFrame> first = next();
   ASSERT_TRUE(first);
   EXPECT_EQ(first->made.result.picture->pixels, made.result.picture->pixels);

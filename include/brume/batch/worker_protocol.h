@@ -26,7 +26,9 @@ struct WorkerUse {
 
 /// What comes back: a line of JSON, and behind it the pixels.
 void write_made(int fd, const Made& made, const WorkerUse& use);
-/// The last that a worker says where it ends by an error: why, for its batch to tell.
+/// The first that a worker says: it has its model. Before that nothing is asked of it.
+void write_ready(int fd);
+/// The last that it says where it ends by an error: why, for its batch to tell.
 void write_failure(int fd, const std::string& text);
 
 struct MadeFrame {
@@ -34,11 +36,13 @@ struct MadeFrame {
   WorkerUse use;
 };
 
+struct WorkerReady {};
+
 struct WorkerFailure {
   std::string text;
 };
 
-using WorkerMessage = std::variant<MadeFrame, WorkerFailure>;
+using WorkerMessage = std::variant<WorkerReady, MadeFrame, WorkerFailure>;
 
 /// Reads what a worker writes.
 class WorkerReader {
