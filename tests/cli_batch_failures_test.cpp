@@ -283,5 +283,68 @@ TEST_F(BatchFailures, AnyFailureToWriteIsToldAndTheNextRunMakesItGood) {
   std::printf("%d calls failed, one after another\n", calls - 1);
 }
 
+/// With room for one thread more each time, until there is enough: who has none says so before anything is
+/// drawn, and loses nothing.
+TEST_F(BatchFailures, TooFewThreadsAreOutOfMemory) {
+  struct Row {
+    Words more;
+    const char* limited;  // the command whose processes these are
+    const char* cores;    // that libtorch takes
+    int enough;
+  };
+  const std::vector<Row> rows{{{"-t", "1"}, "batch", "1", 2},
+                              {{"-t", "2"}, "batch", "1", 2},
+                              {{"-t", "1"}, "batch", "3", 2},
+                              {{"--devices", "cpu:2"}, "batch", "1", 5},
+                              {{"--devices", "cpu:1"}, "worker", "1", 2}};
+  for (const Row& row : rows) {
+    write_jobs("a fox\nan owl\n");
+    int most = -1;
+    Outcome outcome;
+    do {
+      fs::remove_all(directory_ / "out");
+      fs::create_directory(directory_ / "out");
+      outcome = run({.arguments = words(row.more),
+                     .directory = directory_,
+                     .environment = {{"LD_PRELOAD", BRUME_FEW_THREADS},
+                                     {"BRUME_MOST_THREADS", std::to_string(++most)},
+                                     {"BRUME_LIMITED", row.limited},
+                                     {"OMP_NUM_THREADS", row.cores}}});
+      SCOPED_TRACE(std::string(row.limited) + " with " + std::to_string(most) + ": " + outcome.err);
+      if (outcome.code == 0) {
+        EXPECT_EQ(pictures().size(), 2U);
+        continue;
+      }
+      EXPECT_EQ(outcome.code, 6);
+      EXPECT_EQ(outcome.signal, 0);
+      EXPECT_NE(outcome.err.find("threads: no room for another"), std::string::npos);
+      EXPECT_NE(outcome.err.find("ulimit -u"), std::string::npos);
+      EXPECT_LE(lines_in(outcome.err), 2U);  // after the summary
+      EXPECT_TRUE(pictures().empty());
+      EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+      if (fs::exists(directory_ / "out/brume-journal.jsonl")) {
+        EXPECT_EQ(brume({"batch", "--status", "out"}).out, "0 done, 0 failed\n");
+      }
+    } while (outcome.code != 0 && !HasFailure());
+    EXPECT_GE(most, row.enough);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(BatchFailures, AProcessTooManyIsGivenUp) {
+  write_jobs("a fox\nan owl\n");
+  for (const char* most : {"0", "1"}) {
+    const Outcome outcome =
+        run({.arguments = words({"--devices", "cpu:2", "--json"}),
+             .directory = directory_,
+             .environment = {{"LD_PRELOAD", BRUME_FEW_THREADS}, {"BRUME_MOST_STARTS", most}}});
+    EXPECT_EQ(outcome.code, *most == '0' ? 6 : 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("cannot be started: "), std::string::npos) << outcome.err;
+    const nlohmann::json summary = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(summary["drawn"], *most == '0' ? 0 : 2);
+    EXPECT_EQ(summary["given_up"].size(), 1U) << summary;
+  }
+}
+
 }  // namespace
 }  // namespace brume::testing

@@ -11,12 +11,14 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
 
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/base/threads.h"
 #include "brume/batch/worker_protocol.h"
 #include "busier.h"
 #include "child_process.h"
@@ -64,6 +66,16 @@ ExitCode exit_code(const ChildProcess::End& end) {
   return says_it_all ? static_cast<ExitCode>(end.code) : ExitCode::kGpuFault;
 }
 
+/// False where it is dead, which shows at its output too.
+bool takes(const ChildProcess& child, const std::string& line) {
+  try {
+    write_all(child.input(), std::as_bytes(std::span(line)), "a worker");
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 /// The state that the threads of a run share, all under one mutex. Each worker has a thread that sends it
@@ -75,8 +87,15 @@ class WorkerPool::Run {
 
   bool go() {
     std::vector<std::thread> threads;
-    threads.emplace_back([this] { guarded([this] { read_source(); }); });
-    for (size_t i = 0; i < workers_.size(); ++i) threads.emplace_back([this, i] { attend(i); });
+    threads.reserve(2 * workers_.size() + 1);
+    // All that a run will ever need, so that none is missing in the middle of it.
+    guarded([&] {
+      for (size_t i = 0; i < workers_.size(); ++i) {
+        threads.push_back(start_thread([this, i] { send_tasks(workers_[i]); }));
+        threads.push_back(start_thread([this, i] { attend(i); }));
+      }
+      threads.push_back(start_thread([this] { guarded([this] { read_source(); }); }));
+    });
     watch_for_stops();
     for (std::thread& thread : threads) thread.join();
     if (failure_) std::rethrow_exception(failure_);
@@ -89,6 +108,7 @@ class WorkerPool::Run {
     std::map<uint64_t, Task> tasks;  // that it has
     bool alone = false;              // it has one that a worker died of, and gets no other
     bool accepts = false;            // it is there, and its input is open
+    bool sending = false;            // a task is being written
     int fruitless_starts = 0;        // one after the other, of which came no picture
     bool has_lived = false;          // it had its model once
     bool given_up = false;
@@ -144,7 +164,7 @@ class WorkerPool::Run {
 
   void watch_for_stops() {
     Lock lock(mutex_);
-    while (!stopping_ && (at_work_ > 0 || !source_ended_)) {
+    while (!stopping_ && (at_work_ > 0 || !all_done())) {
       changed_.wait_for(lock, kLookForStops);
       if (pool_.stop_signal_() != 0) end_now();
     }
@@ -161,8 +181,15 @@ class WorkerPool::Run {
            std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.tasks.empty(); });
   }
 
+  /// No more lives begin, and no more tasks are sent. Once true, this stays so.
+  bool ending() const { return stopping_ || all_done(); }
+
   /// Serves a worker until it is needed no more.
   void attend(size_t number) {
+    {
+      const Lock lock(mutex_);
+      ++at_work_;
+    }
     guarded([this, number] { serve(number); });
     const Lock lock(mutex_);
     --at_work_;
@@ -175,29 +202,47 @@ class WorkerPool::Run {
     {
       // A worker without work need not be started.
       Lock lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || all_done() || !waiting_.empty(); });
+      changed_.wait(lock, [&] { return ending() || !waiting_.empty(); });
     }
     while (true) {
+      bool begun = false;
       {
         const Lock lock(mutex_);
-        if (stopping_ || all_done()) break;
-        worker.child = std::make_unique<ChildProcess>(settings_.workers[number].command);
-        worker.accepts = true;
-        worker.ready = false;
-        worker.drew = false;
-        worker.told.clear();
-        worker.use = {};
+        if (ending()) break;
+        begun = begin_life(worker, settings_.workers[number].command);
       }
-      std::thread sender([this, &worker] { send_tasks(worker); });
+      if (!begun) {
+        give_up(number, {.code = static_cast<int>(ExitCode::kOutOfMemory)});
+        break;
+      }
       take_pictures(worker);
       {
-        const Lock lock(mutex_);
+        Lock lock(mutex_);
         worker.accepts = false;
-        changed_.notify_all();
+        changed_.wait(lock, [&] { return !worker.sending; });
       }
-      sender.join();
       if (!outlive(number)) break;
     }
+  }
+
+  /// False where the system has no room for another process.
+  static bool begin_life(Worker& worker, const std::vector<std::string>& command) {
+    worker.ready = false;
+    worker.drew = false;
+    worker.told.clear();
+    worker.use = {};
+    try {
+      worker.child = std::make_unique<ChildProcess>(command);
+    } catch (const std::system_error& error) {
+      if (error.code() != std::errc::resource_unavailable_try_again &&
+          error.code() != std::errc::not_enough_memory)
+        throw;
+      worker.told = "cannot be started: " + error.code().message() +
+                    "; raise the limit on processes (ulimit -u, a container's pids), or use fewer workers";
+      return false;
+    }
+    worker.accepts = true;
+    return true;
   }
 
   void send_tasks(Worker& worker) {
@@ -205,11 +250,9 @@ class WorkerPool::Run {
       std::string line;
       {
         Lock lock(mutex_);
-        changed_.wait(lock,
-                      [&] { return !worker.accepts || stopping_ || all_done() || may_have_more(worker); });
-        if (!worker.accepts) return;
-        if (stopping_ || !may_have_more(worker)) {
-          worker.child->close_input();
+        changed_.wait(lock, [&] { return ending() || may_have_more(worker); });
+        if (ending()) {
+          if (worker.accepts) worker.child->close_input();
           return;
         }
         Task task = std::move(waiting_.front());
@@ -217,18 +260,19 @@ class WorkerPool::Run {
         worker.alone = task.deaths > 0;
         line = work_line(task.work);
         worker.tasks.emplace(task.work.ticket, std::move(task));
+        worker.sending = true;
         changed_.notify_all();
       }
-      try {
-        write_all(worker.child->input(), std::as_bytes(std::span(line)), "a worker");
-      } catch (const Error&) {
-        return;  // it is dead, which take_pictures sees too
-      }
+      const bool took = takes(*worker.child, line);
+      const Lock lock(mutex_);
+      worker.sending = false;
+      worker.accepts = worker.accepts && took;
+      changed_.notify_all();
     }
   }
 
   bool may_have_more(const Worker& worker) const {
-    if (waiting_.empty() || !worker.ready) return false;
+    if (waiting_.empty() || !worker.accepts || !worker.ready) return false;
     if (worker.tasks.empty()) return true;
     return !worker.alone && waiting_.front().deaths == 0 &&
            static_cast<int64_t>(worker.tasks.size()) < settings_.most_each;
@@ -292,7 +336,7 @@ class WorkerPool::Run {
     {
       const Lock lock(mutex_);
       worker.child.reset();
-      if (stopping_ || all_done()) {
+      if (ending()) {
         worker.tasks.clear();
         return false;
       }
@@ -357,7 +401,7 @@ class WorkerPool::Run {
   std::deque<Task> waiting_;
   bool source_ended_ = false;
   bool stopping_ = false;
-  size_t at_work_ = settings_.workers.size();
+  size_t at_work_ = 0;
   std::exception_ptr failure_;
 };
 
