@@ -184,6 +184,42 @@ TEST_F(BatchFailures, AStopIsNoSuccess) {
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["stopped_by"], SIGTERM);
 }
 
+/// Standard error that is full holds up whoever writes to it, for ever.
+TEST_F(BatchFailures, AStopNeedsNoReader) {
+  std::string jobs;
+  for (int i = 0; i < 2000; ++i) jobs += "cat " + std::to_string(i) + "\n";
+  write_jobs(jobs);
+  const auto drawn = [this] {
+    const auto is_picture = [](const auto& entry) { return entry.path().extension() == ".png"; };
+    return std::count_if(fs::directory_iterator(directory_ / "out"), {}, is_picture);
+  };
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}}) {
+    fs::remove_all(directory_ / "out");
+    fs::create_directory(directory_ / "out");
+    fs::remove(directory_ / "errors");
+    ASSERT_EQ(::mkfifo((directory_ / "errors").c_str(), 0600), 0);
+    const int errors = ::open((directory_ / "errors").c_str(), O_RDWR);
+    ASSERT_GE(errors, 0);
+    ::fcntl(errors, F_SETPIPE_SZ, 8192);  // the sooner full
+    Words all = words({"--progress", "jsonl", "--grace", "0"});
+    all.insert(all.end(), more.begin(), more.end());
+    Program program({.arguments = all, .directory = directory_, .err = directory_ / "errors"});
+    ASSERT_TRUE(program.wait_for(".png\n", 120));
+    // Until it is held up, which shows by pictures that do not come.
+    for (auto before = drawn() - 1; before != drawn();) {
+      before = drawn();
+      ASSERT_TRUE(program.runs_for(2));
+    }
+    program.send(SIGTERM);
+    const Outcome outcome = program.finish(60);
+    ::close(errors);
+    EXPECT_EQ(outcome.code, kSignalled + SIGTERM) << "killed by " << outcome.signal;
+    EXPECT_LT(pictures().size(), 2000U);
+    EXPECT_EQ(brume({"batch", "--status", "out"}).out,
+              std::to_string(pictures().size()) + " done, 0 failed\n");
+  }
+}
+
 TEST_F(BatchFailures, FailFastLooksAtNoMoreLines) {
   std::string lines;
   for (int i = 0; i < 200; ++i) lines += "cat " + std::to_string(i) + " --w 60\n";
