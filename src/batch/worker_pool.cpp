@@ -22,6 +22,7 @@
 #include "brume/batch/worker_protocol.h"
 #include "busier.h"
 #include "child_process.h"
+#include "worker_end.h"
 
 namespace brume::batch {
 
@@ -38,33 +39,6 @@ struct Task {
   Work work;
   int deaths = 0;  // of workers that had it
 };
-
-bool is(const ChildProcess::End& end, ExitCode code) {
-  return end.signal == 0 && end.code == static_cast<int>(code);
-}
-
-/// Whether no other start can end otherwise.
-bool is_hopeless(const ChildProcess::End& end) {
-  return is(end, ExitCode::kUsage) || is(end, ExitCode::kModelInvalid);
-}
-
-/// Who is killed has left no message; what fails before it can tell us has one on standard error.
-std::string remedy_for(const ChildProcess::End& end) {
-  if (end.signal == 0) return "see its message above";
-  return end.signal == SIGKILL ? "if memory was short, use fewer workers: --devices cpu:1"
-                               : "draw without --devices to see where";
-}
-
-/// In its own words, where it left any.
-std::string how_it_ended(const ChildProcess::End& end, const std::string& told) {
-  return told.empty() ? "ended with " + end.text() + "; " + remedy_for(end) : told;
-}
-
-/// Of a batch that its workers end.
-ExitCode exit_code(const ChildProcess::End& end) {
-  const bool says_it_all = is_hopeless(end) || is(end, ExitCode::kOutOfMemory);
-  return says_it_all ? static_cast<ExitCode>(end.code) : ExitCode::kGpuFault;
-}
 
 /// False where it is dead, which shows at its output too.
 bool takes(const ChildProcess& child, const std::string& line) {
@@ -205,14 +179,14 @@ class WorkerPool::Run {
       changed_.wait(lock, [&] { return ending() || !waiting_.empty(); });
     }
     while (true) {
-      bool begun = false;
+      std::optional<WorkerEnd> no_room;
       {
         const Lock lock(mutex_);
         if (ending()) break;
-        begun = begin_life(worker, settings_.workers[number].command);
+        no_room = begin_life(worker, settings_.workers[number].command);
       }
-      if (!begun) {
-        give_up(number, {.code = static_cast<int>(ExitCode::kOutOfMemory)});
+      if (no_room) {
+        give_up(number, *no_room);
         break;
       }
       take_pictures(worker);
@@ -225,11 +199,10 @@ class WorkerPool::Run {
     }
   }
 
-  /// False where the system has no room for another process.
-  static bool begin_life(Worker& worker, const std::vector<std::string>& command) {
+  /// Why there is none, where the system has no room for another process.
+  static std::optional<WorkerEnd> begin_life(Worker& worker, const std::vector<std::string>& command) {
     worker.ready = false;
     worker.drew = false;
-    worker.told.clear();
     worker.use = {};
     try {
       worker.child = std::make_unique<ChildProcess>(command);
@@ -237,12 +210,13 @@ class WorkerPool::Run {
       if (error.code() != std::errc::resource_unavailable_try_again &&
           error.code() != std::errc::not_enough_memory)
         throw;
-      worker.told = "cannot be started: " + error.code().message() +
-                    "; raise the limit on processes (ulimit -u, a container's pids), or use fewer workers";
-      return false;
+      return WorkerEnd{{.code = static_cast<int>(ExitCode::kOutOfMemory)},
+                       "cannot be started: " + error.code().message() +
+                           "; raise the limit on processes (ulimit -u, a container's pids), or use fewer "
+                           "workers"};
     }
     worker.accepts = true;
-    return true;
+    return std::nullopt;
   }
 
   void send_tasks(Worker& worker) {
@@ -331,7 +305,7 @@ class WorkerPool::Run {
   /// After a worker's end. False where it is not to be started again.
   bool outlive(size_t number) {
     Worker& worker = workers_[number];
-    const ChildProcess::End end = worker.child->wait();
+    const WorkerEnd end{worker.child->wait(), std::exchange(worker.told, {})};
     std::vector<uint64_t> lost;
     {
       const Lock lock(mutex_);
@@ -343,14 +317,16 @@ class WorkerPool::Run {
       worker.fruitless_starts = worker.drew ? 0 : worker.fruitless_starts + 1;
       lost = take_back(worker);
     }
-    const std::string why = worker.told.empty() ? end.text() : worker.told;
-    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + why + ")"});
-    if (is_hopeless(end) && !worker.has_lived) refuse(number, end);
-    if (is_hopeless(end) || worker.fruitless_starts == kMostFruitlessStarts) {
+    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + end.cause() + ")"});
+    const WorkerName& name = settings_.workers[number].name;
+    // A model or options that are wrong for all of the workers.
+    if (end.is_hopeless() && !worker.has_lived)
+      throw Error(end.exit_code(), end.told.empty() ? name.text() : "", end.advice());
+    if (end.is_hopeless() || worker.fruitless_starts == kMostFruitlessStarts) {
       give_up(number, end);
       return false;
     }
-    if (worker.ready) settings_.faults.died(settings_.workers[number].name, why);
+    if (worker.ready) settings_.faults.died(name, end.cause());
     return true;
   }
 
@@ -370,25 +346,17 @@ class WorkerPool::Run {
     return lost;
   }
 
-  /// A model or options that are wrong for all of the workers.
-  [[noreturn]] void refuse(size_t number, const ChildProcess::End& end) {
-    const std::string& told = workers_[number].told;
-    const std::string where = told.empty() ? settings_.workers[number].name.text() : "";
-    throw Error(exit_code(end), where, how_it_ended(end, told));
-  }
-
   /// Goes on with the other workers, where there are any left.
-  void give_up(size_t number, const ChildProcess::End& end) {
+  void give_up(size_t number, const WorkerEnd& end) {
     Worker& worker = workers_[number];
     const WorkerName& name = settings_.workers[number].name;
-    std::string why = how_it_ended(end, worker.told);
-    if (worker.fruitless_starts == kMostFruitlessStarts)
-      why = kDrewNothing + why;
+    std::string why = end.advice();
+    if (worker.fruitless_starts == kMostFruitlessStarts) why = kDrewNothing + why;
     {
       const Lock lock(mutex_);
       worker.given_up = true;
       if (std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.given_up; }))
-        throw Error(exit_code(end), name.text(), why);
+        throw Error(end.exit_code(), name.text(), why);
     }
     settings_.faults.given_up({name, why});
   }
