@@ -264,6 +264,42 @@ TEST_F(BatchFailures, AStopIsNoSuccess) {
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["stopped_by"], SIGTERM);
 }
 
+/// Standard error that is full holds up whoever writes to it, for ever.
+TEST_F(BatchFailures, AStopNeedsNoReader) {
+  std::string jobs;
+  for (int i = 0; i < 2000; ++i) jobs += "cat " + std::to_string(i) + "\n";
+  write_jobs(jobs);
+  const auto drawn = [this] {
+    const auto is_picture = [](const auto& entry) { return entry.path().extension() == ".png"; };
+    return std::count_if(fs::directory_iterator(directory_ / "out"), {}, is_picture);
+  };
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}}) {
+    fs::remove_all(directory_ / "out");
+    fs::create_directory(directory_ / "out");
+    fs::remove(directory_ / "errors");
+    ASSERT_EQ(::mkfifo((directory_ / "errors").c_str(), 0600), 0);
+    const int errors = ::open((directory_ / "errors").c_str(), O_RDWR);
+    ASSERT_GE(errors, 0);
+    ::fcntl(errors, F_SETPIPE_SZ, 8192);  // the sooner full
+    Words all = words({"--progress", "jsonl", "--grace", "0"});
+    all.insert(all.end(), more.begin(), more.end());
+    Program program({.arguments = all, .directory = directory_, .err = directory_ / "errors"});
+    ASSERT_TRUE(program.wait_for(".png\n", 120));
+    // Until it is held up, which shows by pictures that do not come.
+    for (auto before = drawn() - 1; before != drawn();) {
+      before = drawn();
+      ASSERT_TRUE(program.runs_for(2));
+    }
+    program.send(SIGTERM);
+    const Outcome outcome = program.finish(60);
+    ::close(errors);
+    EXPECT_EQ(outcome.code, kSignalled + SIGTERM) << "killed by " << outcome.signal;
+    EXPECT_LT(pictures().size(), 2000U);
+    EXPECT_EQ(brume({"batch", "--status", "out"}).out,
+              std::to_string(pictures().size()) + " done, 0 failed\n");
+  }
+}
+
 TEST_F(BatchFailures, FailFastLooksAtNoMoreLines) {
   std::string lines;
   for (int i = 0; i < 200; ++i) lines += "cat " + std::to_string(i) + " --w 60\n";
@@ -384,6 +420,69 @@ TEST_F(BatchFailures, AnyFailureToWriteIsToldAndTheNextRunMakesItGood) {
   }
   EXPECT_GT(calls, 20);
   std::printf("%d calls failed, one after another\n", calls - 1);
+}
+
+/// With room for one thread more each time, until there is enough: who has none says so before anything is
+/// drawn, and loses nothing.
+TEST_F(BatchFailures, TooFewThreadsAreOutOfMemory) {
+  struct Row {
+    Words more;
+    const char* limited;  // the command whose processes these are
+    const char* cores;    // that libtorch takes
+    int enough;
+  };
+  const std::vector<Row> rows{{{"-t", "1"}, "batch", "1", 2},
+                              {{"-t", "2"}, "batch", "1", 2},
+                              {{"-t", "1"}, "batch", "3", 2},
+                              {{"--devices", "cpu:2"}, "batch", "1", 5},
+                              {{"--devices", "cpu:1"}, "worker", "1", 2}};
+  for (const Row& row : rows) {
+    write_jobs("a fox\nan owl\n");
+    int most = -1;
+    Outcome outcome;
+    do {
+      fs::remove_all(directory_ / "out");
+      fs::create_directory(directory_ / "out");
+      outcome = run({.arguments = words(row.more),
+                     .directory = directory_,
+                     .environment = {{"LD_PRELOAD", BRUME_FEW_THREADS},
+                                     {"BRUME_MOST_THREADS", std::to_string(++most)},
+                                     {"BRUME_LIMITED", row.limited},
+                                     {"OMP_NUM_THREADS", row.cores}}});
+      SCOPED_TRACE(std::string(row.limited) + " with " + std::to_string(most) + ": " + outcome.err);
+      if (outcome.code == 0) {
+        EXPECT_EQ(pictures().size(), 2U);
+        continue;
+      }
+      EXPECT_EQ(outcome.code, 6);
+      EXPECT_EQ(outcome.signal, 0);
+      EXPECT_NE(outcome.err.find("threads: no room for another"), std::string::npos);
+      EXPECT_NE(outcome.err.find("ulimit -u"), std::string::npos);
+      EXPECT_LE(lines_in(outcome.err), 2U);  // after the summary
+      EXPECT_TRUE(pictures().empty());
+      EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+      if (fs::exists(directory_ / "out/brume-journal.jsonl")) {
+        EXPECT_EQ(brume({"batch", "--status", "out"}).out, "0 done, 0 failed\n");
+      }
+    } while (outcome.code != 0 && !HasFailure());
+    EXPECT_GE(most, row.enough);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(BatchFailures, AProcessTooManyIsGivenUp) {
+  write_jobs("a fox\nan owl\n");
+  for (const char* most : {"0", "1"}) {
+    const Outcome outcome =
+        run({.arguments = words({"--devices", "cpu:2", "--json"}),
+             .directory = directory_,
+             .environment = {{"LD_PRELOAD", BRUME_FEW_THREADS}, {"BRUME_MOST_STARTS", most}}});
+    EXPECT_EQ(outcome.code, *most == '0' ? 6 : 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("cannot be started: "), std::string::npos) << outcome.err;
+    const nlohmann::json summary = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(summary["drawn"], *most == '0' ? 0 : 2);
+    EXPECT_EQ(summary["given_up"].size(), 1U) << summary;
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -240,18 +241,17 @@ TEST_F(BatchCommand, WorkersDrawTheSamePicturesAndMayDie) {
 
 /// Neither kill -9 nor a second signal leaves anyone at work.
 TEST_F(BatchCommand, WorkersEndWithTheirBatch) {
-  write_jobs("a fox\nan owl\n");
+  write_jobs("a cat --s 1\na fox\nan owl\n");  // once the cat is drawn, the others are on their way
   const std::string pattern = "[w]orker -m " + model("sd1").string() + " .* --grace 3600";
   const auto at_work = [&] { return std::system(("pgrep -f '" + pattern + "' >/dev/null").c_str()) == 0; };
-  const Words more{"--steps", "900",  "-W",        "256",   "-H",         "256",
-                   "--grace", "3600", "--devices", "cpu:2", "--progress", "jsonl"};
+  const Words more{"--steps", "900",       "-W",    "256",        "-H",    "256",    "--grace",
+                   "3600",    "--devices", "cpu:2", "--progress", "jsonl", "--force"};
   for (const bool killed : {true, false}) {
     Words all = words({});
     all.resize(6);
     all.insert(all.end(), more.begin(), more.end());
     Program program({.arguments = all, .directory = directory_});
-    ASSERT_TRUE(program.wait_for("progress", 60));
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    ASSERT_TRUE(program.wait_for("\"drawn\",", 120));
     EXPECT_TRUE(at_work());
     program.send(killed ? SIGKILL : SIGTERM);
     if (!killed) {
@@ -262,6 +262,56 @@ TEST_F(BatchCommand, WorkersEndWithTheirBatch) {
     for (int i = 0; i < 20 && at_work(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
     EXPECT_FALSE(at_work());
   }
+}
+
+/// The processes that `program` started.
+std::set<pid_t> children_of(const Program& program) {
+  std::set<pid_t> children;
+  std::FILE* const list = ::popen(("pgrep -P " + std::to_string(program.pid())).c_str(), "r");
+  for (int pid = 0; std::fscanf(list, "%d", &pid) == 1;) children.insert(pid);
+  ::pclose(list);
+  return children;
+}
+
+/// While there is nothing to draw, so that each start of the one that is killed draws nothing.
+TEST_F(BatchCommand, AWorkerThatCannotLiveIsGivenUpAndTheOtherGoesOn) {
+  ASSERT_EQ(::mkfifo((directory_ / "pipe").c_str(), 0600), 0);
+  Words all = words({"--devices", "cpu:2", "--progress", "jsonl", "--json"});
+  all[1] = "pipe";
+  Program program({.arguments = all, .directory = directory_});
+  const int pipe = ::open((directory_ / "pipe").c_str(), O_WRONLY);
+  ASSERT_GE(pipe, 0);
+  ASSERT_EQ(::write(pipe, "a fox\n", 6), 6);
+  ASSERT_TRUE(program.wait_for("\"drawn\",", 120));
+  std::set<pid_t> both;
+  for (int i = 0; i < 600 && both.size() < 2; ++i) {
+    ASSERT_TRUE(program.runs_for(0.1));
+    both = children_of(program);
+  }
+  ASSERT_EQ(both.size(), 2U);
+  const pid_t survivor = *both.begin();
+  for (int i = 0; i < 1200 && !program.wait_for("given_up", 0.05); ++i) {
+    for (const pid_t child : children_of(program)) {
+      if (child != survivor) ::kill(child, SIGKILL);
+    }
+  }
+  ASSERT_EQ(::write(pipe, "an owl\n", 7), 7);
+  ::close(pipe);
+  const Outcome outcome = program.finish(120);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(pictures().size(), 2U);
+  const nlohmann::json summary = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(summary["drawn"], 2);
+  ASSERT_EQ(summary["given_up"].size(), 1U) << summary;
+  EXPECT_EQ(summary["given_up"][0]["device"], "cpu");
+  EXPECT_NE(summary["given_up"][0]["reason"].get<std::string>().find("signal 9"), std::string::npos)
+      << summary;
+  std::istringstream lines(outcome.err);
+  size_t told = 0;
+  for (std::string line; std::getline(lines, line);) {
+    told += nlohmann::json::parse(line)["event"] == "given_up" ? 1 : 0;
+  }
+  EXPECT_EQ(told, 1U) << outcome.err;
 }
 
 TEST_F(BatchCommand, DevicesAreAList) {

@@ -1,5 +1,6 @@
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "cli_fixture.h"
 
@@ -7,6 +8,23 @@ namespace brume::testing {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// libtorch's own would end the program there and then.
+TEST_F(CommandLine, TooFewThreadsAreOutOfMemory) {
+  const std::vector<Words> all{generate_words({"-o", "x.png"}),
+                               {"bench", "-m", model("sd1").string(), "--max-rounds", "1"},
+                               {"convert", model("sd1").string(), "x.safetensors"}};
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "libtorch needs no thread here";
+  for (const Words& words : all) {
+    const Outcome outcome =
+        run({.arguments = words,
+             .directory = directory_,
+             .environment = {
+                 {"LD_PRELOAD", BRUME_FEW_THREADS}, {"BRUME_MOST_THREADS", "0"}, {"OMP_NUM_THREADS", "2"}}});
+    expect_error(outcome, 6, {"threads: no room for another", "ulimit -u"});
+    EXPECT_EQ(names(), Words{});
+  }
+}
 
 TEST_F(CommandLine, WrongUsage) {
   struct Row {

@@ -41,6 +41,7 @@ void limit(__rlimit_resource resource, const std::optional<uint64_t>& bytes) {
   ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
   if (start.out) out = ::open(start.out->c_str(), O_WRONLY);
   ::dup2(out, STDOUT_FILENO);
+  if (start.err) err = ::open(start.err->c_str(), O_WRONLY);
   if (start.screen == Screen::kPipe) ::dup2(err, STDERR_FILENO);
   // Root without these is bound by file modes like anyone else; for others the calls just fail.
   if (start.obeys_modes) {

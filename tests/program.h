@@ -18,6 +18,7 @@ struct Start {
   std::vector<std::string> arguments;
   std::filesystem::path directory = ".";          // that it works in
   std::optional<std::filesystem::path> out = {};  // standard output, instead of being captured
+  std::optional<std::filesystem::path> err = {};  // standard error, the same
   Screen screen = Screen::kPipe;
   unsigned short columns = 0;                 // of the terminal; 0: it does not know
   std::optional<uint64_t> memory_limit = {};  // bytes of address space

@@ -106,10 +106,21 @@ void BatchRun::fail(const FailedJob& failed) {
   listener_.on_failed(failed);
 }
 
+/// First those that were begun, in their order.
+std::optional<Job> BatchRun::next_refused(JobGroups& group) {
+  if (!on_their_way_.empty()) {
+    ReadyJob begun = std::move(on_their_way_.extract(on_their_way_.begin()).mapped().job);
+    keys_.erase(begun.label.key);
+    return std::move(begun.job);
+  }
+  std::optional<ReadyJob> job = group.next();
+  return job ? std::optional(std::move(job->job)) : std::nullopt;
+}
+
 void BatchRun::refuse(JobGroups& group, const std::string& reason) {
-  while (const std::optional<ReadyJob> job = group.next()) {
+  while (const std::optional<Job> job = next_refused(group)) {
     const Guard guard(mutex_);
-    fail({job->job, reason});
+    fail({*job, reason});
     if (fail_fast_) stopped_ = true;
     if (stopped_) return;
   }
@@ -157,7 +168,21 @@ void BatchRun::draw(const Pipeline& pipeline, const RunnerSettings& settings, Jo
   run(runner_);
 }
 
-void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
+WorkerFaults BatchRun::worker_faults() {
+  return {.died =
+              [this](const WorkerName& worker, const std::string& why) {
+                const Guard guard(mutex_);
+                listener_.on_worker_died(worker, why);
+              },
+          .given_up =
+              [this](const LostWorker& worker) {
+                const Guard guard(mutex_);
+                lost_workers_.push_back(worker);
+                listener_.on_worker_given_up(worker);
+              }};
+}
+
+void BatchRun::draw_by_workers(WorkerPoolSettings settings, JobGroups& group,
                                std::function<int()> stop_signal) {
   const auto stop = [this, stop_signal = std::move(stop_signal)] {
     listener_.on_steps(steps_done());
@@ -165,7 +190,8 @@ void BatchRun::draw_by_workers(const WorkerPoolSettings& settings, JobGroups& gr
     const int signal = stop_signal();
     return signal != 0 ? signal : (fail_fast_ && failed_ ? SIGTERM : 0);
   };
-  workers_.emplace(settings, source(group), sink(), stop);
+  settings.faults = worker_faults();
+  workers_.emplace(std::move(settings), source(group), sink(), stop);
   run(workers_);
 }
 

@@ -16,6 +16,7 @@
 
 #include "bounded_queue.h"
 #include "brume/base/error.h"
+#include "brume/base/threads.h"
 #include "busier.h"
 
 namespace brume::batch {
@@ -75,25 +76,31 @@ class Runner::Run {
         rows_(runner.pipeline_, settings_.calls) {}
 
   bool go() {
-    std::thread reader([this] { guarded([this] { read(); }); });
+    std::thread reader;
     std::thread decoder;
-    if (beside_) {
-      decoder = std::thread([this] {
-        guarded([this] { decode_all(); });
-        denoised_.abandon();
+    std::thread writer;
+    guarded([&] {
+      use_threads(settings_.threads, beside_ ? 3 : 2);
+      // From the last phase on: where one has no room, nothing has been read yet.
+      writer = start_thread([this] {
+        guarded([this] { write_all(); });
+        made_.abandon();
       });
-    }
-    std::thread writer([this] {
-      guarded([this] { write_all(); });
-      made_.abandon();
+      if (beside_) {
+        decoder = start_thread([this] {
+          guarded([this] { decode_all(); });
+          denoised_.abandon();
+        });
+      }
+      reader = start_thread([this] { guarded([this] { read(); }); });
+      denoise_all();
     });
-    guarded([this] { denoise_all(); });
     ready_.abandon();
-    reader.join();
+    if (reader.joinable()) reader.join();
     denoised_.close();
     if (decoder.joinable()) decoder.join();
     made_.close();
-    writer.join();
+    if (writer.joinable()) writer.join();
     if (failure_) std::rethrow_exception(failure_);
     // A stop may also have ended the source, while there was nothing to draw.
     return !stop_at_ && !runner_.stop_requested_();
@@ -296,9 +303,6 @@ Runner::Runner(const Pipeline& pipeline, const RunnerSettings& settings, Source 
       sink_(std::move(sink)),
       stop_requested_(std::move(stop_requested)) {}
 
-bool Runner::run() {
-  at::set_num_threads(settings_.threads);
-  return Run(*this).go();
-}
+bool Runner::run() { return Run(*this).go(); }
 
 }  // namespace brume::batch

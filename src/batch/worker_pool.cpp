@@ -11,14 +11,18 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/base/threads.h"
 #include "brume/batch/worker_protocol.h"
 #include "busier.h"
 #include "child_process.h"
+#include "worker_end.h"
 
 namespace brume::batch {
 
@@ -27,7 +31,8 @@ namespace {
 using Lock = std::unique_lock<std::mutex>;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kMostFruitlessStarts = 3;
+constexpr int kMostFruitlessStarts = 4;
+constexpr const char* kDrewNothing = "4 starts in a row drew nothing, the last: ";
 constexpr auto kLookForStops = std::chrono::milliseconds(50);
 
 struct Task {
@@ -35,17 +40,14 @@ struct Task {
   int deaths = 0;  // of workers that had it
 };
 
-/// Whether another start could end otherwise.
-bool is_hopeless(const ChildProcess::End& end) {
-  const auto is = [&](ExitCode code) { return end.code == static_cast<int>(code); };
-  return end.signal == 0 && (is(ExitCode::kUsage) || is(ExitCode::kModelInvalid));
-}
-
-/// Who is killed has left no message.
-std::string remedy_for(const ChildProcess::End& end) {
-  if (end.signal == 0) return "see its message above";
-  return end.signal == SIGKILL ? "if memory was short, use fewer workers: --devices cpu:1"
-                               : "draw without --devices to see where";
+/// False where it is dead, which shows at its output too.
+bool takes(const ChildProcess& child, const std::string& line) {
+  try {
+    write_all(child.input(), std::as_bytes(std::span(line)), "a worker");
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -55,12 +57,19 @@ std::string remedy_for(const ChildProcess::End& end) {
 class WorkerPool::Run {
  public:
   explicit Run(WorkerPool& pool)
-      : pool_(pool), settings_(pool.settings_), workers_(settings_.commands.size()) {}
+      : pool_(pool), settings_(pool.settings_), workers_(settings_.workers.size()) {}
 
   bool go() {
     std::vector<std::thread> threads;
-    threads.emplace_back([this] { guarded([this] { read_source(); }); });
-    for (size_t i = 0; i < workers_.size(); ++i) threads.emplace_back([this, i] { attend(i); });
+    threads.reserve(2 * workers_.size() + 1);
+    // All that a run will ever need, so that none is missing in the middle of it.
+    guarded([&] {
+      for (size_t i = 0; i < workers_.size(); ++i) {
+        threads.push_back(start_thread([this, i] { send_tasks(workers_[i]); }));
+        threads.push_back(start_thread([this, i] { attend(i); }));
+      }
+      threads.push_back(start_thread([this] { guarded([this] { read_source(); }); }));
+    });
     watch_for_stops();
     for (std::thread& thread : threads) thread.join();
     if (failure_) std::rethrow_exception(failure_);
@@ -73,8 +82,16 @@ class WorkerPool::Run {
     std::map<uint64_t, Task> tasks;  // that it has
     bool alone = false;              // it has one that a worker died of, and gets no other
     bool accepts = false;            // it is there, and its input is open
-    int fruitless_starts = 0;
-    WorkerUse use;            // since its start
+    bool sending = false;            // a task is being written
+    int fruitless_starts = 0;        // one after the other, of which came no picture
+    bool has_lived = false;          // it had its model once
+    bool given_up = false;
+    // Of this life:
+    bool ready = false;  // it has its model
+    bool drew = false;
+    std::string told;  // why it ends
+    WorkerUse use;
+    // Of all:
     int64_t peak_memory = 0;  // of the largest of its lives
   };
 
@@ -121,7 +138,7 @@ class WorkerPool::Run {
 
   void watch_for_stops() {
     Lock lock(mutex_);
-    while (!stopping_ && (at_work_ > 0 || !source_ended_)) {
+    while (!stopping_ && (at_work_ > 0 || !all_done())) {
       changed_.wait_for(lock, kLookForStops);
       if (pool_.stop_signal_() != 0) end_now();
     }
@@ -138,8 +155,15 @@ class WorkerPool::Run {
            std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.tasks.empty(); });
   }
 
+  /// No more lives begin, and no more tasks are sent. Once true, this stays so.
+  bool ending() const { return stopping_ || all_done(); }
+
   /// Serves a worker until it is needed no more.
   void attend(size_t number) {
+    {
+      const Lock lock(mutex_);
+      ++at_work_;
+    }
     guarded([this, number] { serve(number); });
     const Lock lock(mutex_);
     --at_work_;
@@ -152,26 +176,47 @@ class WorkerPool::Run {
     {
       // A worker without work need not be started.
       Lock lock(mutex_);
-      changed_.wait(lock, [&] { return stopping_ || all_done() || !waiting_.empty(); });
+      changed_.wait(lock, [&] { return ending() || !waiting_.empty(); });
     }
     while (true) {
+      std::optional<WorkerEnd> no_room;
       {
         const Lock lock(mutex_);
-        if (stopping_ || all_done()) break;
-        worker.child = std::make_unique<ChildProcess>(settings_.commands[number]);
-        worker.accepts = true;
-        worker.use = {};
+        if (ending()) break;
+        no_room = begin_life(worker, settings_.workers[number].command);
       }
-      std::thread sender([this, &worker] { send_tasks(worker); });
+      if (no_room) {
+        give_up(number, *no_room);
+        break;
+      }
       take_pictures(worker);
       {
-        const Lock lock(mutex_);
+        Lock lock(mutex_);
         worker.accepts = false;
-        changed_.notify_all();
+        changed_.wait(lock, [&] { return !worker.sending; });
       }
-      sender.join();
-      if (!outlive(worker)) break;
+      if (!outlive(number)) break;
     }
+  }
+
+  /// Why there is none, where the system has no room for another process.
+  static std::optional<WorkerEnd> begin_life(Worker& worker, const std::vector<std::string>& command) {
+    worker.ready = false;
+    worker.drew = false;
+    worker.use = {};
+    try {
+      worker.child = std::make_unique<ChildProcess>(command);
+    } catch (const std::system_error& error) {
+      if (error.code() != std::errc::resource_unavailable_try_again &&
+          error.code() != std::errc::not_enough_memory)
+        throw;
+      return WorkerEnd{{.code = static_cast<int>(ExitCode::kOutOfMemory)},
+                       "cannot be started: " + error.code().message() +
+                           "; raise the limit on processes (ulimit -u, a container's pids), or use fewer "
+                           "workers"};
+    }
+    worker.accepts = true;
+    return std::nullopt;
   }
 
   void send_tasks(Worker& worker) {
@@ -179,11 +224,9 @@ class WorkerPool::Run {
       std::string line;
       {
         Lock lock(mutex_);
-        changed_.wait(lock,
-                      [&] { return !worker.accepts || stopping_ || all_done() || may_have_more(worker); });
-        if (!worker.accepts) return;
-        if (stopping_ || !may_have_more(worker)) {
-          worker.child->close_input();
+        changed_.wait(lock, [&] { return ending() || may_have_more(worker); });
+        if (ending()) {
+          if (worker.accepts) worker.child->close_input();
           return;
         }
         Task task = std::move(waiting_.front());
@@ -191,42 +234,55 @@ class WorkerPool::Run {
         worker.alone = task.deaths > 0;
         line = work_line(task.work);
         worker.tasks.emplace(task.work.ticket, std::move(task));
+        worker.sending = true;
         changed_.notify_all();
       }
-      try {
-        write_all(worker.child->input(), std::as_bytes(std::span(line)), "a worker");
-      } catch (const Error&) {
-        return;  // it is dead, which take_pictures sees too
-      }
+      const bool took = takes(*worker.child, line);
+      const Lock lock(mutex_);
+      worker.sending = false;
+      worker.accepts = worker.accepts && took;
+      changed_.notify_all();
     }
   }
 
   bool may_have_more(const Worker& worker) const {
-    if (waiting_.empty()) return false;
+    if (waiting_.empty() || !worker.accepts || !worker.ready) return false;
     if (worker.tasks.empty()) return true;
     return !worker.alone && waiting_.front().deaths == 0 &&
            static_cast<int64_t>(worker.tasks.size()) < settings_.most_each;
   }
 
   void take_pictures(Worker& worker) {
-    MadeReader reader(worker.child->output());
-    while (std::optional<MadeFrame> frame = reader.next()) {
-      bool asked_for = false;
-      {
+    WorkerReader reader(worker.child->output());
+    while (std::optional<WorkerMessage> message = reader.next()) {
+      if (auto* const frame = std::get_if<MadeFrame>(&*message)) {
+        take_picture(worker, std::move(*frame));
+      } else if (const auto* const failure = std::get_if<WorkerFailure>(&*message)) {
+        worker.told = failure->text;
+      } else {
         const Lock lock(mutex_);
-        asked_for = !failure_ && worker.tasks.contains(frame->made.ticket);
-        count(worker, frame->use);
-        worker.fruitless_starts = 0;
+        worker.ready = worker.has_lived = true;
+        changed_.notify_all();
       }
-      if (!asked_for) continue;
-      const uint64_t ticket = frame->made.ticket;
-      guarded([&] { hand_over(std::move(frame->made)); });
-      const Lock lock(mutex_);
-      worker.tasks.erase(ticket);
-      changed_.notify_all();
     }
     // It would wait for its next task, and its end be waited for.
     if (reader.broken()) worker.child->send(SIGKILL);
+  }
+
+  void take_picture(Worker& worker, MadeFrame frame) {
+    bool asked_for = false;
+    {
+      const Lock lock(mutex_);
+      asked_for = !failure_ && worker.tasks.contains(frame.made.ticket);
+      count(worker, frame.use);
+      worker.drew = true;
+    }
+    if (!asked_for) return;
+    const uint64_t ticket = frame.made.ticket;
+    guarded([&] { hand_over(std::move(frame.made)); });
+    const Lock lock(mutex_);
+    worker.tasks.erase(ticket);
+    changed_.notify_all();
   }
 
   void hand_over(Made made) {
@@ -246,36 +302,63 @@ class WorkerPool::Run {
     pool_.workers_memory_ += peak - std::exchange(worker.peak_memory, peak);
   }
 
-  /// After a worker's end: its tasks go back, or fail where they have cost two lives. False where it is not
-  /// to be started again.
-  bool outlive(Worker& worker) {
-    const ChildProcess::End end = worker.child->wait();
+  /// After a worker's end. False where it is not to be started again.
+  bool outlive(size_t number) {
+    Worker& worker = workers_[number];
+    const WorkerEnd end{worker.child->wait(), std::exchange(worker.told, {})};
     std::vector<uint64_t> lost;
     {
       const Lock lock(mutex_);
       worker.child.reset();
-      if (stopping_ || (end.code == 0 && end.signal == 0 && worker.tasks.empty())) {
+      if (ending()) {
         worker.tasks.clear();
         return false;
       }
-      if (is_hopeless(end) || ++worker.fruitless_starts > kMostFruitlessStarts) {
-        throw Error(
-            static_cast<ExitCode>(is_hopeless(end) ? end.code : static_cast<int>(ExitCode::kGpuFault)),
-            "a worker", "ended with " + end.text(), remedy_for(end));
-      }
-      for (auto& [ticket, task] : worker.tasks) {
-        if (++task.deaths > 1) {
-          lost.push_back(ticket);
-        } else {
-          waiting_.push_front(std::move(task));
-        }
-      }
-      worker.tasks.clear();
-      worker.alone = false;
-      changed_.notify_all();
+      worker.fruitless_starts = worker.drew ? 0 : worker.fruitless_starts + 1;
+      lost = take_back(worker);
     }
-    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + end.text() + ")"});
+    for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + end.cause() + ")"});
+    const WorkerName& name = settings_.workers[number].name;
+    // A model or options that are wrong for all of the workers.
+    if (end.is_hopeless() && !worker.has_lived)
+      throw Error(end.exit_code(), end.told.empty() ? name.text() : "", end.advice());
+    if (end.is_hopeless() || worker.fruitless_starts == kMostFruitlessStarts) {
+      give_up(number, end);
+      return false;
+    }
+    if (worker.ready) settings_.faults.died(name, end.cause());
     return true;
+  }
+
+  /// A dead worker's tasks wait for another; those that have cost two lives are given back, to fail.
+  std::vector<uint64_t> take_back(Worker& worker) {
+    std::vector<uint64_t> lost;
+    for (auto& [ticket, task] : worker.tasks) {
+      if (++task.deaths > 1) {
+        lost.push_back(ticket);
+      } else {
+        waiting_.push_front(std::move(task));
+      }
+    }
+    worker.tasks.clear();
+    worker.alone = false;
+    changed_.notify_all();
+    return lost;
+  }
+
+  /// Goes on with the other workers, where there are any left.
+  void give_up(size_t number, const WorkerEnd& end) {
+    Worker& worker = workers_[number];
+    const WorkerName& name = settings_.workers[number].name;
+    std::string why = end.advice();
+    if (worker.fruitless_starts == kMostFruitlessStarts) why = kDrewNothing + why;
+    {
+      const Lock lock(mutex_);
+      worker.given_up = true;
+      if (std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.given_up; }))
+        throw Error(end.exit_code(), name.text(), why);
+    }
+    settings_.faults.given_up({name, why});
   }
 
   WorkerPool& pool_;
@@ -286,7 +369,7 @@ class WorkerPool::Run {
   std::deque<Task> waiting_;
   bool source_ended_ = false;
   bool stopping_ = false;
-  size_t at_work_ = settings_.commands.size();
+  size_t at_work_ = 0;
   std::exception_ptr failure_;
 };
 

@@ -107,8 +107,7 @@ PictureEdit read_edit(const json& fields) {
 }
 
 /// The line before the pixels; room for these where there are any. Throws for what write_made does not write.
-MadeFrame read_head(const std::string& line) {
-  const json head = json::parse(line);
+MadeFrame read_head(const json& head) {
   MadeFrame frame;
   frame.use = read_use(head.at("use"));
   if (!head.at("ticket").is_number_unsigned()) refuse_frame();
@@ -122,6 +121,18 @@ MadeFrame read_head(const std::string& line) {
   std::vector<uint8_t> pixels(static_cast<size_t>(3 * width * height));
   frame.made.result.picture = Picture{static_cast<int>(width), static_cast<int>(height), std::move(pixels)};
   return frame;
+}
+
+void write_line(int fd, const json& fields) {
+  const std::string line = fields.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  write_all(fd, std::as_bytes(std::span(line)), kWorker);
+}
+
+WorkerMessage read_message(const std::string& line) {
+  const json head = json::parse(line);
+  if (head.contains("ready")) return WorkerReady{};
+  if (head.contains("error")) return WorkerFailure{head["error"].get<std::string>()};
+  return read_head(head);
 }
 
 }  // namespace
@@ -195,29 +206,33 @@ void write_made(int fd, const Made& made, const WorkerUse& use) {
                      {"width", picture ? picture->width : 0},
                      {"height", picture ? picture->height : 0},
                      {"use", use_fields(use)}};
-  const std::string line = head.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  write_all(fd, std::as_bytes(std::span(line)), kWorker);
+  write_line(fd, head);
   if (picture) write_all(fd, std::as_bytes(std::span(picture->pixels)), kWorker);
 }
 
-std::optional<MadeFrame> MadeReader::next() {
+void write_ready(int fd) { write_line(fd, {{"ready", true}}); }
+
+void write_failure(int fd, const std::string& text) { write_line(fd, {{"error", text}}); }
+
+std::optional<WorkerMessage> WorkerReader::next() {
   std::string line;
   if (!read_line(line)) return {};
-  std::optional<MadeFrame> frame;
+  std::optional<WorkerMessage> message;
   try {
-    frame = read_head(line);
+    message = read_message(line);
   } catch (const json::exception&) {
     broken_ = true;
   } catch (const Error&) {
     broken_ = true;
   }
-  if (!frame || !frame->made.result.picture) return frame;
+  auto* const frame = message ? std::get_if<MadeFrame>(&*message) : nullptr;
+  if (frame == nullptr || !frame->made.result.picture) return message;
   std::vector<uint8_t>& pixels = frame->made.result.picture->pixels;
   if (!read_exactly(pixels.data(), pixels.size())) return {};
-  return frame;
+  return message;
 }
 
-bool MadeReader::read_line(std::string& line) {
+bool WorkerReader::read_line(std::string& line) {
   for (size_t end = buffer_.find('\n');; end = buffer_.find('\n')) {
     if (end != std::string::npos) {
       line = buffer_.substr(0, end);
@@ -234,7 +249,7 @@ bool MadeReader::read_line(std::string& line) {
   }
 }
 
-bool MadeReader::read_exactly(uint8_t* to, size_t count) {
+bool WorkerReader::read_exactly(uint8_t* to, size_t count) {
   const size_t there = std::min(count, buffer_.size());
   std::memcpy(to, buffer_.data(), there);
   buffer_.erase(0, there);

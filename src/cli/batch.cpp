@@ -186,48 +186,60 @@ class Batch {
     return std::max(*free / engines - weights, 0.0);
   }
 
+  /// An adapter that the jobs of a group name may spoil the weights: these jobs fail, and no others.
   void draw_group() {
     const Request request = groups_.request();
-    ModelConfig model = adapters_.adapted(request);
-    if (!workers_.empty()) {
-      if (const auto& embeddings = model.embeddings()) {
-        for (const std::string& line : embeddings->remarks()) say_once("note: " + line);
+    try {
+      if (workers_.empty()) {
+        draw_here(request);
+      } else {
+        draw_by_workers(request);
       }
-      if (const Adapters* adapters = model.adapters()) {
-        for (const std::string& line : adapters->remarks()) say_once("note: " + line);
-      }
-      // A step may have to end, and a picture be decoded, after the grace.
-      constexpr double kLeastPatience = 60;
-      batch::WorkerPoolSettings settings{
-          .commands = {}, .most_each = rows_ + 2, .patience = Seconds(options_.use.grace + kLeastPatience)};
-      for (const std::string& device : workers_)
-        settings.commands.push_back(options_.worker_command(device, adapters_.words(request)));
-      run_.draw_by_workers(settings, groups_, stop_signal);
-      return;
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
+      run_.refuse(groups_, error.what());
     }
+  }
+
+  void draw_by_workers(const Request& request) {
+    const ModelConfig model = adapters_.adapted(request);
+    if (const auto& embeddings = model.embeddings()) {
+      for (const std::string& line : embeddings->remarks()) say_once("note: " + line);
+    }
+    if (const Adapters* adapters = model.adapters()) {
+      for (const std::string& line : adapters->remarks()) say_once("note: " + line);
+    }
+    // A step may have to end, and a picture be decoded, after the grace.
+    constexpr double kLeastPatience = 60;
+    batch::WorkerPoolSettings settings{.workers = living_workers(adapters_.words(request)),
+                                       .most_each = rows_ + 2,
+                                       .patience = Seconds(options_.use.grace + kLeastPatience)};
+    run_.draw_by_workers(std::move(settings), groups_, stop_signal);
+  }
+
+  /// Those that no group before gave up.
+  std::vector<batch::WorkerSlot> living_workers(const std::vector<std::string>& adapters) const {
+    std::vector<batch::WorkerSlot> slots;
+    for (const std::string& device : workers_)
+      slots.push_back(
+          {{static_cast<int64_t>(slots.size()) + 1, device}, options_.worker_command(device, adapters)});
+    for (const batch::LostWorker& lost : run_.lost_workers())
+      std::erase_if(slots,
+                    [&](const batch::WorkerSlot& slot) { return slot.name.number == lost.name.number; });
+    return slots;
+  }
+
+  void draw_here(const Request& request) {
     const auto start = Clock::now();
     if (options_.engine.verbose) progress_.say("loading " + loaded_text(request));
-    const std::optional<Pipeline> pipeline = open_for_group(std::move(model), request);
-    if (!pipeline) return;
+    const Pipeline pipeline = open_pipeline(adapters_.adapted(request), compute_);
     load_seconds_ += Seconds(Clock::now() - start).count();
-    for (const std::string& line : remark_lines(*pipeline, options_.engine.verbose)) say_once(line);
+    for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) say_once(line);
     const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, compute_, model_);
     if (options_.engine.verbose)
       progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
                     " threads");
-    run_.draw(*pipeline, settings, groups_, stop_signal);
-  }
-
-  /// Nothing where an adapter that the jobs of a group name spoils the weights: these jobs fail, and no
-  /// others.
-  std::optional<Pipeline> open_for_group(ModelConfig model, const Request& request) {
-    try {
-      return open_pipeline(std::move(model), compute_);
-    } catch (const Error& error) {
-      if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
-      run_.refuse(groups_, error.what());
-      return std::nullopt;
-    }
+    run_.draw(pipeline, settings, groups_, stop_signal);
   }
 
   std::string loaded_text(const Request& request) const {
@@ -289,7 +301,8 @@ class Batch {
             .seconds = Seconds(Clock::now() - start_).count(),
             .load_seconds = load_seconds_ + (run_.busy() != nullptr ? run_.busy()->load.load() : 0),
             .peak_memory = compute_.peak_memory() + run_.workers_memory(),
-            .busy = run_.busy()};
+            .busy = run_.busy(),
+            .lost_workers = run_.lost_workers()};
   }
 
   void print_summary() {

@@ -1,7 +1,5 @@
 #include "batch_plan.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <iomanip>
 #include <nlohmann/json.hpp>
@@ -9,6 +7,7 @@
 #include <thread>
 
 #include "brume/base/error.h"
+#include "brume/base/threads.h"
 #include "brume/bench/work.h"
 #include "brume/pipeline/memory.h"
 #include "progress.h"
@@ -119,7 +118,7 @@ double BatchPlan::overlapped(const PhaseSeconds& of) const {
 
 double BatchPlan::seconds() const {
   if (pictures_ == 0) return 0;
-  at::set_num_threads(settings_.runner.threads);
+  use_threads(settings_.runner.threads);
   const double work =
       overlapped(phases(bench::measured_peak(settings_.compute.dtype, settings_.compute.gpu.get())));
   const auto share = static_cast<double>(processes());

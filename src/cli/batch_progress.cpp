@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "batch_summary.h"
 #include "events.h"
 #include "progress.h"
 #include "say.h"
@@ -89,6 +90,17 @@ void BatchProgress::on_failed(const batch::FailedJob& failed) {
   json event = event_of("failed", failed.job);
   event["reason"] = failed.reason;
   tell(place_of(failed.job.file, failed.job.line) + " failed: " + failed.reason, event);
+}
+
+void BatchProgress::on_worker_died(const batch::WorkerName& worker, const std::string& why) {
+  say("note: " + worker.text() + " died and is started again: " + why);
+}
+
+void BatchProgress::on_worker_given_up(const batch::LostWorker& worker) {
+  const std::lock_guard guard(mutex_);
+  json event = lost_worker_json(worker);
+  event["event"] = "given_up";
+  tell("warning: " + worker.name.text() + " is given up, the others go on: " + worker.why, event);
 }
 
 void BatchProgress::on_steps(int64_t steps_done) {

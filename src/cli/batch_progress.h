@@ -31,6 +31,8 @@ class BatchProgress : public batch::BatchListener {
   void on_note(const batch::Job& job, const std::string& note) override;
   void on_drawn(const batch::ReadyJob& job, const std::filesystem::path& file, double seconds) override;
   void on_failed(const batch::FailedJob& failed) override;
+  void on_worker_died(const batch::WorkerName& worker, const std::string& why) override;
+  void on_worker_given_up(const batch::LostWorker& worker) override;
   void on_steps(int64_t steps_done) override;
 
   /// Of a plan, which draws nothing: one more picture was looked at.

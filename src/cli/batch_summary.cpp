@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <utility>
 
 #include "progress.h"
 
@@ -29,6 +30,8 @@ std::string summary_line(const BatchSummary& summary) {
   if (tally.skipped > 0) line += ", " + std::to_string(tally.skipped) + " there already";
   if (tally.failed > 0) line += ", " + std::to_string(tally.failed) + " failed";
   if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
+  if (const size_t lost = summary.lost_workers.size(); lost > 0)
+    line += ", " + std::to_string(lost) + (lost == 1 ? " worker" : " workers") + " given up";
   if (summary.failures)
     line += (tally.failed > 0 ? "; what failed is in " : "; what failed before is in ") +
             summary.failures->string();
@@ -45,15 +48,23 @@ std::string phases_line(const BatchSummary& summary) {
   return text.data();
 }
 
+json lost_worker_json(const batch::LostWorker& worker) {
+  return {{"worker", worker.name.number}, {"device", worker.name.device}, {"reason", worker.why}};
+}
+
 json summary_json(const BatchSummary& summary) {
   const auto milliseconds = [&](const std::atomic<double> Busy::*phase) {
     return 1e3 * seconds_of(summary, phase);
   };
+  json lost_workers = json::array();
+  for (const batch::LostWorker& worker : summary.lost_workers)
+    lost_workers.push_back(lost_worker_json(worker));
   return {{"drawn", summary.tally.drawn},
           {"skipped", summary.tally.skipped},
           {"failed", summary.tally.failed},
           {"bad_lines", summary.tally.bad_lines},
           {"stopped_by", summary.stopped_by == 0 ? json() : json(summary.stopped_by)},
+          {"given_up", std::move(lost_workers)},
           {"directory", summary.directory.string()},
           {"failed_jobs", path_or_null(summary.failures)},
           {"grid", path_or_null(summary.grid)},

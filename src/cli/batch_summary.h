@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "brume/batch/batch_run.h"
 
@@ -22,6 +23,7 @@ struct BatchSummary {
   double load_seconds = 0;
   int64_t peak_memory = 0;            // bytes, of all processes together
   const batch::Busy* busy = nullptr;  // nothing was drawn
+  std::vector<batch::LostWorker> lost_workers;
 };
 
 /// "12 pictures drawn in 4 s, 3 there already"
@@ -29,5 +31,6 @@ std::string summary_line(const BatchSummary& summary);
 /// "loaded in 0.20 s, text 0.11 s, ..."
 std::string phases_line(const BatchSummary& summary);
 nlohmann::json summary_json(const BatchSummary& summary);
+nlohmann::json lost_worker_json(const batch::LostWorker& worker);
 
 }  // namespace brume::cli

@@ -14,6 +14,7 @@
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/base/shortest_number.h"
+#include "brume/base/threads.h"
 #include "brume/bench/machine.h"
 #include "brume/pipeline/memory.h"
 #include "brume/pipeline/request_recipe.h"
@@ -130,7 +131,7 @@ class Bench {
     check_weights_fit(model_, compute_, report_.result.workload.arch);
     if (options.error_limits.any()) check_weights_fit(model_, exact_, "the fp32 reference");
     const double work = model_.step_work(request_.width, request_.height);
-    at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.batch_size)));
+    use_threads(threads_for(options.engine, work * static_cast<double>(options.batch_size)));
   }
 
   int run() {

@@ -1,5 +1,6 @@
 #include "compute.h"
 
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
 #include <charconv>
@@ -11,6 +12,7 @@
 
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
+#include "brume/base/threads.h"
 #include "brume/pipeline/memory.h"
 #include "kernels/gpu/door.h"
 #include "kernels/gpu/driver.h"
@@ -99,6 +101,7 @@ std::optional<double> Compute::free_memory() const {
 int64_t Compute::peak_memory() const { return gpu ? gpu->peak_memory() : brume::peak_memory(); }
 
 Compute open_compute(const EngineOptions& engine) {
+  check_threads(at::get_num_threads() - 1);  // libtorch makes them when it first computes
   std::shared_ptr<const Gpu> gpu = gpu_of(engine);
   Compute compute = compute_of(engine, gpu ? gpu->properties().device.str() : "cpu");
   if (gpu && engine.verbose) say("drawing on " + gpu->properties().name);

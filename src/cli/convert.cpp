@@ -1,3 +1,5 @@
+#include <ATen/Parallel.h>
+
 #include <chrono>
 #include <cstdint>
 #include <iomanip>
@@ -9,6 +11,7 @@
 
 #include "adapter_options.h"
 #include "brume/base/dtype.h"
+#include "brume/base/threads.h"
 #include "brume/pipeline/model_packing.h"
 #include "brume/weights/adapters/adapter_choice.h"
 #include "brume/weights/adapters/adapters.h"
@@ -62,6 +65,7 @@ void print_result(const ConvertOptions& options, const PackedModelFile& made, do
 
 int run_command(const ConvertOptions& options) {
   const Clock::time_point start = Clock::now();
+  check_threads(at::get_num_threads() - 1);  // as in open_compute
   ModelConfig model = open_model(options.engine);
   std::vector<AdapterChoice> adapters;
   adapters.reserve(options.engine.adapters.loras.size());

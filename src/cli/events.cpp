@@ -1,16 +1,16 @@
 #include "events.h"
 
-#include <cstdio>
 #include <exception>
 
 #include "failure.h"
+#include "standard_error.h"
 
 namespace brume::cli {
 
 using nlohmann::json;
 
 void print_event(const json& event) {
-  std::fprintf(stderr, "%s\n", event.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+  print_told(event.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 int with_errors_as(ErrorsAs kind, const std::function<int()>& work) {

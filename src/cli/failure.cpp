@@ -1,10 +1,10 @@
 #include "failure.h"
 
 #include <exception>
-#include <iostream>
 #include <new>
 
 #include "brume/base/escape.h"
+#include "standard_error.h"
 
 namespace brume::cli {
 
@@ -15,7 +15,7 @@ std::string first_line(const std::string& text) { return escape_control(text.sub
 }  // namespace
 
 int fail(ExitCode code, const std::string& message) {
-  std::cerr << "brume: " << message << '\n';
+  print_told("brume: " + message + "\n");
   return static_cast<int>(code);
 }
 

@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +11,7 @@
 
 #include "adapter_options.h"
 #include "brume/base/error.h"
+#include "brume/base/threads.h"
 #include "brume/pipeline/chosen_words.h"
 #include "brume/text/wildcard_files.h"
 #include "engine_choices.h"
@@ -76,7 +76,7 @@ int run_command(const GenerateWork& asked) {
   if (options.run.init_latents)
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   const double work = pipeline.model().step_work(request.width, request.height);
-  at::set_num_threads(threads_for(options.engine, work * static_cast<double>(options.run.batch_size)));
+  use_threads(threads_for(options.engine, work * static_cast<double>(options.run.batch_size)));
   Request first = request;
   for (const std::string& name :
        make_choices(first, request.seeds.front(), wildcards_in(options.run.wildcards)))

@@ -1,10 +1,12 @@
 #include "report.h"
 
+#include <array>
 #include <cstdio>
 #include <string>
 
 #include "brume/base/dtype.h"
 #include "commands.h"
+#include "say.h"
 #include "standard_output.h"
 
 namespace brume::cli {
@@ -47,9 +49,11 @@ void print_report(const Request& request, const Tally& tally, double load_second
 }
 
 void print_times(const Tally& tally, double load_seconds) {
-  std::fprintf(stderr, "brume: loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s\n",
-               load_seconds, tally.times.text_seconds, tally.times.denoise_seconds,
-               tally.times.decode_seconds);
+  std::array<char, 160> text{};
+  std::snprintf(text.data(), text.size(), "loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s",
+                load_seconds, tally.times.text_seconds, tally.times.denoise_seconds,
+                tally.times.decode_seconds);
+  say(text.data());
 }
 
 }  // namespace brume::cli

@@ -1,11 +1,10 @@
 #include "say.h"
 
-#include <iostream>
-
 #include "brume/base/escape.h"
+#include "standard_error.h"
 
 namespace brume::cli {
 
-void say(const std::string& line) { std::cerr << "brume: " << escape_control(line) << '\n'; }
+void say(const std::string& line) { print_told("brume: " + escape_control(line) + "\n"); }
 
 }  // namespace brume::cli

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 
@@ -12,8 +13,11 @@ namespace brume::cli {
 
 namespace {
 
-// A signal handler can reach nothing but a variable of static lifetime.
+using Clock = std::chrono::steady_clock;
+
+// A signal handler can reach nothing but variables of static lifetime.
 volatile std::sig_atomic_t caught = 0;
+std::atomic<Clock::rep> caught_at = 0;
 
 // SIGUSR1: batch systems warn with it that a job's time is nearly over.
 constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
@@ -25,6 +29,7 @@ extern "C" void end_at_once(int signal) {
 
 extern "C" void remember(int signal) {
   if (caught != 0) end_at_once(signal);
+  caught_at = Clock::now().time_since_epoch().count();
   caught = signal;
 }
 
@@ -61,6 +66,11 @@ PoliteStop::~PoliteStop() { handle(end_at_once); }
 void end_at_signals() { handle(end_at_once); }
 
 int stop_signal() { return caught; }
+
+std::optional<Clock::time_point> stop_time() {
+  if (caught == 0) return std::nullopt;
+  return Clock::time_point(Clock::duration(caught_at.load()));
+}
 
 void make_write_failures_errors() {
   std::signal(SIGPIPE, SIG_IGN);

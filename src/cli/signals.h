@@ -1,4 +1,6 @@
 #pragma once
+#include <chrono>
+#include <optional>
 
 namespace brume::cli {
 
@@ -20,6 +22,8 @@ class PoliteStop {
 
 /// The signal that asked for a stop, or 0.
 int stop_signal();
+/// When it did.
+std::optional<std::chrono::steady_clock::time_point> stop_time();
 /// The exit code of a program that `signal` ended.
 constexpr int signal_exit_code(int signal) { return 128 + signal; }
 

@@ -3,8 +3,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <string>
+
+#include "standard_error.h"
 
 namespace brume::cli {
 
@@ -33,16 +34,14 @@ bool StatusLine::due() const {
 
 void StatusLine::draw(std::string_view text) {
   if (!shown_) return;
-  std::fprintf(stderr, "\r%s\x1b[K", std::string(text.substr(0, most_columns())).c_str());
-  std::fflush(stderr);
+  print_told("\r" + std::string(text.substr(0, most_columns())) + "\x1b[K");
   last_drawn_ = Clock::now();
   on_screen_ = true;
 }
 
 void StatusLine::clear() {
   if (!on_screen_) return;
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
+  print_told("\r\x1b[K");
   on_screen_ = false;
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -17,9 +18,10 @@
 #include "brume/pipeline/pipeline.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
-#include "events.h"
+#include "failure.h"
 #include "open_pipeline.h"
 #include "signals.h"
+#include "torch_errors.h"
 
 namespace brume::cli {
 
@@ -46,7 +48,9 @@ int work(const WorkerOptions& options) {
   const Pipeline pipeline = open_pipeline(std::move(model), compute);
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
-  const auto source = []() -> std::optional<batch::Work> {
+  // Here all is there that drawing needs, the runner's threads too.
+  const auto source = [ready = false]() mutable -> std::optional<batch::Work> {
+    if (!std::exchange(ready, true)) batch::write_ready(STDOUT_FILENO);
     std::string line;
     if (!std::getline(std::cin, line)) return {};
     return batch::read_work_line(line);
@@ -69,6 +73,15 @@ int work(const WorkerOptions& options) {
 
 }  // namespace
 
-int run_command(const WorkerOptions& options) { return work(options); }
+/// The batch knows better than this process what its failure means, and tells of it.
+int run_command(const WorkerOptions& options) {
+  try {
+    return without_torch_errors([&] { return work(options); });
+  } catch (const std::exception&) {
+    const Failure failure = current_failure();
+    batch::write_failure(STDOUT_FILENO, failure.text);
+    return static_cast<int>(failure.code);
+  }
+}
 
 }  // namespace brume::cli

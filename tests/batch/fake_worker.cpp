@@ -1,7 +1,9 @@
 // A worker that draws single pixels, for tests: fake_worker HOW. "good"; "dies-of-N" at the picture with
 // ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first picture, if FILE is not there;
 // "never" at its start; "deaf" does nothing and
-// heeds no signal; "model" says that its model is wrong.
+// heeds no signal; "model WHY" says that its model is wrong;
+// "short WHY" that memory is short; "never-again FILE" dies at its first picture, and then at its start;
+// "late FILE" has its model when FILE is there.
 #include <unistd.h>
 
 #include <csignal>
@@ -22,16 +24,27 @@ bool makes(const std::string& file) {
   return made != nullptr;
 }
 
+bool is_there(const std::string& file) { return ::access(file.c_str(), F_OK) == 0; }
+
 }  // namespace
 
 int main(int count, char** words) {
   const std::string how = count > 1 ? words[1] : "good";
-  if (how == "model") return static_cast<int>(ExitCode::kModelInvalid);
-  if (how == "never") std::raise(SIGKILL);
+  if (how == "model") {
+    if (count > 2) batch::write_failure(STDOUT_FILENO, words[2]);
+    return static_cast<int>(ExitCode::kModelInvalid);
+  }
+  if (how == "short") {
+    batch::write_failure(STDOUT_FILENO, words[2]);
+    return static_cast<int>(ExitCode::kOutOfMemory);
+  }
+  if (how == "never" || (how == "never-again" && is_there(words[2]))) std::raise(SIGKILL);
   if (how == "deaf") {
     std::signal(SIGTERM, SIG_IGN);
     for (;;) ::pause();
   }
+  while (how == "late" && !is_there(words[2])) ::usleep(1000);
+  batch::write_ready(STDOUT_FILENO);
   int64_t steps = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const batch::Work work = batch::read_work_line(line);
@@ -40,6 +53,7 @@ int main(int count, char** words) {
       std::cout << R"({"ticket":)" << work.ticket << "}" << std::endl;
       continue;
     }
+    if (how == "never-again" && makes(words[2])) std::raise(SIGKILL);
     if (how == "dies-once" && makes(words[2])) std::raise(SIGSEGV);
     batch::Made made{work.ticket, {}, {}};
     const auto red = static_cast<uint8_t>(work.ticket);

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 
 #include "brume/base/error.h"
@@ -27,14 +28,37 @@ class WorkerPools : public TemporaryDirectory {
   }
 
   static std::vector<std::string> worker(const std::string& how, const std::string& more = {}) {
-    return {BRUME_FAKE_WORKER, how, more};
+    return more.empty() ? std::vector<std::string>{BRUME_FAKE_WORKER, how}
+                        : std::vector<std::string>{BRUME_FAKE_WORKER, how, more};
+  }
+  using Commands = std::vector<std::vector<std::string>>;
+  static std::vector<WorkerSlot> slots(const Commands& commands) {
+    std::vector<WorkerSlot> slots;
+    for (const std::vector<std::string>& command : commands)
+      slots.push_back({{static_cast<int64_t>(slots.size()) + 1, "cpu"}, command});
+    return slots;
+  }
+  WorkerFaults faults() {
+    return {.died = [this](const WorkerName&, const std::string&) { ++deaths_; },
+            .given_up =
+                [this](const LostWorker& worker) {
+                  const std::lock_guard lock(lost_mutex_);
+                  lost_.push_back(worker);
+                }};
+  }
+  size_t lost() {
+    const std::lock_guard lock(lost_mutex_);
+    return lost_.size();
   }
   /// Has pictures 0 ... count - 1 drawn; what became of each.
-  std::map<uint64_t, Made> draw(const std::vector<std::vector<std::string>>& workers, uint64_t count) {
+  std::map<uint64_t, Made> draw(const Commands& workers, uint64_t count) {
+    return draw(workers, source(count));
+  }
+  std::map<uint64_t, Made> draw(const Commands& workers, const Runner::Source& source) {
     std::map<uint64_t, Made> made;
     std::mutex mutex;
     WorkerPool pool(
-        {.commands = workers, .most_each = 4, .patience = patience_}, source(count),
+        {.workers = slots(workers), .faults = faults(), .most_each = 4, .patience = patience_}, source,
         [&](Made one) {
           const std::lock_guard lock(mutex);
           EXPECT_TRUE(made.emplace(one.ticket, std::move(one)).second);
@@ -70,7 +94,10 @@ class WorkerPools : public TemporaryDirectory {
   std::atomic<int> stop_ = 0;
   std::chrono::duration<double> patience_ = std::chrono::seconds(70);
   bool complete_ = false;
-  WorkerUse use_;  // of all together
+  std::mutex lost_mutex_;
+  std::vector<LostWorker> lost_;  // to be read after draw()
+  std::atomic<int> deaths_ = 0;   // of workers that had their model
+  WorkerUse use_;                 // of all together
   double write_ = 0;
 };
 
@@ -140,6 +167,64 @@ TEST_F(WorkerPools, AWorkerThatTalksNonsenseIsLikeADeadOne) {
   expect_drawn(draw({worker("babbles-of-13"), worker("babbles-of-13")}, 50), 50, 13);
 }
 
+/// Its deaths cost no picture anything.
+TEST_F(WorkerPools, AWorkerThatCannotLoadIsGivenUp) {
+  for (const std::string how : {"never", "short"}) {
+    lost_.clear();
+    Runner::Source all = source(60);
+    uint64_t given = 0;
+    // The last pictures come only when it has been given up: the others alone would not wait for that.
+    const auto waits = [&]() -> std::optional<Work> {
+      for (int i = 0; given == 30 && lost() == 0; ++i) {
+        if (i > 60'000) throw std::logic_error("it is not given up");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      ++given;
+      return all();
+    };
+    expect_drawn(draw({worker("good"), worker(how, "no memory; use less"), worker("good")}, waits), 60);
+    EXPECT_TRUE(complete_);
+    ASSERT_EQ(lost_.size(), 1U);
+    EXPECT_EQ(lost_[0].name.text(), "worker 2 (cpu)");
+    const std::string why = how == "never" ? "ended with signal 9; if memory was short, use fewer workers"
+                                           : "no memory; use less";
+    EXPECT_EQ(lost_[0].why.find("4 starts in a row drew nothing, the last: " + why), 0U) << lost_[0].why;
+    EXPECT_EQ(deaths_, 0);
+  }
+}
+
+TEST_F(WorkerPools, AWorkerThatLoadsNoMoreIsGivenUpAndItsPicturesAreDrawn) {
+  Runner::Source all = source(20);
+  const auto waits = [&, given = 0]() mutable -> std::optional<Work> {
+    for (int i = 0; given == 4 && lost() == 0; ++i) {
+      if (i > 60'000) throw std::logic_error("it is not given up");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ++given;
+    return all();
+  };
+  expect_drawn(draw({worker("never-again", (directory_ / "mark").string()),
+                     worker("late", (directory_ / "mark").string())},
+                    waits),
+               20);
+  EXPECT_EQ(lost_.size(), 1U);
+  EXPECT_EQ(deaths_, 1);
+}
+
+TEST_F(WorkerPools, TheBatchEndsWhenAllWorkersAreGivenUp) {
+  try {
+    draw({worker("never"), worker("short", "no memory; use less")}, 10);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(lost_.size(), 1U);
+    const bool last_was_short = lost_[0].name.number == 1;
+    EXPECT_EQ(error.code(), last_was_short ? ExitCode::kOutOfMemory : ExitCode::kGpuFault);
+    const std::string name = last_was_short ? "worker 2 (cpu): " : "worker 1 (cpu): ";
+    EXPECT_EQ(std::string(error.what()).find(name + "4 starts in a row drew nothing, the last: "), 0U)
+        << error.what();
+  }
+}
+
 TEST_F(WorkerPools, WhatAnotherStartCannotMendEndsTheBatch) {
   const auto code_of = [this](const std::vector<std::string>& command) {
     try {
@@ -154,6 +239,16 @@ TEST_F(WorkerPools, WhatAnotherStartCannotMendEndsTheBatch) {
   EXPECT_THROW(draw({{"/no/such/program"}}, 10), std::system_error);
 }
 
+TEST_F(WorkerPools, WhatAWorkerSaysOfItsEndIsWhatTheBatchSays) {
+  try {
+    draw({worker("model", "unet: not finite; take another")}, 10);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::kModelInvalid);
+    EXPECT_STREQ(error.what(), "unet: not finite; take another");
+  }
+}
+
 TEST_F(WorkerPools, AStopIsPassedOn) {
   stop_ = 15;
   EXPECT_LT(draw({worker("good")}, 1'000'000).size(), 1'000'000U);
@@ -163,7 +258,7 @@ TEST_F(WorkerPools, AStopIsPassedOn) {
 TEST_F(WorkerPools, ASinkThatFailsEndsTheBatch) {
   int taken = 0;
   WorkerPool pool(
-      {.commands = {worker("good")}, .most_each = 4}, source(1000),
+      {.workers = slots({worker("good")}), .most_each = 4}, source(1000),
       [&](const Made&) {
         if (++taken == 5) throw Error(ExitCode::kOutputFailed, "there", "no space");
       },
@@ -244,7 +339,7 @@ TEST_F(WorkerPools, ASourceThatWaitsHearsOfTheEnd) {
     const auto sink = [&](const Made&) {
       if (sink_fails) throw Error(ExitCode::kOutputFailed, "there", "no space");
     };
-    WorkerPool pool({.commands = {worker(how)}, .most_each = 4}, waits, sink, [&] { return stop; });
+    WorkerPool pool({.workers = slots({worker(how)}), .most_each = 4}, waits, sink, [&] { return stop; });
     running = &pool;
     EXPECT_FALSE(pool.ending());
     try {
@@ -274,14 +369,23 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   std::thread writer([&] {
+    write_ready(pipe[1]);
     write_made(pipe[1], made, {40, 0.1, 0.2, 0.3, 1e6, int64_t{3} << 40});
     write_made(pipe[1], {6, {}, "no room"}, {});
+    write_failure(pipe[1], "no \"memory\" \xff");
     const std::string torn = frame(kUse) + "abc";
     EXPECT_EQ(::write(pipe[1], torn.data(), torn.size()), static_cast<ssize_t>(torn.size()));
     ::close(pipe[1]);
   });
-  MadeReader reader(pipe[0]);
-  const std::optional<MadeFrame> first = reader.next();
+  WorkerReader reader(pipe[0]);
+  const auto next = [&reader]() -> std::optional<MadeFrame> {
+    const std::optional<WorkerMessage> message = reader.next();
+    if (!message || !std::holds_alternative<MadeFrame>(*message)) return {};
+    return std::get<MadeFrame>(*message);
+  };
+  const std::optional<WorkerMessage> start = reader.next();
+  EXPECT_TRUE(start && std::holds_alternative<WorkerReady>(*start));
+  const std::optional<MadeFrame> first = next();
   ASSERT_TRUE(first);
   EXPECT_EQ(first->made.result.picture->pixels, made.result.picture->pixels);
   EXPECT_EQ(first->made.result.notes, made.result.notes);
@@ -291,9 +395,12 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   EXPECT_EQ(first->use.denoise, 0.3);
   EXPECT_EQ(first->use.decode, 1e6);
   EXPECT_EQ(first->use.peak_memory, int64_t{3} << 40);
-  const std::optional<MadeFrame> second = reader.next();
+  const std::optional<MadeFrame> second = next();
   ASSERT_TRUE(second);
   EXPECT_EQ(second->made.failure, "no room");
+  const std::optional<WorkerMessage> third = reader.next();
+  ASSERT_TRUE(third);
+  EXPECT_EQ(std::get<WorkerFailure>(*third).text, "no \"memory\" \xef\xbf\xbd");
   EXPECT_FALSE(reader.next());
   EXPECT_FALSE(reader.broken());
   writer.join();
@@ -310,7 +417,7 @@ TEST(WorkerProtocol, NonsenseIsTheEnd) {
       static_cast<void>(::write(pipe[1], text.data(), text.size()));
       ::close(pipe[1]);
     });
-    MadeReader reader(pipe[0]);
+    WorkerReader reader(pipe[0]);
     const bool whole = reader.next().has_value();
     EXPECT_NE(whole, reader.broken()) << text.substr(0, 200);
     ::close(pipe[0]);  // first: the writer may wait for room
@@ -343,7 +450,8 @@ TEST(WorkerProtocol, NonsenseIsTheEnd) {
                                  with(R"("load":1)", R"("load":1e300)"),
                                  with(R"("text":1)", R"("text":null)"),
                                  with(R"("decode":1)", R"("decode":"1")"),
-                                 with(R"(,"peak_memory":1)", "")})
+                                 with(R"(,"peak_memory":1)", ""),
+                                 std::string("{\"error\":3}\n")})
     EXPECT_FALSE(told(bad)) << bad.substr(0, 200);
 }
 

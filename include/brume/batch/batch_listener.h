@@ -5,6 +5,7 @@
 
 #include "brume/batch/failed_job.h"
 #include "brume/batch/job_feed.h"
+#include "brume/batch/worker_pool.h"
 
 namespace brume::batch {
 
@@ -18,6 +19,9 @@ class BatchListener {
   virtual void on_note(const Job& /*job*/, const std::string& /*note*/) {}
   virtual void on_drawn(const ReadyJob& /*job*/, const std::filesystem::path& /*file*/, double /*seconds*/) {}
   virtual void on_failed(const FailedJob& /*failed*/) {}
+  /// It is started again.
+  virtual void on_worker_died(const WorkerName& /*worker*/, const std::string& /*why*/) {}
+  virtual void on_worker_given_up(const LostWorker& /*worker*/) {}
   /// After each call of the UNet.
   virtual void on_steps(int64_t /*steps_done*/) {}
 };
@@ -33,6 +37,10 @@ class PassingListener : public BatchListener {
     next_.on_drawn(job, file, seconds);
   }
   void on_failed(const FailedJob& failed) override { next_.on_failed(failed); }
+  void on_worker_died(const WorkerName& worker, const std::string& why) override {
+    next_.on_worker_died(worker, why);
+  }
+  void on_worker_given_up(const LostWorker& worker) override { next_.on_worker_given_up(worker); }
   void on_steps(int64_t steps_done) override { next_.on_steps(steps_done); }
 
  private:

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "brume/batch/batch_listener.h"
 #include "brume/batch/job_feed.h"
@@ -43,11 +44,10 @@ class BatchRun {
   /// Draws a group of jobs; the pipeline has its adapters.
   void draw(const Pipeline& pipeline, const RunnerSettings& settings, JobGroups& group,
             std::function<int()> stop_signal);
-  /// The same by other processes.
-  void draw_by_workers(const WorkerPoolSettings& settings, JobGroups& group,
-                       std::function<int()> stop_signal);
+  /// The same by other processes; `settings` without faults, which the listener hears of.
+  void draw_by_workers(WorkerPoolSettings settings, JobGroups& group, std::function<int()> stop_signal);
 
-  /// Fails every job of a group that cannot be drawn.
+  /// Fails every job of a group that cannot be drawn, also those that a drawing that threw had begun.
   void refuse(JobGroups& group, const std::string& reason);
 
   /// No more jobs are wanted: who waits for some need not any longer. From any thread.
@@ -62,6 +62,8 @@ class BatchRun {
   const Busy* busy() const { return drew_ ? &busy_ : nullptr; }
   /// As WorkerPool::workers_memory, of the group that took most; 0 where this process drew.
   int64_t workers_memory() const { return workers_memory_; }
+  /// Of all groups.
+  const std::vector<LostWorker>& lost_workers() const { return lost_workers_; }
 
  private:
   struct OnItsWay {
@@ -70,12 +72,14 @@ class BatchRun {
   };
   Runner::Source source(JobGroups& group);
   Runner::Sink sink();
+  WorkerFaults worker_faults();
   bool skip(const ReadyJob& job);
   Work begin(ReadyJob job);
   void take(Made made);
   template <class Drawing>
   void run(std::optional<Drawing>& drawing);
   void fail(const FailedJob& failed);
+  std::optional<Job> next_refused(JobGroups& group);
 
   PictureStore& store_;
   BatchListener& listener_;
@@ -93,6 +97,7 @@ class BatchRun {
   Busy busy_;  // of groups that ended, as the next two
   int64_t steps_ = 0;
   int64_t workers_memory_ = 0;
+  std::vector<LostWorker> lost_workers_;
 };
 
 }  // namespace brume::batch

@@ -10,17 +10,44 @@
 
 namespace brume::batch {
 
+/// Which of the workers, and what it draws on.
+struct WorkerName {
+  int64_t number = 1;
+  std::string device;
+  std::string text() const { return "worker " + std::to_string(number) + " (" + device + ")"; }
+};
+
+struct WorkerSlot {
+  WorkerName name;
+  std::vector<std::string> command;  // the program and its arguments
+};
+
+/// One that was given up.
+struct LostWorker {
+  WorkerName name;
+  std::string why;
+};
+
+/// Hears of workers that do not live as they should, from several threads.
+struct WorkerFaults {
+  /// It had its model, and is started again.
+  std::function<void(const WorkerName&, const std::string& why)> died = [](auto&&...) {};
+  /// It is not started again; the others go on.
+  std::function<void(const LostWorker&)> given_up = [](auto&&...) {};
+};
+
 struct WorkerPoolSettings {
-  std::vector<std::vector<std::string>> commands;  // of each worker: the program and its arguments
-  int64_t most_each = 2;                           // pictures that a worker has at a time
+  std::vector<WorkerSlot> workers;
+  WorkerFaults faults = {};
+  int64_t most_each = 2;  // pictures that a worker has at a time
   // After a stop or a failure: for workers to end by themselves, before they are killed.
   std::chrono::duration<double> patience = std::chrono::seconds(70);
 };
 
 /// Has pictures drawn by other processes, a worker for each device: the same as Runner, but that a fault of a
 /// device ends one worker and not the batch. A worker that dies is started again and the pictures it had are
-/// drawn once more, each alone, so that the one that kills it fails and no other. At the end one that answers
-/// no signal is killed.
+/// drawn once more, each alone, so that the one that kills it fails and no other. One that does not come to
+/// draw anything, start after start, is given up. At the end one that answers no signal is killed.
 class WorkerPool {
  public:
   /// The sink is called from a thread of each worker.
@@ -28,7 +55,7 @@ class WorkerPool {
              std::function<int()> stop_signal);
 
   /// As Runner::run. Throws what ends the batch: a worker that cannot start, or says that its model or its
-  /// options are wrong (its own message is on standard error).
+  /// options are wrong, or that all workers are given up.
   bool run();
 
   /// True once a failure or a stop ends the run. From any thread: a source that waits, for more of its input

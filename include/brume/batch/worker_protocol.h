@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "brume/batch/runner.h"
 
@@ -25,18 +26,30 @@ struct WorkerUse {
 
 /// What comes back: a line of JSON, and behind it the pixels.
 void write_made(int fd, const Made& made, const WorkerUse& use);
+/// The first that a worker says: it has its model. Before that nothing is asked of it.
+void write_ready(int fd);
+/// The last that it says where it ends by an error: why, for its batch to tell.
+void write_failure(int fd, const std::string& text);
 
 struct MadeFrame {
   Made made;
   WorkerUse use;
 };
 
-/// Reads what write_made writes.
-class MadeReader {
+struct WorkerReady {};
+
+struct WorkerFailure {
+  std::string text;
+};
+
+using WorkerMessage = std::variant<WorkerReady, MadeFrame, WorkerFailure>;
+
+/// Reads what a worker writes.
+class WorkerReader {
  public:
-  explicit MadeReader(int fd) : fd_(fd) {}
+  explicit WorkerReader(int fd) : fd_(fd) {}
   /// Nothing at the end, and where it breaks off.
-  std::optional<MadeFrame> next();
+  std::optional<WorkerMessage> next();
   /// The end was a line that no worker writes: whoever did may live on, and what follows means nothing.
   bool broken() const { return broken_; }
 
