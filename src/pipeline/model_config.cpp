@@ -254,7 +254,13 @@ void ModelConfig::check_fit(const Request& request) const {
   throw Error(ExitCode::kInputInvalid, "--init-latents", text.str(), remedy.str());
 }
 
-void ModelConfig::check_pictures(const Request& request) const { check_pictures_for(task(), request.edit); }
+void ModelConfig::check_pictures(const Request& request) const {
+  check_pictures_for(task(), request.edit);
+  if (request.edit && !vae_.has_encoder())
+    throw Error(ExitCode::kUsage, "--init-img",
+                source_->config_name("vae") + " has no encoder, which reads pictures",
+                "name an autoencoder of both halves with --vae");
+}
 
 double ModelConfig::row_bytes(int64_t height, int64_t width, at::ScalarType dtype) const {
   return static_cast<double>(c10::elementSize(dtype)) * unet_.activation_values(height, width);

@@ -21,7 +21,6 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kUNet = "model.diffusion_model.";
 constexpr uint64_t kUsualFactor = 8;
-constexpr const char* kTinyVae = "decoder.layers.0.weight";  // which no other autoencoder has
 
 struct TowerRow {
   CheckpointKind kind;
@@ -83,6 +82,11 @@ std::optional<int64_t> whole_number_of(const TensorFile& file, const StoredTenso
   int64_t value = 0;
   file.read(*tensor, std::as_writable_bytes(std::span(&value, 1)));
   return value;
+}
+
+/// Both halves of a tiny autoencoder, or one of them, are numbered layers, which no other one has.
+bool is_tiny_vae(const ComponentTensors& vae) {
+  return vae.contains("decoder.layers.0.weight") || vae.contains("encoder.layers.0.weight");
 }
 
 CheckpointFamily require_family(const TensorFile& file) {
@@ -259,6 +263,7 @@ ComponentTensors find_vae(const SafetensorsHeader& header) {
   for (const char* prefix : {"first_stage_model.", "vae.", ""}) {
     const dialects::OriginalTensors tensors = dialects::below(header, prefix);
     if (tensors.contains("decoder.up.0.block.0.conv1.weight")) return dialects::vae_of(tensors);
+    if (ComponentTensors tiny = dialects::tiny_vae_of(tensors); !tiny.empty()) return tiny;
   }
   ComponentTensors vae;
   for (const StoredTensor& tensor : header.tensors) {
@@ -266,14 +271,14 @@ ComponentTensors find_vae(const SafetensorsHeader& header) {
                       tensor.name.starts_with("quant_conv.") || tensor.name.starts_with("post_quant_conv.");
     if (part) vae.emplace(dialects::present_name(tensor.name), whole(tensor));
   }
-  const bool known = vae.contains("decoder.up_blocks.0.resnets.0.conv1.weight") || vae.contains(kTinyVae);
+  const bool known = vae.contains("decoder.up_blocks.0.resnets.0.conv1.weight") || is_tiny_vae(vae);
   return known ? vae : ComponentTensors{};
 }
 
 std::string vae_config_text(const ComponentTensors& vae, uint64_t pixels, double scaling_factor,
                             const std::string& where) {
-  return vae.contains(kTinyVae) ? dialects::tiny_vae_config(vae, where)
-                                : dialects::vae_config(vae, pixels, scaling_factor, where);
+  return is_tiny_vae(vae) ? dialects::tiny_vae_config(vae, where)
+                          : dialects::vae_config(vae, pixels, scaling_factor, where);
 }
 
 }  // namespace brume

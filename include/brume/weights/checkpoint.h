@@ -68,7 +68,7 @@ class Checkpoint {
 };
 
 /// The autoencoder of a file in original naming (with or without a prefix) or in diffusers' names, a tiny one
-/// too. Empty where it holds none.
+/// or a half of it too. Empty where it holds none.
 ComponentTensors find_vae(const SafetensorsHeader& header);
 /// Its config.json, told from its tensors; `pixels` is the side it was trained at, `where` stands for it in
 /// messages.

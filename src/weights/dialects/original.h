@@ -10,6 +10,8 @@ namespace brume::dialects {
 ComponentTensors unet_of(const OriginalTensors& tensors);
 /// Names below "first_stage_model.".
 ComponentTensors vae_of(const OriginalTensors& tensors);
+/// The names that taesd.py gives a tiny autoencoder's layers: both of its halves, or the one that is there.
+ComponentTensors tiny_vae_of(const OriginalTensors& tensors);
 /// transformers' own names, as the CLIP tower of Stable Diffusion 1 and the first of XL have them.
 ComponentTensors clip_text_of(const OriginalTensors& tensors);
 /// OpenCLIP's, as the towers of Stable Diffusion 2, the second of XL and the refiner's have them. Layers from
