@@ -19,7 +19,7 @@ namespace {
 
 /// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds. What a mask leaves is as it was:
 /// the autoencoder alone would change it.
-Picture to_picture(const at::Tensor& decoded, const std::optional<MaskedPixels>& masked) {
+Picture to_picture(const at::Tensor& decoded, const std::optional<EditedPixels>& masked) {
   at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte);
   if (masked) bytes = at::where(masked->mask.to(bytes.device()), bytes, masked->picture.to(bytes.device()));
   bytes = bytes.permute({1, 2, 0}).contiguous().cpu();
