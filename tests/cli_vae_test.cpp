@@ -82,6 +82,27 @@ TEST_F(OverflowingVae, IsDecodedAgainInBatchesToo) {
   EXPECT_EQ(notes("out/6.png"), fallback_);
 }
 
+/// As its decoder does, within its encoder.
+TEST_F(OverflowingVae, IsEncodedAgainInFp32) {
+  edit_weights(model_ / "vae/diffusion_pytorch_model.safetensors", [](EditedTensors& all) {
+    for (float& value : all.at("encoder.mid_block.resnets.0.conv2.weight").values) value *= 100'000;
+  });
+  fs::copy(model("pictures/reading") / "plain.png", directory_ / "in.png");
+  const auto edited = [&](const Words& more) {
+    Words words{"-i", "in.png", "--strength", "0.5", "--steps", "4"};
+    words.insert(words.end(), more.begin(), more.end());
+    return drawn(words);
+  };
+  say(true);
+  const std::vector<uint8_t> exact = edited({"--dtype", "fp16"});
+  EXPECT_EQ(notes("x.png"), nlohmann::json::array());
+  say(false);
+  EXPECT_EQ(edited({"--dtype", "fp16"}), exact);
+  EXPECT_EQ(notes("x.png"), fallback_);
+  edited({"--dtype", "bf16"});
+  EXPECT_EQ(notes("x.png"), nlohmann::json::array());
+}
+
 /// A small one beside the model: by its directory, and by its weights alone.
 TEST_F(CommandLine, ATinyAutoencoderIsToldByItsTensors) {
   const auto drawn = [&](const Words& more) {

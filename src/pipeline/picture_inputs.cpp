@@ -75,9 +75,7 @@ LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pi
                                     PictureInputs& inputs) const {
   LatentDistribution encoded = encode_with(*vae_, request, pictures, inputs.notes);
   if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
-  std::vector<std::string> said_before;
-  const auto exact = with_room(rows_.get(), [&] { return open_vae(at::kFloat, said_before); });
-  encoded = encode_with(*exact, request, pictures, inputs.notes);
+  encoded = encode_with(exact_vae(), request, pictures, inputs.notes);
   add_note(inputs.notes, kVaeFallbackNote);
   return encoded;
 }
