@@ -62,7 +62,7 @@ class EditedPicture : public TemporaryDirectory, public ::testing::WithParamInte
   ModelConfig model() const {
     const nlohmann::json& run = reference_.parameters();
     ModelChoices choices;
-    if (run.contains("vae")) choices.vae = reference_path(run["vae"]);
+    if (run.contains("vae")) choices.components["vae"] = reference_path(run["vae"]);
     if (!run.contains("unet")) return ModelConfig(reference_path(run["model"]), choices);
     return ModelConfig(own_unet_model(directory_ / "model", run["unet"]));
   }

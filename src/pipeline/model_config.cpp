@@ -192,8 +192,8 @@ ModelTask ModelConfig::own_task(const ModelChoices& choices) const {
   if (beside == 0) return refines ? ModelTask::kRefine : ModelTask::kDraw;
   if (beside == 1 + latents) return ModelTask::kInpaint;
   if (beside == latents) return ModelTask::kEdit;
-  if (choices.vae)
-    throw Error(ExitCode::kModelInvalid, choices.vae->string(),
+  if (const auto vae = choices.components.find("vae"); vae != choices.components.end())
+    throw Error(ExitCode::kModelInvalid, vae->second.string(),
                 "makes latents of " + std::to_string(latents) + " channels, which the UNet's " +
                     std::to_string(unet_.in_channels) + " input channels do not fit",
                 "use an autoencoder of the model's kind");
