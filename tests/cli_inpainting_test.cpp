@@ -134,6 +134,53 @@ TEST_F(InpaintingCommands, KeepTheMaskInTheirRecipe) {
   EXPECT_EQ(recipe_of("x.png")["strength"], 0.75);
 }
 
+TEST_F(InpaintingCommands, SayWhereAMaskLeavesAllOrNothing) {
+  constexpr const char* kBlack = "note: --mask is black everywhere: nothing of --init-img is drawn anew";
+  constexpr const char* kWhite = "note: --mask is white everywhere: all of --init-img is drawn anew";
+  write_mask("black.png", {kWidth, kHeight}, [](int, int) { return false; });
+  write_mask("white.png", {kWidth, kHeight}, [](int, int) { return true; });
+  struct Row {
+    std::string mask;
+    size_t black;
+    size_t white;
+    nlohmann::json notes;
+  };
+  const auto count = [](const std::string& text, const std::string& line) {
+    size_t found = 0;
+    for (size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) ++found;
+    return found;
+  };
+  for (const std::string& from : {model("sd1").string(), own_unet("inpaint_sd1")}) {
+    for (const Row& row : {Row{"black.png", 1, 0, {"mask black"}}, Row{"white.png", 0, 1, {"mask white"}},
+                           Row{"right.png", 0, 0, nlohmann::json::array()}}) {
+      const Outcome outcome = draw(from, {"-i", "in/plain.png", "--mask", row.mask, "-b", "2"});
+      ASSERT_EQ(outcome.code, 0) << outcome.err;
+      EXPECT_EQ(count(outcome.err, kBlack), row.black) << outcome.err;
+      EXPECT_EQ(count(outcome.err, kWhite), row.white) << outcome.err;
+      EXPECT_EQ(recipe_of("x_2.png")["notes"], row.notes);
+    }
+  }
+  write("jobs", R"({"prompt": "a fox", "init_img": "in/plain.png", "mask": ["black.png", "right.png"]})"
+                "\n");
+  const Outcome outcome = batch(model("sd1").string(), "out", {});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(recipe_of("out/1.png")["notes"], (nlohmann::json{"mask black"}));
+  EXPECT_EQ(recipe_of("out/2.png")["notes"], nlohmann::json::array());
+}
+
+/// The model could not be loaded: what is told first is wrong with the pictures.
+TEST_F(InpaintingCommands, AreReadBeforeTheModelIsLoaded) {
+  const fs::path from = copy_of("sd1");
+  fs::remove(from / "unet/diffusion_pytorch_model.safetensors");
+  expect_error(draw(from, {"-i", "in/plain.png", "--mask", "right.png"}), 3, {"no weights found"});
+  write("cut.png", bytes_of("in/plain.png").substr(0, 200));
+  expect_error(draw(from, {"-i", "in/plain.png", "--mask", "cut.png"}), 4, {"cut.png", "ends early"});
+  expect_error(draw(from, {"-i", "cut.png"}), 4, {"cut.png", "ends early"});
+  expect_error(draw(from, {"-i", "in/plain.png", "--mask", "none.png"}), 4, {"--mask", "none.png"});
+  expect_error(draw(from, {"--init-latents", "none.safetensors"}), 4, {"none.safetensors"});
+  expect_error(draw(from, {"-i", "in/plain.png", "-W", "41"}), 2, {"--width 41", "not a multiple"});
+}
+
 TEST_F(InpaintingCommands, SayWhatIsWrongInOneLine) {
   write("text.png", "no picture");
   write("cut.png", bytes_of("in/plain.png").substr(0, 200));
@@ -186,9 +233,16 @@ TEST_F(InpaintingCommands, FollowInstructionsAndThePicture) {
   EXPECT_NE(drawn(edit, {"-i", "in/plain.png", "--image-cfg-scale", "3"}), usual);
   EXPECT_NE(drawn(edit, {"-i", "in/grey.jpg"}), usual);
   EXPECT_NE(drawn(edit, {"-i", "in/plain.png", "--vae-tiling", "--freeu", "1.3,1.4,0.9,0.2"}), usual);
-  const auto unguided = drawn(edit, {"-i", "in/plain.png", "--cfg-scale", "1"});
+  const std::string useless = "note: without guidance --image-cfg-scale does nothing";
+  const Outcome guided = draw(edit, {"-i", "in/plain.png", "--image-cfg-scale", "3"});
+  EXPECT_EQ(guided.err.find(useless), std::string::npos) << guided.err;
+  Outcome unguided = draw(edit, {"-i", "in/plain.png", "--cfg-scale", "1"});
+  EXPECT_EQ(unguided.err.find(useless), std::string::npos) << unguided.err;
   EXPECT_FALSE(recipe_of("x.png").contains("image_cfg_scale"));
-  EXPECT_EQ(drawn(edit, {"-i", "in/plain.png", "--cfg-scale", "1", "--image-cfg-scale", "3"}), unguided);
+  const std::vector<uint8_t> without = pixels("x.png");
+  unguided = draw(edit, {"-i", "in/plain.png", "--cfg-scale", "1", "--image-cfg-scale", "3"});
+  EXPECT_NE(unguided.err.find(useless), std::string::npos) << unguided.err;
+  EXPECT_EQ(pixels("x.png"), without);
 }
 
 TEST_F(InpaintingCommands, AreMixedWithOthersInABatch) {

@@ -127,6 +127,47 @@ TEST_F(OneFileModel, IsDrawnInBatchesUnderAKeyOfItsContents) {
   EXPECT_EQ(batch(moved, {"--devices", "cpu:2", "--prediction", "v"})["drawn"], 2);
   EXPECT_EQ(batch(moved, {"--devices", "cpu:2", "--prediction", "v"})["drawn"], 0);
   EXPECT_EQ(batch(moved, {"--vae", moved.string()})["drawn"], 2);
+  const Words parts{"--unet", moved.string(), "--clip_g", moved.string(), "--devices", "cpu:2"};
+  EXPECT_EQ(batch(moved, parts)["drawn"], 2);
+  EXPECT_EQ(batch(moved, parts)["drawn"], 0);
+}
+
+TEST_F(OneFileModel, TakesPartsFromElsewhere) {
+  // Its text encoder is scaled, which no norm takes back.
+  const fs::path other = copy_of("sd1");
+  edit_weights(other / "text_encoder/model.safetensors", [](EditedTensors& all) {
+    for (auto& [name, tensor] : all) {
+      if (!name.ends_with("layer_norm1.bias")) continue;
+      for (float& value : tensor.values) value += 1;
+    }
+  });
+  const auto drawn = [&](const fs::path& from, const Words& more) {
+    const Outcome outcome = draw(from, more);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return pixels("x.png");
+  };
+  const auto wanted = drawn(other, {});
+  EXPECT_NE(drawn(model("sd1"), {}), wanted);
+  EXPECT_FALSE(recipe_of("x.png").contains("text_encoder"));
+  for (const fs::path& place : {other, other / "text_encoder", other / "text_encoder/model.safetensors"})
+    EXPECT_EQ(drawn(model("sd1"), {"--text-encoder", place.string()}), wanted) << place;
+  EXPECT_EQ(recipe_of("x.png")["text_encoder"], "model.safetensors");
+  EXPECT_NE(infotext_of("x.png").find("Text encoder: model.safetensors"), std::string::npos);
+  const Words unet{"--unet", (other / "unet").string()};
+  EXPECT_EQ(drawn(other, unet), wanted);
+  EXPECT_EQ(recipe_of("x.png")["unet"], "unet");
+  // Packed, and out of a packed model.
+  const std::string packed = (directory_ / "packed.safetensors").string();
+  const Outcome outcome = brume({"convert", model("sd1").string(), packed, "--clip-l", other.string()});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(drawn(packed, {}), wanted);
+  EXPECT_EQ(drawn(model("sd1"), {"--text-encoder", packed}), wanted);
+  expect_error(draw(model("sd1"), {"--text-encoder-2", packed}), 2,
+               {"--text-encoder-2", "no such text encoder"});
+  expect_error(draw(model("sd1"), {"--unet", model("sd2").string()}), 3,
+               {"sd2/unet/config.json", "use one of the model's kind"});
+  expect_error(draw(model("sd1"), {"--text-encoder", "missing"}), 3, {"missing"});
+  expect_error(brume({"bench", "--arch", "tiny", "--unet", packed}), 2, {"--arch", "--unet"});
 }
 
 TEST_F(OneFileModel, IsMeasured) {

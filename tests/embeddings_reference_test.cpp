@@ -1,12 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "brume/pipeline/embeddings.h"
 #include "brume/pipeline/pipeline.h"
 #include "message_of.h"
 #include "reference_case.h"
+#include "temporary_directory.h"
 
 namespace brume::testing {
 namespace {
@@ -53,6 +55,39 @@ TEST_P(EmbeddingCase, ConditioningIsThatOfDiffusers) {
 
 INSTANTIATE_TEST_SUITE_P(All, EmbeddingCase, ::testing::Values("sd1", "sd2", "sdxl"),
                          [](const auto& name) { return name.param; });
+
+/// SDXL's refiner around the second text encoder of SDXL, which it has in truth too.
+class RefinerEmbedding : public TemporaryDirectory {
+ protected:
+  void SetUp() override {
+    TemporaryDirectory::SetUp();
+    for (const char* part : {"model_index.json", "scheduler", "unet", "vae"})
+      std::filesystem::create_symlink(reference_path("refiner") / part, directory_ / part);
+    for (const char* part : {"text_encoder_2", "tokenizer_2"})
+      std::filesystem::create_symlink(reference_path("sdxl") / part, directory_ / part);
+  }
+};
+
+TEST_F(RefinerEmbedding, OfSdxlIsThatOfItsSecondEncoder) {
+  const ReferenceCase reference("embeddings/sdxl");
+  ModelConfig model(directory_);
+  std::vector<EmbeddingChoice> choices;
+  for (const std::string name : {"ink", "snow"})
+    choices.push_back({reference.path() / (name + ".safetensors"), "<" + name + ">"});
+  model.embed(std::make_shared<const Embeddings>(model.source(), choices, std::vector<EmbeddingChoice>()));
+  const Pipeline pipeline(model, at::kFloat);
+  const int64_t width = pipeline.model().unet().levels[1].context_width;
+  Observer unseen;
+  for (const auto& [name, prompt] : reference.parameters()["prompts"].items()) {
+    Request request;
+    request.prompt = prompt;
+    request.reading.compat = Compat::kDiffusers;
+    const PictureWords words = pipeline.words(request, unseen);
+    const at::Tensor both = reference.tensor(name + "/context");
+    expect_close(words.texts.front().context, both.narrow(2, both.size(2) - width, width), name, 1e-5);
+    expect_close(words.texts.front().pooled, reference.tensor(name + "/pooled"), name + " pooled", 1e-5);
+  }
+}
 
 std::string refusal(const std::string& model, const EmbeddingChoice& choice) {
   const ModelConfig config(reference_path(model));

@@ -1,5 +1,10 @@
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -7,6 +12,8 @@
 #include "brume/image/resize.h"
 #include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
+#include "brume/weights/safetensors.h"
+#include "brume/weights/weights.h"
 #include "own_unet.h"
 #include "reference_case.h"
 #include "temporary_directory.h"
@@ -55,7 +62,7 @@ class EditedPicture : public TemporaryDirectory, public ::testing::WithParamInte
   ModelConfig model() const {
     const nlohmann::json& run = reference_.parameters();
     ModelChoices choices;
-    if (run.contains("vae")) choices.vae = reference_path(run["vae"]);
+    if (run.contains("vae")) choices.components["vae"] = reference_path(run["vae"]);
     if (!run.contains("unet")) return ModelConfig(reference_path(run["model"]), choices);
     return ModelConfig(own_unet_model(directory_ / "model", run["unet"]));
   }
@@ -77,6 +84,51 @@ TEST_P(EditedPicture, AgreesWithDiffusersAtEveryStep) {
     expect_close(steps.latents[k], reference.tensor(name), name);
   }
   EXPECT_FALSE(reference.has("latents_step" + std::to_string(steps.latents.size())));
+}
+
+/// Has the encoder overflow in fp16, although nothing in the model's configuration says so.
+void overflow(const std::filesystem::path& model) {
+  const std::filesystem::path config = model / "vae/config.json";
+  nlohmann::json values = nlohmann::json::parse(std::ifstream(config));
+  values["force_upcast"] = false;
+  std::ofstream(config) << values;
+
+  const std::filesystem::path file = model / "vae/diffusion_pytorch_model.safetensors";
+  std::map<std::string, at::Tensor> all;
+  {
+    const Weights weights = Weights::open_file(file);
+    const WeightsView view = weights.view(at::kFloat);
+    for (const std::string& name : weights.names()) all[name] = view.tensor(name, view.shape(name)).clone();
+  }
+  // The group norms behind it make its map an ordinary one again.
+  all.at("encoder.mid_block.resnets.0.conv2.weight").mul_(100'000);
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : all) {
+    tensors.push_back({name,
+                       StoredType::kF32,
+                       {tensor.sizes().begin(), tensor.sizes().end()},
+                       {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+  }
+  write_safetensors(file, tensors, {});
+}
+
+using Encoding = TemporaryDirectory;
+
+TEST_F(Encoding, ThatOverflowsOpensTheAutoencoderInFp32Once) {
+  const std::filesystem::path model = directory_ / "model";
+  std::filesystem::copy(reference_path("sd1"), model, std::filesystem::copy_options::recursive);
+  overflow(model);
+  const Pipeline pipeline(ModelConfig(model), at::kHalf);
+  PictureSettings settings;
+  settings.prompt = "a fox";
+  settings.init_img = reference_path("pictures/reading") / "plain.png";
+  const Request request = pipeline.model().resolve(settings, {1});
+  const PictureInputs first = pipeline.picture_inputs(request);
+  EXPECT_EQ(first.notes, std::vector<std::string>{"vae_fallback fp32"});
+  EXPECT_TRUE(first.picture->mean.equal(
+      Pipeline(ModelConfig(model), at::kFloat).picture_inputs(request).picture->mean));
+  std::filesystem::remove_all(model / "vae");  // it is not opened again
+  EXPECT_TRUE(pipeline.picture_inputs(request).picture->mean.equal(first.picture->mean));
 }
 
 /// Another picture of the model, with other rows of the UNet and, where it can be, other steps.

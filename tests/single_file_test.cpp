@@ -454,30 +454,46 @@ TEST_F(Predictions, TheStepsOfTheBaseModelMeanNoise) {
             Prediction::kEpsilon);
 }
 
-class OtherVae : public OneFile {
+class OtherParts : public OneFile {
  protected:
-  /// The autoencoder of a file, with all names changed, and values to tell it by.
-  fs::path vae_file(const fs::path& from, const std::string& name, const std::string& prefix) const {
-    const SafetensorsFile file(from);
+  /// What becomes of a file's tensors: of those below `from` all names begin with `to`, and the values of
+  /// `marker`, if there is one, are zeros, to tell them by; the others stay, or go.
+  struct Edit {
+    std::string from;
+    std::string to;
+    std::string marker;
+    bool others = false;
+  };
+  fs::path edited(const fs::path& original, const std::string& name, const Edit& edit) const {
+    const SafetensorsFile file(original);
     std::vector<std::vector<std::byte>> data;
     std::vector<TensorToWrite> tensors;
     data.reserve(file.header().tensors.size());
     for (const StoredTensor& tensor : file.header().tensors) {
-      if (!tensor.name.starts_with("first_stage_model.")) continue;
+      const bool inside = tensor.name.starts_with(edit.from);
+      if (!inside && !edit.others) continue;
       data.emplace_back(tensor.end - tensor.begin);
       file.read(tensor, data.back());
-      if (tensor.name.ends_with("decoder.conv_out.bias"))
+      if (inside && !edit.marker.empty() && tensor.name.ends_with(edit.marker))
         data.back().assign(data.back().size(), std::byte{0});
-      tensors.push_back({prefix + tensor.name.substr(std::string("first_stage_model.").size()), tensor.dtype,
+      tensors.push_back({inside ? edit.to + tensor.name.substr(edit.from.size()) : tensor.name, tensor.dtype,
                          tensor.shape, data.back()});
     }
     write_safetensors(directory_ / name, tensors, {});
     return directory_ / name;
   }
-  static std::vector<uint8_t> pixels(const fs::path& model, const ModelChoices& choices) {
+  static std::vector<uint8_t> pixels(const fs::path& model, const ModelChoices& choices,
+                                     const std::string& family = "sd1") {
     const Pipeline pipeline(ModelConfig(model, choices), at::kFloat);
     Observer unseen;
-    return pipeline.generate(small_request(), unseen).pictures.at(0).picture->pixels;
+    return pipeline.generate(small_request(family), unseen).pictures.at(0).picture->pixels;
+  }
+};
+
+class OtherVae : public OtherParts {
+ protected:
+  fs::path vae_file(const fs::path& from, const std::string& name, const std::string& prefix) const {
+    return edited(from, name, {"first_stage_model.", prefix, "decoder.conv_out.bias"});
   }
 };
 
@@ -485,25 +501,25 @@ TEST_F(OtherVae, ComesFromAFileOrADirectoryWhateverItsNames) {
   const fs::path model = file_of("sd1", "F32");
   const std::vector<uint8_t> own = pixels(model, small_words());
   ModelChoices choices = small_words();
-  choices.vae = vae_file(model, "bare.safetensors", "");
+  choices.components["vae"] = vae_file(model, "bare.safetensors", "");
   const std::vector<uint8_t> other = pixels(model, choices);
   EXPECT_NE(own, other);
-  choices.vae = vae_file(model, "prefixed.safetensors", "first_stage_model.");
+  choices.components["vae"] = vae_file(model, "prefixed.safetensors", "first_stage_model.");
   EXPECT_EQ(pixels(model, choices), other);
 
   // The same weights with diffusers' names, as a component's directory, as a file, and in a model's
   // directory.
   const fs::path directory = directory_of("sd1", model);
-  choices.vae = directory / "vae";
+  choices.components["vae"] = directory / "vae";
   EXPECT_EQ(pixels(model, choices), own);
-  choices.vae = directory / "vae/diffusion_pytorch_model.safetensors";
+  choices.components["vae"] = directory / "vae/diffusion_pytorch_model.safetensors";
   EXPECT_EQ(pixels(model, choices), own);
-  choices.vae = directory;
+  choices.components["vae"] = directory;
   EXPECT_EQ(pixels(model, choices), own);
   choices = {};
-  choices.vae = directory_ / "bare.safetensors";
+  choices.components["vae"] = directory_ / "bare.safetensors";
   EXPECT_EQ(pixels(directory, choices), other);
-  choices.vae = directory / "unet/diffusion_pytorch_model.safetensors";
+  choices.components["vae"] = directory / "unet/diffusion_pytorch_model.safetensors";
   EXPECT_NE(message_of([&] { ModelConfig(directory, choices); }, ExitCode::kModelInvalid)
                 .find("holds no autoencoder"),
             std::string::npos);
@@ -513,8 +529,110 @@ TEST_F(OtherVae, MakesAnotherModelOfIt) {
   const fs::path model = file_of("sd1", "F32");
   ModelChoices choices = small_words();
   const size_t own = ModelConfig(model, choices).source().files().size();
-  choices.vae = vae_file(model, "other.safetensors", "");
+  choices.components["vae"] = vae_file(model, "other.safetensors", "");
   EXPECT_EQ(ModelConfig(model, choices).source().files().size(), own + 1);
+}
+
+struct PartCase {
+  const char* family;
+  const char* component;
+  const char* prefix;  // of its names in a whole model
+  const char* marker;
+};
+
+class OtherPart : public OtherParts, public ::testing::WithParamInterface<PartCase> {
+ protected:
+  static ModelChoices with(const fs::path& place) {
+    ModelChoices choices = small_words();
+    choices.components[GetParam().component] = place;
+    return choices;
+  }
+};
+
+/// The picture must be that of a whole model which has the part itself.
+TEST_P(OtherPart, ComesFromAFileOrADirectoryWhateverItsNames) {
+  const auto& [family, component, prefix, marker] = GetParam();
+  const fs::path model = file_of(family, "F32");
+  const fs::path whole = edited(model, "whole.safetensors", {prefix, prefix, marker, /*others=*/true});
+  const std::vector<uint8_t> wanted = pixels(whole, small_words(), family);
+  EXPECT_NE(wanted, pixels(model, small_words(), family));
+  const auto expect_wanted = [&](const fs::path& place) {
+    EXPECT_EQ(pixels(model, with(place), family), wanted) << place;
+  };
+  expect_wanted(whole);
+  expect_wanted(edited(model, "bare.safetensors", {prefix, "", marker}));
+  expect_wanted(edited(model, "prefixed.safetensors", {prefix, prefix, marker}));
+  // With diffusers' names: a file, a component's directory, and a model's.
+  const fs::path directory = directory_of(family, whole);
+  const bool text = std::string(component).starts_with("text");
+  expect_wanted(directory / component / (text ? "model.safetensors" : "diffusion_pytorch_model.safetensors"));
+  expect_wanted(directory / component);
+  expect_wanted(directory);
+  EXPECT_EQ(ModelConfig(model, with(whole)).source().files().size(),
+            ModelConfig(model, small_words()).source().files().size() + 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Parts, OtherPart,
+    ::testing::Values(
+        PartCase{"sd1", "unet", "model.diffusion_model.", "out.2.bias"},
+        PartCase{"sdxl", "unet", "model.diffusion_model.", "out.2.bias"},
+        PartCase{"sd1", "text_encoder", "cond_stage_model.transformer.", "encoder.layers.0.layer_norm1.bias"},
+        PartCase{"sd2", "text_encoder", "cond_stage_model.model.", "resblocks.0.ln_1.bias"},
+        PartCase{"sdxl", "text_encoder", "conditioner.embedders.0.transformer.",
+                 "encoder.layers.0.layer_norm1.bias"},
+        PartCase{"sdxl", "text_encoder_2", "conditioner.embedders.1.model.", "resblocks.0.ln_1.bias"},
+        PartCase{"refiner", "text_encoder_2", "conditioner.embedders.0.model.", "resblocks.0.ln_1.bias"}),
+    [](const auto& one) { return std::string(one.param.family) + "_" + one.param.component; });
+
+/// A model whose file lacks what comes from elsewhere.
+TEST_F(OtherParts, CompleteAModel) {
+  const fs::path model = file_of("sd1", "F32");
+  const fs::path words = edited(model, "words.safetensors", {"cond_stage_model.transformer.", "", ""});
+  const fs::path unet = edited(model, "unet.safetensors", {"model.", "model.", ""});
+  const fs::path vae = edited(model, "vae.safetensors", {"first_stage_model.", "", ""});
+  ModelChoices choices = small_words();
+  choices.components = {{"text_encoder", words}, {"vae", vae}};
+  EXPECT_EQ(pixels(unet, choices), pixels(model, small_words()));
+  choices.components.erase("text_encoder");
+  EXPECT_NE(message_of([&] { pixels(unet, choices); }, ExitCode::kModelInvalid)
+                .find("holds no text_encoder; name one with --text-encoder"),
+            std::string::npos);
+}
+
+TEST_F(OtherParts, OfAUNetMaySeeMore) {
+  SingleFileCase inpaints("sd1");
+  inpaints.set_input_channels(9);
+  inpaints.write(directory_ / "inpaints.safetensors");
+  ModelChoices choices = small_words();
+  choices.components["unet"] = directory_ / "inpaints.safetensors";
+  const ModelConfig model(file_of("sd1", "F32"), choices);
+  EXPECT_EQ(model.task(), ModelTask::kInpaint);
+  EXPECT_EQ(model.unet().in_channels, 9);
+}
+
+TEST_F(OtherParts, OfOtherKindsAreRefusedInOneLine) {
+  const fs::path model = file_of("sd1", "F32");
+  const fs::path xl = file_of("sdxl", "F32");
+  const auto refused = [&](const std::string& component, const fs::path& place, ExitCode code) {
+    ModelChoices choices = small_words();
+    choices.components[component] = place;
+    return message_of([&] { ModelConfig(model, choices); }, code);
+  };
+  std::string message = refused("unet", xl, ExitCode::kModelInvalid);
+  EXPECT_NE(message.find("sdxl.safetensors: unet"), std::string::npos) << message;
+  EXPECT_NE(message.find("use one of the model's kind"), std::string::npos) << message;
+  message =
+      refused("text_encoder", edited(xl, "second.safetensors", {"conditioner.embedders.1.model.", "", ""}),
+              ExitCode::kModelInvalid);
+  EXPECT_NE(message.find("second.safetensors: text_encoder"), std::string::npos) << message;
+  EXPECT_NE(message.find("use one of the model's kind"), std::string::npos) << message;
+  message = refused("unet", edited(model, "vae.safetensors", {"first_stage_model.", "", ""}),
+                    ExitCode::kModelInvalid);
+  EXPECT_NE(message.find("vae.safetensors: holds no UNet"), std::string::npos) << message;
+  message = refused("text_encoder_2", xl, ExitCode::kUsage);
+  EXPECT_NE(message.find("--text-encoder-2: this model has no such text encoder"), std::string::npos)
+      << message;
 }
 
 TEST_F(OneFile, WithoutItsVocabularyIsOneClearError) {

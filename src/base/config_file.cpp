@@ -141,6 +141,11 @@ std::vector<std::vector<int64_t>> ConfigFile::get_int_lists(std::string_view key
   return lists;
 }
 
+bool ConfigFile::is_empty_list(std::string_view key) const {
+  const json* value = impl_->find(key);
+  return value != nullptr && value->is_array() && value->empty();
+}
+
 bool ConfigFile::is_nested(std::string_view key) const {
   const json* value = impl_->find(key);
   return value != nullptr && value->is_array() &&

@@ -86,7 +86,7 @@ std::string canonical_job(const Recipe& recipe, const std::string& model_digest)
     if (recipe.edit->strength) job["strength"] = *recipe.edit->strength;
     if (recipe.edit->mask) job["mask"] = recipe.edit->mask->hash;
   }
-  // Another autoencoder is a part of the digest.
+  // Other components are parts of the digest.
   if (!recipe.engine.prediction.empty()) job["prediction"] = recipe.engine.prediction;
   for (const RecipeAdapter& adapter : recipe.engine.adapters)
     job["adapters"].push_back({adapter.hash, adapter.strength});

@@ -70,6 +70,7 @@ Work decode_work(const VaeConfig& vae, MapSize latents) {
 }
 
 Work encode_work(const VaeConfig& vae, MapSize latents) {
+  if (!vae.has_encoder()) return {};
   if (vae.tiny) return tiny_encode_work(vae, latents.area());
   const auto moments = static_cast<double>(2 * vae.latent_channels);
   const auto factor = static_cast<double>(vae.factor());

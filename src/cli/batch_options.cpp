@@ -6,6 +6,7 @@
 
 #include "brume/base/error.h"
 #include "brume/base/split.h"
+#include "brume/weights/component_file.h"
 #include "usage_line.h"
 #include "values.h"
 
@@ -135,7 +136,8 @@ std::vector<std::string> BatchOptions::worker_command(const std::string& device,
                                  "--grace",
                                  std::to_string(use.grace)};
   if (!engine.prediction.empty()) words.insert(words.end(), {"--prediction", engine.prediction});
-  if (!engine.vae.empty()) words.insert(words.end(), {"--vae", engine.vae});
+  for (const auto& [component, place] : engine.components)
+    words.insert(words.end(), {component_option(component), place});
   for (const std::string& adapter : adapters) words.insert(words.end(), {"--lora", adapter});
   for (const std::string& embedding : engine.embeddings.files)
     words.insert(words.end(), {"--embedding", embedding});

@@ -85,8 +85,8 @@ void check_options(const BenchOptions& options) {
   }
   if (options.arch && !options.engine.model.empty())
     refuse("--arch", "-m names a model too", "give one of them");
-  if (options.arch && !(options.engine.vae.empty() && options.engine.prediction.empty()))
-    refuse("--arch", "--vae and --prediction are of a model with weights",
+  if (options.arch && !(options.engine.components.empty() && options.engine.prediction.empty()))
+    refuse("--arch", "--vae, --unet, --text-encoder and --prediction are of a model with weights",
            "leave them out, or name one with -m");
   if (options.max_regress && !options.baseline)
     refuse("--max-regress", "nothing to compare with", "name the JSON of an earlier run with --baseline");

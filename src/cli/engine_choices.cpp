@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
@@ -26,13 +27,21 @@ double usual_work(const ModelConfig& model) {
   return model.step_work(usual.width, usual.height);
 }
 
+/// Of files and directories, as recipes have them.
+std::map<std::string, std::string> component_names(const EngineOptions& engine) {
+  std::map<std::string, std::string> names;
+  for (const auto& [component, place] : engine.components)
+    names[component] = std::filesystem::path(place).filename().string();
+  return names;
+}
+
 }  // namespace
 
 ModelConfig open_model(const EngineOptions& engine) {
   ModelChoices choices;
   choices.prediction = prediction_from_name(engine.prediction);
   choices.vocabulary = clip_vocabulary();
-  if (!engine.vae.empty()) choices.vae = engine.vae;
+  choices.components.insert(engine.components.begin(), engine.components.end());
   return ModelConfig(engine.model_path(), choices);
 }
 
@@ -43,7 +52,7 @@ RecipeEngine recipe_engine(const EngineOptions& engine, const Compute& compute, 
           .device = compute.device,
           .version = version_name(),
           .prediction = prediction ? std::string(prediction_name(*prediction)) : "",
-          .vae = engine.vae.empty() ? "" : std::filesystem::path(engine.vae).filename().string(),
+          .components = component_names(engine),
           .adapters = recipe_adapters(model.adapters())};
 }
 

@@ -1,6 +1,7 @@
 #include "engine_options.h"
 
 #include "brume/text/wildcard_files.h"
+#include "brume/weights/component_file.h"
 #include "shipped.h"
 #include "usage_line.h"
 #include "values.h"
@@ -149,10 +150,19 @@ void add_embedding_options(CLI::App& command, EmbeddingOptions& options) {
 }
 
 void add_component_options(CLI::App& command, EngineOptions& options) {
-  command
-      .add_option("--vae,--taesd", options.vae,
-                  "Take the autoencoder from this file or directory, also a tiny one (TAESD)")
-      ->check(not_empty());
+  const auto add = [&](const std::string& component, const std::string& other_name, const std::string& help) {
+    command
+        .add_option_function<std::string>(
+            component_option(component) + "," + other_name,
+            [&options, component](const std::string& place) { options.components[component] = place; },
+            "Take the " + help)
+        ->check(not_empty());
+  };
+  add("vae", "--taesd", "autoencoder from this file or directory, also a tiny one (TAESD)");
+  add("unet", "--diffusion-model", "UNet from this file or directory");
+  add("text_encoder", "--clip-l", "text encoder from this file or directory, of XL the first");
+  add("text_encoder_2", "--clip-g",
+      "second text encoder of XL, its refiner's only one, from this file or directory");
   command
       .add_option("--prediction,--prediction-type", options.prediction,
                   "What the UNet predicts: epsilon, v or sample (default: as the model says)")

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,8 +27,8 @@ struct EmbeddingOptions {
 /// What draws.
 struct EngineOptions {
   std::string model;
-  std::string prediction;  // empty: as the model says
-  std::string vae;         // empty: the model's own
+  std::string prediction;                         // empty: as the model says
+  std::map<std::string, std::string> components;  // that are not the model's own, by their names
   std::string device = "auto";
   std::string dtype = "auto";
   int64_t threads = 0;
@@ -53,7 +54,7 @@ void add_wildcards_option(CLI::App& command, std::optional<std::filesystem::path
 void check_wildcards(const std::optional<std::filesystem::path>& wildcards,
                      const std::optional<std::string>& compat);
 void add_embedding_options(CLI::App& command, EmbeddingOptions& options);
-/// What is made a part of the model: another autoencoder, adapters, what the UNet is said to predict.
+/// What is made a part of the model: other components, adapters, what the UNet is said to predict.
 void add_component_options(CLI::App& command, EngineOptions& options);
 /// Those, the model, and how it draws.
 void add_engine_options(CLI::App& command, EngineOptions& options);

@@ -67,14 +67,16 @@ int run_command(const GenerateWork& asked) {
   ModelConfig config = open_model(options.engine);
   embed(config, options.engine.embeddings);
   Request request = config.resolve(options.picture, seeds_of(options));
+  if (options.run.init_latents)
+    request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
+  config.check_fit(request);
   config.check_pictures(request);
+  look_at_pixels(request);
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), compute);
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   if (options.engine.verbose) say(memory_text(pipeline.model(), request, options.run.batch_size, compute));
-  if (options.run.init_latents)
-    request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   const double work = pipeline.model().step_work(request.width, request.height);
   use_threads(threads_for(options.engine, work * static_cast<double>(options.run.batch_size)));
   Request first = request;

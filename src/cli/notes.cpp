@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "brume/pipeline/picture_inputs.h"
 #include "say.h"
 
 namespace brume::cli {
@@ -58,6 +59,20 @@ void print_resized(const Request& request, const std::string& option, const Pict
 
 }  // namespace
 
+void look_at_pixels(const Request& request) {
+  if (!request.edit) return;
+  switch (cover_of(read_pixels(request))) {
+    case MaskCover::kPart:
+      return;
+    case MaskCover::kNothing:
+      say("note: --mask is black everywhere: nothing of --init-img is drawn anew");
+      return;
+    case MaskCover::kAll:
+      say("note: --mask is white everywhere: all of --init-img is drawn anew");
+      return;
+  }
+}
+
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
   for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
   if (request.edit) print_resized(request, "--init-img", request.edit->picture);
@@ -67,6 +82,8 @@ void print_notes(const Request& request, const GenerateOptions& options, const P
     say("note: A1111 skips no layer of this model; --clip-skip does nothing, other --compat count it");
   if (request.negative_prompt && !request.guidance.active())
     say("note: without guidance the negative prompt does nothing");
+  if (options.picture.image_cfg_scale && !request.guidance.active())
+    say("note: without guidance --image-cfg-scale does nothing; it works with a --cfg-scale above 1");
   const std::string& author_choice = pipeline.model().schedule().config().class_name;
   if (!options.picture.sampler && !sampler_of_class(author_choice)) {
     say("note: the model names " + author_choice + ", which brume does not have; sampling with ddim");

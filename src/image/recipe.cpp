@@ -1,6 +1,7 @@
 #include "brume/image/recipe.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -20,6 +21,16 @@ constexpr size_t kMaxFields = 1000;
 constexpr size_t kMaxKey = 64;
 constexpr size_t kShownHash = 10;  // digits, as in A1111
 constexpr size_t kShownLoraHash = 12;
+
+/// A component that may be another than the model's own, and what the infotext calls it.
+struct ComponentTitle {
+  const char* name;
+  const char* title;
+};
+constexpr std::array<ComponentTitle, 4> kComponents{{{"vae", "VAE"},
+                                                     {"unet", "UNet"},
+                                                     {"text_encoder", "Text encoder"},
+                                                     {"text_encoder_2", "Text encoder 2"}}};
 
 std::string json_text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -81,7 +92,10 @@ std::string parameter_line(const Recipe& recipe) {
   add("Size", std::to_string(recipe.width) + "x" + std::to_string(recipe.height));
   add("Model hash", recipe.engine.model_hash.substr(0, kShownHash));
   add("Model", recipe.engine.model);
-  add("VAE", recipe.engine.vae);
+  for (const ComponentTitle& one : kComponents) {
+    if (const auto found = recipe.engine.components.find(one.name); found != recipe.engine.components.end())
+      add(one.title, found->second);
+  }
   add("Prediction", recipe.engine.prediction);
   if (recipe.sampling.clip_skip > 1) add("Clip skip", std::to_string(recipe.sampling.clip_skip));
   if (recipe.edit) {
@@ -216,7 +230,10 @@ std::string recipe_json(const Recipe& recipe) {
   }
   out["model"] = recipe.engine.model;
   if (!recipe.engine.model_hash.empty()) out["model_hash"] = recipe.engine.model_hash;
-  if (!recipe.engine.vae.empty()) out["vae"] = recipe.engine.vae;
+  for (const ComponentTitle& one : kComponents) {
+    if (const auto found = recipe.engine.components.find(one.name); found != recipe.engine.components.end())
+      out[one.name] = found->second;
+  }
   if (!recipe.engine.prediction.empty()) out["prediction"] = recipe.engine.prediction;
   for (const RecipeAdapter& adapter : recipe.engine.adapters) {
     out["loras"].push_back(adapter.name + ":" + adapter.strength);

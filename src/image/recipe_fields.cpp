@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 31, and options
+constexpr size_t kMaxFields = 64;  // of a recipe of ours: it has 34, and options
 
 const std::string* find_text(const std::vector<PngText>& texts, std::string_view keyword) {
   for (const PngText& text : texts) {
@@ -40,7 +40,9 @@ std::optional<ordered_json> own_recipe(const std::string& text) {
   Recipe every_field;
   every_field.chosen = ChosenPrompts{"?", "?"};
   every_field.key = every_field.compat = every_field.sampling.scheduler = every_field.engine.model_hash = "?";
-  every_field.engine.vae = every_field.engine.prediction = "?";
+  every_field.engine.prediction = "?";
+  for (const char* component : {"vae", "unet", "text_encoder", "text_encoder_2"})
+    every_field.engine.components[component] = "?";
   every_field.engine.adapters.emplace_back();
   every_field.edit = RecipeEdit{{}, 1, RecipePicture{}};
   const ordered_json order = ordered_json::parse(recipe_json(every_field));

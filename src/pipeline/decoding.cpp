@@ -19,7 +19,7 @@ namespace {
 
 /// [3, H, W] in about [-1, 1] -> one picture, rounded as diffusers rounds. What a mask leaves is as it was:
 /// the autoencoder alone would change it.
-Picture to_picture(const at::Tensor& decoded, const std::optional<MaskedPixels>& masked) {
+Picture to_picture(const at::Tensor& decoded, const std::optional<EditedPixels>& masked) {
   at::Tensor bytes = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().to(at::kByte);
   if (masked) bytes = at::where(masked->mask.to(bytes.device()), bytes, masked->picture.to(bytes.device()));
   bytes = bytes.permute({1, 2, 0}).contiguous().cpu();
@@ -42,7 +42,6 @@ PictureResult Pipeline::decode(const Request& request, const at::Tensor& latents
 std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at::Tensor& latents,
                                                 const PictureInputs& inputs, FiniteCheck& finite,
                                                 Observer& observer) const {
-  std::unique_ptr<const Autoencoder> exact;  // loaded when a picture needs it
   std::vector<PictureResult> pictures;
   std::vector<at::Tensor> all;
   for (size_t i = 0; i < request.seeds.size(); ++i) {
@@ -53,9 +52,7 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
     all.push_back(decode_one(*vae_, request, row, result.notes));
     const bool sound = finite_rows(all.back()).front();
     if (!sound && finite.failed_stage(i).empty() && vae_->dtype() != at::kFloat) {
-      std::vector<std::string> said_before;
-      if (!exact) exact = with_room(rows_.get(), [&] { return open_vae(at::kFloat, said_before); });
-      all.back() = decode_one(*exact, request, row, result.notes);
+      all.back() = decode_one(exact_vae(), request, row, result.notes);
       add_note(result.notes, kVaeFallbackNote);
     }
     pictures.push_back(std::move(result));

@@ -34,10 +34,18 @@ at::Tensor read_vectors(const EmbeddingFile& file, const EmbeddingPart& part) {
   return vectors;
 }
 
+/// The refiner's only text encoder is SDXL's second one.
+std::vector<EmbeddingPart> parts_for(ModelFamily family, const EmbeddingFile& file) {
+  std::vector<EmbeddingPart> parts = file.parts();
+  if (family == ModelFamily::kStableDiffusionXlRefiner && parts.size() > 1) parts.erase(parts.begin());
+  return parts;
+}
+
 }  // namespace
 
 Embeddings::Embeddings(const ModelSource& model, const std::vector<EmbeddingChoice>& asked,
-                       const std::vector<EmbeddingChoice>& found) {
+                       const std::vector<EmbeddingChoice>& found)
+    : family_(model.family()) {
   for (const std::string& suffix : tower_suffixes(model.family()))
     towers_.push_back(
         {model.tokenizer("tokenizer" + suffix), width_of(model, "text_encoder" + suffix), {}, {}, {}});
@@ -71,7 +79,7 @@ void Embeddings::take(const EmbeddingChoice& choice) {
   check_name(choice);
   const EmbeddingFile file(choice.file);
   const std::string where = choice.file.string();
-  const std::vector<EmbeddingPart>& parts = file.parts();
+  const std::vector<EmbeddingPart> parts = parts_for(family_, file);
   const int64_t room = towers_.front().tokenizer.max_length() - 2;
   if (file.vectors() > room)
     throw Error(ExitCode::kModelInvalid, where,

@@ -192,8 +192,8 @@ ModelTask ModelConfig::own_task(const ModelChoices& choices) const {
   if (beside == 0) return refines ? ModelTask::kRefine : ModelTask::kDraw;
   if (beside == 1 + latents) return ModelTask::kInpaint;
   if (beside == latents) return ModelTask::kEdit;
-  if (choices.vae)
-    throw Error(ExitCode::kModelInvalid, choices.vae->string(),
+  if (const auto vae = choices.components.find("vae"); vae != choices.components.end())
+    throw Error(ExitCode::kModelInvalid, vae->second.string(),
                 "makes latents of " + std::to_string(latents) + " channels, which the UNet's " +
                     std::to_string(unet_.in_channels) + " input channels do not fit",
                 "use an autoencoder of the model's kind");
@@ -254,7 +254,13 @@ void ModelConfig::check_fit(const Request& request) const {
   throw Error(ExitCode::kInputInvalid, "--init-latents", text.str(), remedy.str());
 }
 
-void ModelConfig::check_pictures(const Request& request) const { check_pictures_for(task(), request.edit); }
+void ModelConfig::check_pictures(const Request& request) const {
+  check_pictures_for(task(), request.edit);
+  if (request.edit && !vae_.has_encoder())
+    throw Error(ExitCode::kUsage, "--init-img",
+                source_->config_name("vae") + " has no encoder, which reads pictures",
+                "name an autoencoder of both halves with --vae");
+}
 
 double ModelConfig::row_bytes(int64_t height, int64_t width, at::ScalarType dtype) const {
   return static_cast<double>(c10::elementSize(dtype)) * unet_.activation_values(height, width);

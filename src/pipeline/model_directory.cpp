@@ -35,11 +35,6 @@ ModelFacts read_facts(const fs::path& path) {
   return facts;
 }
 
-/// What a component's files begin with.
-const char* stem_of(const std::string& component) {
-  return component.starts_with("text_encoder") ? "model" : "diffusion_pytorch_model";
-}
-
 /// Configurations and vocabularies.
 void append_texts(const fs::path& root, const fs::path& folder, std::vector<NamedFile>& files) {
   std::error_code failed;
@@ -61,7 +56,7 @@ fs::path ModelDirectory::config_path(const std::string& part) const { return pat
 
 Weights ModelDirectory::weights(const std::string& component) const {
   return origin_ == WeightsOrigin::kRandom ? Weights::random(component)
-                                           : Weights::open(path() / component, stem_of(component));
+                                           : Weights::open(path() / component, weights_stem_of(component));
 }
 
 std::vector<NamedFile> ModelDirectory::files() const {
@@ -73,7 +68,7 @@ std::vector<NamedFile> ModelDirectory::files() const {
     texts.push_back("tokenizer" + suffix);
   }
   for (const std::string& component : components) {
-    const Weights weights = Weights::open(path() / component, stem_of(component));
+    const Weights weights = Weights::open(path() / component, weights_stem_of(component));
     for (const fs::path& file : weights.files())
       files.push_back({file.lexically_relative(path()).generic_string(), file});
     append_texts(path(), component, files);

@@ -84,6 +84,10 @@ std::string config_path_of(const std::string& part) {
   return part + (part == "scheduler" ? "/scheduler_config.json" : "/config.json");
 }
 
+const char* weights_stem_of(const std::string& component) {
+  return component.starts_with("text_encoder") ? "model" : "diffusion_pytorch_model";
+}
+
 void read_model_index(const ConfigFile& index, ModelFacts& facts) {
   facts.family = family_of(index);
   expect_component(index, "unet", {"UNet2DConditionModel"});

@@ -11,6 +11,9 @@ namespace brume {
 /// Where a model directory has the configuration of a part.
 std::string config_path_of(const std::string& part);
 
+/// What the names of a component's weights begin with.
+const char* weights_stem_of(const std::string& component);
+
 /// Takes from a model_index.json what it says: the family, and whether an empty negative prompt is zeros.
 /// Throws kModelInvalid, naming key and value, for a class that brume does not have.
 void read_model_index(const ConfigFile& index, ModelFacts& facts);

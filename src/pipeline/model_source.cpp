@@ -10,7 +10,7 @@
 #include "brume/weights/checkpoint.h"
 #include "brume/weights/packed_file.h"
 #include "brume/weights/tensor_file.h"
-#include "other_vae.h"
+#include "other_component.h"
 
 namespace brume {
 
@@ -49,7 +49,9 @@ std::vector<std::string> tower_suffixes(ModelFamily family) {
 std::shared_ptr<const ModelSource> open_model(const std::filesystem::path& path,
                                               const ModelChoices& choices) {
   std::shared_ptr<const ModelSource> model = open_own(path, choices);
-  return choices.vae ? with_vae(model, *choices.vae) : model;
+  // In their order: what a UNet is told beside the words is that of the text encoders there will be.
+  for (const auto& [component, place] : choices.components) model = with_component(model, component, place);
+  return model;
 }
 
 }  // namespace brume

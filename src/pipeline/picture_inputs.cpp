@@ -51,15 +51,31 @@ at::Tensor white_of(const at::Tensor& bytes) {
   return (grey >= kMiddle * kUnit).unsqueeze(0);
 }
 
+/// What the recipe says of a mask that leaves all of the picture, or nothing.
+void note_cover(MaskCover cover, std::vector<std::string>& notes) {
+  if (cover == MaskCover::kNothing) add_note(notes, "mask black");
+  if (cover == MaskCover::kAll) add_note(notes, "mask white");
+}
+
 }  // namespace
+
+EditedPixels read_pixels(const Request& request) {
+  EditedPixels pixels{picture_bytes(request.edit->picture, request), {}};
+  if (request.edit->mask) pixels.mask = white_of(picture_bytes(*request.edit->mask, request));
+  return pixels;
+}
+
+MaskCover cover_of(const EditedPixels& pixels) {
+  if (!pixels.mask.defined()) return MaskCover::kPart;
+  if (!pixels.mask.any().item<bool>()) return MaskCover::kNothing;
+  return pixels.mask.all().item<bool>() ? MaskCover::kAll : MaskCover::kPart;
+}
 
 LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures,
                                     PictureInputs& inputs) const {
   LatentDistribution encoded = encode_with(*vae_, request, pictures, inputs.notes);
   if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
-  std::vector<std::string> said_before;
-  const auto exact = with_room(rows_.get(), [&] { return open_vae(at::kFloat, said_before); });
-  encoded = encode_with(*exact, request, pictures, inputs.notes);
+  encoded = encode_with(exact_vae(), request, pictures, inputs.notes);
   add_note(inputs.notes, kVaeFallbackNote);
   return encoded;
 }
@@ -93,11 +109,12 @@ PictureInputs Pipeline::picture_inputs(const Request& request) const {
   if (!request.edit) return inputs;
   const PictureEdit& edit = *request.edit;
   const bool inpaints = model_.task() == ModelTask::kInpaint;
-  const at::Tensor bytes = picture_bytes(edit.picture, request);
-  const at::Tensor picture = picture_tensor(bytes);
+  const EditedPixels pixels = read_pixels(request);
+  note_cover(cover_of(pixels), inputs.notes);
+  const at::Tensor picture = picture_tensor(pixels.picture);
   if (!inpaints || edit.strength != kFromNoise) inputs.picture = encode(request, picture, inputs);
   if (!edit.mask) return inputs;
-  inputs.masked = MaskedPixels{bytes, white_of(picture_bytes(*edit.mask, request))};
+  inputs.masked = pixels;
   if (inpaints) inputs.left = encode(request, picture * inputs.masked->mask.logical_not(), inputs);
   return inputs;
 }

@@ -76,7 +76,8 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<cons
       unet_(open_network(
           model_.source(), "unet", placement_, remarks_,
           [&](const WeightsView& weights) { return std::make_unique<const UNet>(weights, model_.unet()); })),
-      vae_(open_vae(vae_dtype(), remarks_)) {
+      vae_(open_vae(vae_dtype(), remarks_)),
+      exact_vae_(std::make_unique<ExactVae>()) {
   if (gpu_) rows_ = std::make_unique<RowsThatFit>(*unet_, *gpu_, dtype);
   check_words();
   if (const Adapters* adapters = model_.adapters())
@@ -89,6 +90,14 @@ std::unique_ptr<const Autoencoder> Pipeline::open_vae(at::ScalarType dtype,
                                                       std::vector<std::string>& remarks) const {
   return open_network(model_.source(), "vae", Placement(dtype, placement_.device), remarks,
                       [&](const WeightsView& weights) { return open_autoencoder(weights, model_.vae()); });
+}
+
+const Autoencoder& Pipeline::exact_vae() const {
+  const std::lock_guard lock(exact_vae_->mutex);
+  std::unique_ptr<const Autoencoder>& vae = exact_vae_->vae;
+  std::vector<std::string> said_before;
+  if (!vae) vae = with_room(rows_.get(), [&] { return open_vae(at::kFloat, said_before); });
+  return *vae;
 }
 
 /// Where fp16 would overflow, a GPU is as fast in bf16.

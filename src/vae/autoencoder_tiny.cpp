@@ -27,7 +27,7 @@ void TinyBlock::operator()(at::Tensor& x) const { conv4_.add_relu_to(x, conv2_.r
 
 AutoencoderTiny::AutoencoderTiny(const WeightsView& weights, const VaeConfig& config)
     : Autoencoder(weights, config) {
-  open_encoder(weights / "encoder" / "layers");
+  if (this->config().has_encoder()) open_encoder(weights / "encoder" / "layers");
   open_decoder(weights / "decoder" / "layers");
 }
 

@@ -57,8 +57,10 @@ void read_tiny(const ConfigFile& config, VaeConfig& vae) {
   config.get_number("latent_magnitude", 3, -1e6, 1e6);
   config.get_number("latent_shift", 0.5, -1e6, 1e6);
   vae.channels = ints_or(config, "encoder_block_out_channels", {64, 64, 64, 64});
-  vae.tiny = TinyVaeBlocks{ints_or(config, "num_encoder_blocks", {1, 3, 3, 3}),
-                           ints_or(config, "num_decoder_blocks", {3, 3, 3, 1})};
+  vae.tiny = TinyVaeBlocks{{}, ints_or(config, "num_decoder_blocks", {3, 3, 3, 1})};
+  // Which diffusers does not know, and the files of taesd.py's decoders come to.
+  const bool decodes_alone = config.is_empty_list("num_encoder_blocks");
+  if (!decodes_alone) vae.tiny->encoder = ints_or(config, "num_encoder_blocks", {1, 3, 3, 3});
   for (const char* key : {"decoder_block_out_channels", "block_out_channels"}) {
     if (ints_or(config, key, vae.channels) != vae.channels)
       config.reject(key, "it must be as encoder_block_out_channels");
@@ -68,6 +70,7 @@ void read_tiny(const ConfigFile& config, VaeConfig& vae) {
     config.reject("encoder_block_out_channels", "brume supports equal ones");
   for (const auto& [key, blocks] : {std::pair("num_encoder_blocks", vae.tiny->encoder),
                                     std::pair("num_decoder_blocks", vae.tiny->decoder)}) {
+    if (blocks.empty()) continue;  // there is no encoder
     if (blocks.size() != vae.channels.size())
       config.reject(key, "it must have as many entries as encoder_block_out_channels");
     for (const int64_t count : blocks) {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/weights/component_file.h"
 #include "dialects/config_text.h"
-#include "dialects/diffusers_names.h"
 #include "dialects/original.h"
 
 namespace brume {
@@ -21,7 +21,6 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kUNet = "model.diffusion_model.";
 constexpr uint64_t kUsualFactor = 8;
-constexpr const char* kTinyVae = "decoder.layers.0.weight";  // which no other autoencoder has
 
 struct TowerRow {
   CheckpointKind kind;
@@ -41,20 +40,8 @@ constexpr std::array<TowerRow, 5> kTowers{{
      dialects::TextTowerKind::kOpenClipProjected},
 }};
 
-/// Stable Diffusion 2 reads the state before the last layer of its tower, so that layer is nothing to it.
-size_t layers_read(const dialects::OriginalTensors& tower, dialects::TextTowerKind kind) {
-  constexpr size_t kRead = 23;  // of 24; where the last one was left out already, all
-  const size_t layers = dialects::open_clip_layers(tower);
-  const bool all = kind == dialects::TextTowerKind::kOpenClipProjected || layers == kRead || layers == 0;
-  return all ? layers : layers - 1;
-}
-
 ComponentTensors tower_of(const SafetensorsHeader& header, const TowerRow& row) {
-  const dialects::OriginalTensors tensors = dialects::below(header, row.prefix);
-  if (row.tower == dialects::TextTowerKind::kClip) return dialects::clip_text_of(tensors);
-  ComponentTensors text = dialects::open_clip_text_of(tensors, layers_read(tensors, row.tower));
-  if (row.tower == dialects::TextTowerKind::kOpenClip) text.erase("text_projection.weight");
-  return text;
+  return dialects::text_tower_of(dialects::below(header, row.prefix), row.tower);
 }
 
 std::optional<std::string> metadata_of(const TensorFile& file, const std::string& key) {
@@ -98,7 +85,7 @@ CheckpointFamily require_family(const TensorFile& file) {
 Checkpoint::Checkpoint(std::shared_ptr<const TensorFile> file, std::optional<std::string> prediction)
     : file_(std::move(file)), family_(require_family(*file_)), prediction_(std::move(prediction)) {
   components_["unet"] = dialects::unet_of(dialects::below(file_->header(), kUNet));
-  components_["vae"] = find_vae(file_->header());
+  components_["vae"] = find_component(file_->header(), "vae");
   add_text_towers();
   choose_prediction();
   note_unused();
@@ -188,7 +175,7 @@ const ComponentTensors& Checkpoint::component(const std::string& name) const {
   const auto found = components_.find(name);
   if (found != components_.end() && !found->second.empty()) return found->second;
   throw Error(ExitCode::kModelInvalid, file_->path().string(), "holds no " + name,
-              name == "vae" ? "name one with --vae" : "use a file of a whole model");
+              "name one with " + component_option(name));
 }
 
 uint64_t Checkpoint::pixels() const {
@@ -220,7 +207,8 @@ std::string Checkpoint::config(const std::string& name) const {
   }
   if (name == "vae") {
     const bool xl = family_.kind == CheckpointKind::kSdXl || family_.kind == CheckpointKind::kSdXlRefiner;
-    return vae_config_text(component(name), pixels(), xl ? kScaleXl : kScale, where(name));
+    return component_config_text(name, component(name),
+                                 {.pixels = pixels(), .scaling_factor = xl ? kScaleXl : kScale}, where(name));
   }
   return text_config_of(name);
 }
@@ -253,27 +241,6 @@ std::string Checkpoint::scheduler_config() const {
         "trailing";  // begins where there is no signal, which is what it was trained for
   }
   return config.dump();
-}
-
-ComponentTensors find_vae(const SafetensorsHeader& header) {
-  for (const char* prefix : {"first_stage_model.", "vae.", ""}) {
-    const dialects::OriginalTensors tensors = dialects::below(header, prefix);
-    if (tensors.contains("decoder.up.0.block.0.conv1.weight")) return dialects::vae_of(tensors);
-  }
-  ComponentTensors vae;
-  for (const StoredTensor& tensor : header.tensors) {
-    const bool part = tensor.name.starts_with("encoder.") || tensor.name.starts_with("decoder.") ||
-                      tensor.name.starts_with("quant_conv.") || tensor.name.starts_with("post_quant_conv.");
-    if (part) vae.emplace(dialects::present_name(tensor.name), whole(tensor));
-  }
-  const bool known = vae.contains("decoder.up_blocks.0.resnets.0.conv1.weight") || vae.contains(kTinyVae);
-  return known ? vae : ComponentTensors{};
-}
-
-std::string vae_config_text(const ComponentTensors& vae, uint64_t pixels, double scaling_factor,
-                            const std::string& where) {
-  return vae.contains(kTinyVae) ? dialects::tiny_vae_config(vae, where)
-                                : dialects::vae_config(vae, pixels, scaling_factor, where);
 }
 
 }  // namespace brume

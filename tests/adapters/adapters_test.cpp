@@ -248,6 +248,55 @@ TEST_F(AdaptersTest, FilesThatAreNone) {
   expect_in(message_of([&] { open({choice("unet")}); }, ExitCode::kModelInvalid), {"4 of 4 keys"});
 }
 
+/// A UNet that sees more than latents, for inpainting (9 channels) or editing (8), and adapters made for one
+/// that does not.
+class WideUNet : public AdaptersTest, public ::testing::WithParamInterface<int64_t> {
+ protected:
+  void SetUp() override {
+    AdaptersTest::SetUp();
+    write("unet", {{"conv_in.weight", at::arange(27 * GetParam(), at::kFloat).view({3, GetParam(), 3, 3})},
+                   {"conv_out.weight", at::ones({4, 3, 3, 3})}});
+  }
+  static Tensors of_latents(const char* module) {
+    return {{key(module, "lora_up.weight"), at::tensor({1.0F, 2.0F, 3.0F}).view({3, 1, 1, 1})},
+            {key(module, "lora_down.weight"), at::arange(36, at::kFloat).view({1, 4, 3, 3})}};
+  }
+};
+
+TEST_P(WideUNet, IsChangedWhereItSeesLatents) {
+  at::Tensor wanted = at::arange(27 * GetParam(), at::kFloat).view({3, GetParam(), 3, 3}).clone();
+  wanted.narrow(1, 0, 4) +=
+      0.5 * at::tensor({1.0F, 2.0F, 3.0F}).view({3, 1, 1, 1}) * at::arange(36, at::kFloat).view({4, 3, 3});
+  Tensors flat{{"lora_unet_conv_in.hada_w1_a", at::tensor({1.0F, 2.0F, 3.0F}).view({3, 1})},
+               {"lora_unet_conv_in.hada_w1_b", at::arange(36, at::kFloat).view({1, 36})},
+               {"lora_unet_conv_in.hada_w2_a", at::ones({3, 1})},
+               {"lora_unet_conv_in.hada_w2_b", at::ones({1, 36})}};
+  for (const Tensors& tensors :
+       {of_latents("lora_unet_conv_in"), of_latents("lora_unet_input_blocks_0_0"), flat}) {
+    write("a", tensors);
+    const Adapters adapters = open({choice("a", {.text = 1, .unet = 0.5})});
+    EXPECT_TRUE(adapted(adapters, "conv_in.weight").equal(wanted));
+    ASSERT_EQ(adapters.remarks().size(), 1U);
+    expect_in(adapters.remarks()[0], {"a: conv_in is changed for the 4 channels of the latents alone",
+                                      "the model's " + std::to_string(GetParam())});
+  }
+}
+
+TEST_P(WideUNet, IsNotChangedByWhatFitsNeither) {
+  const auto refused_as = [&](const Tensors& tensors) {
+    write("bad", tensors);
+    return message_of([&] { open({choice("bad")}); }, ExitCode::kModelInvalid);
+  };
+  const std::string wide = "[3, " + std::to_string(GetParam()) + ", 3, 3]";
+  expect_in(refused_as({{"lora_unet_conv_in.diff", at::ones({3, 5, 3, 3})}}), {"[3, 5, 3, 3]", wide});
+  Tensors tensors = of_latents("lora_unet_conv_in");
+  tensors["lora_unet_conv_in.dora_scale"] = at::ones({3, 1, 1, 1});
+  expect_in(refused_as(tensors),
+            {"lora_unet_conv_in.dora_scale", "DoRA of 4 input channels", std::to_string(GetParam())});
+}
+
+INSTANTIATE_TEST_SUITE_P(Channels, WideUNet, ::testing::Values(9, 8));
+
 TEST_F(AdaptersTest, BlockFactorsMustFitTheUNet) {
   write("a", lora());
   // Its blocks: none each way, and the middle.

@@ -45,6 +45,8 @@ class ConfigFile {
   std::vector<int64_t> require_int_list(std::string_view key) const;
   std::vector<std::string> get_strings(std::string_view key) const;
   std::vector<double> get_numbers(std::string_view key) const;
+  /// True if the value is a list of nothing.
+  bool is_empty_list(std::string_view key) const;
   /// True if the value is a list with a list in it.
   bool is_nested(std::string_view key) const;
   /// The keys of the top level, in file order; nothing is marked as read.

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -49,7 +50,8 @@ struct RecipeEngine {
   std::string device;           // "cpu"
   std::string version;          // "brume 0.1.0"
   std::string prediction = {};  // "v_prediction": another one than the model says; empty: its own
-  std::string vae = {};         // file or directory of another autoencoder; empty: the model's own
+  // Files or directories of components that are not the model's own, by their names: "vae".
+  std::map<std::string, std::string> components = {};
   std::vector<RecipeAdapter> adapters = {};
 };
 

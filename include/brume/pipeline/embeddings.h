@@ -40,6 +40,7 @@ class Embeddings {
   };
   void take(const EmbeddingChoice& choice);
 
+  ModelFamily family_;
   std::vector<Tower> towers_;
   std::vector<EmbeddingName> names_;
   std::vector<std::string> hashes_;  // of each

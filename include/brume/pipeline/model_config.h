@@ -65,7 +65,8 @@ class ModelConfig {
   void check(const Request& request, at::ScalarType dtype) const;
   /// The first half of it, which is the same on every machine and at any time.
   void check_fit(const Request& request) const;
-  /// Throws kUsage where the request lacks a picture that the model's task needs.
+  /// Throws kUsage where the request lacks a picture that the model's task needs, or has one that the
+  /// autoencoder cannot read.
   void check_pictures(const Request& request) const;
   /// The other half.
   void check_memory(const Request& request, at::ScalarType dtype) const;

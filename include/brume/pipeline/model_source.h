@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,9 +36,10 @@ struct ModelDefaults {
 /// What whoever opens a model decides about it.
 struct ModelChoices {
   WeightsOrigin origin = WeightsOrigin::kFiles;
-  std::optional<Prediction> prediction = {};      // instead of what the model says
-  std::filesystem::path vocabulary = {};          // tokenizer directory of CLIP, for files that carry none
-  std::optional<std::filesystem::path> vae = {};  // a file or a directory to take the autoencoder from
+  std::optional<Prediction> prediction = {};  // instead of what the model says
+  std::filesystem::path vocabulary = {};      // tokenizer directory of CLIP, for files that carry none
+  // Files or directories to take components from, by their names: text_encoder, text_encoder_2, unet, vae.
+  std::map<std::string, std::filesystem::path> components = {};
 };
 
 /// What a model is, wherever its parts lie.

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,6 +80,7 @@ class Pipeline {
   void check_words() const;
   void wait() const;
   std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
+  const Autoencoder& exact_vae() const;
   void check_read(const Request& request) const;
   PictureStart start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const;
   PictureWords encoded_words(const Request& request, Observer& observer) const;
@@ -96,6 +98,12 @@ class Pipeline {
                         std::vector<std::string>& notes) const;
   Error no_room_for_vae(const Request& request, const std::string& work) const;
 
+  /// The autoencoder in fp32, opened when a picture first needs it: what overflowed once will do so again.
+  struct ExactVae {
+    std::mutex mutex;
+    std::unique_ptr<const Autoencoder> vae;
+  };
+
   ModelConfig model_;
   std::shared_ptr<const kernels::gpu::Gpu> gpu_;
   Placement placement_;
@@ -104,6 +112,7 @@ class Pipeline {
   std::unique_ptr<const UNet> unet_;   // where it stays when the pipeline moves
   std::unique_ptr<RowsThatFit> rows_;  // on a GPU
   std::unique_ptr<const Autoencoder> vae_;
+  std::unique_ptr<ExactVae> exact_vae_;
 };
 
 }  // namespace brume

@@ -22,7 +22,7 @@ class Autoencoder {
   Autoencoder(const Autoencoder&) = delete;
   Autoencoder& operator=(const Autoencoder&) = delete;
 
-  /// pictures [N, 3, H, W] in [-1, 1], H and W multiples of the factor.
+  /// pictures [N, 3, H, W] in [-1, 1], H and W multiples of the factor. Only where the config has an encoder.
   LatentDistribution encode(const at::Tensor& pictures) const { return distribution(encoded(pictures)); }
   /// As encode, by overlapping tiles of `tile` latents.
   LatentDistribution encode_tiled(const at::Tensor& pictures, int64_t tile) const;

@@ -10,7 +10,7 @@ namespace brume {
 
 /// Residual blocks of each resolution of an AutoencoderTiny, in the order in which a map comes to them.
 struct TinyVaeBlocks {
-  std::vector<int64_t> encoder;
+  std::vector<int64_t> encoder;  // empty: it has none, and decodes alone
   std::vector<int64_t> decoder;
 
   bool operator==(const TinyVaeBlocks&) const = default;
@@ -37,6 +37,7 @@ struct VaeConfig {
 
   /// Pixels per latent, in each direction.
   int64_t factor() const { return int64_t{1} << (channels.size() - 1); }
+  bool has_encoder() const { return !tiny || !tiny->encoder.empty(); }
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
   /// Keys that nothing reads are appended to `ignored`, a line a file.

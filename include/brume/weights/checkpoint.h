@@ -67,12 +67,4 @@ class Checkpoint {
   std::vector<std::string> remarks_;
 };
 
-/// The autoencoder of a file in original naming (with or without a prefix) or in diffusers' names, a tiny one
-/// too. Empty where it holds none.
-ComponentTensors find_vae(const SafetensorsHeader& header);
-/// Its config.json, told from its tensors; `pixels` is the side it was trained at, `where` stands for it in
-/// messages.
-std::string vae_config_text(const ComponentTensors& vae, uint64_t pixels, double scaling_factor,
-                            const std::string& where);
-
 }  // namespace brume

@@ -14,18 +14,12 @@ AdapterPatch::AdapterPatch(std::shared_ptr<const OpenAdapter> adapter, const Ada
     : adapter_(std::move(adapter)),
       module_(&module),
       form_(std::move(form)),
-      part_(place.part),
-      parts_(place.parts),
+      place_(place),
       strength_(strength) {}
 
 AdapterPatch::AdapterPatch(std::shared_ptr<const OpenAdapter> adapter, const AdapterModule& module,
                            AdapterRole change, const ModulePlace& place, double strength)
-    : adapter_(std::move(adapter)),
-      module_(&module),
-      bias_(change),
-      part_(place.part),
-      parts_(place.parts),
-      strength_(strength) {}
+    : adapter_(std::move(adapter)), module_(&module), bias_(change), place_(place), strength_(strength) {}
 
 void AdapterPatch::apply(at::Tensor& target) const {
   const at::Tensor delta = form_ ? weight_delta(target.sizes()) : bias_delta().view(target.sizes());
@@ -56,9 +50,11 @@ at::Tensor AdapterPatch::weight_delta(at::IntArrayRef shape) const {
     if (role != AdapterRole::kAlpha) tensors.emplace(role, read(role));
   }
   std::vector<int64_t> whole = shape.vec();
-  whole[0] *= parts_;
+  whole[0] *= place_.parts;
+  if (place_.inputs) whole[1] = *place_.inputs;
   at::Tensor delta = adapter_delta(form_->kind, tensors, whole);
   if (form_->rank) delta = delta.mul_(adapter_->file.scale(*module_, *form_->rank));
+  if (place_.inputs) delta = at::constant_pad_nd(delta, {0, 0, 0, 0, 0, shape[1] - *place_.inputs});
   return part_of(delta);
 }
 
@@ -69,7 +65,7 @@ at::Tensor AdapterPatch::bias_delta() const {
 }
 
 at::Tensor AdapterPatch::part_of(const at::Tensor& all) const {
-  return all.chunk(parts_)[static_cast<size_t>(part_)];
+  return all.chunk(place_.parts)[static_cast<size_t>(place_.part)];
 }
 
 void AdapterPatch::check_finite(const at::Tensor& values) const {

@@ -44,8 +44,7 @@ class AdapterPatch {
   const AdapterModule* module_;
   std::optional<AdapterForm> form_;  // of a weight's change
   AdapterRole bias_ = AdapterRole::kDiffBias;
-  int64_t part_;
-  int64_t parts_;
+  ModulePlace place_;
   double strength_;
 };
 

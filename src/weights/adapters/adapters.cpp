@@ -70,6 +70,8 @@ class Matching {
   }
 
   const std::vector<std::string>& unmatched() const { return unmatched_; }
+  /// What of it is merged otherwise than it stands there, a line each.
+  const std::vector<std::string>& remarks() const { return remarks_; }
   size_t matched() const { return matched_; }
   const AdapterFile& file() const { return adapter_->file; }
 
@@ -103,11 +105,33 @@ class Matching {
     const std::string name = place.layer + ".weight";
     Sizes sizes = sizes_of(target.weights, name);
     if (!sizes.empty()) sizes[0] *= static_cast<uint64_t>(place.parts);
-    if (!fits(form, sizes))
-      reject(module.tensors.begin()->second.name, form.shape, target.network.component + " " + name, sizes);
+    ModulePlace seen = place;
+    if (!fits(form, sizes)) {
+      seen.inputs = latents_alone(target, form, place.layer, sizes);
+      if (!seen.inputs)
+        reject(module.tensors.begin()->second.name, form.shape, target.network.component + " " + name, sizes);
+      remarks_.push_back(place.layer + " is changed for the " + std::to_string(*seen.inputs) +
+                         " channels of the latents alone, not for all of the model's " +
+                         std::to_string(sizes[1]));
+    }
     if (form.rank) adapter_->file.scale(module, *form.rank);
-    check_magnitude(module, name, sizes, place);
-    if (strength != 0) target.patches[name].emplace_back(adapter_, module, form, place, strength);
+    check_magnitude(module, name, sizes, seen);
+    if (strength != 0) target.patches[name].emplace_back(adapter_, module, form, seen, strength);
+  }
+
+  /// How many channels latents have, where the change is made for a UNet that sees nothing else and this one
+  /// sees more behind them (inpainting, instruct-pix2pix). A1111 merges these so too.
+  static std::optional<int64_t> latents_alone(const Target& target, const AdapterForm& form,
+                                              const std::string& layer, const Sizes& sizes) {
+    constexpr size_t kRank = 4;  // of a convolution
+    if (target.network.tower != AdapterTower::kUNet || layer != "conv_in" || sizes.size() != kRank ||
+        !target.weights.contains("conv_out.weight"))
+      return std::nullopt;
+    const Sizes last = sizes_of(target.weights, "conv_out.weight");
+    if (last.size() != kRank || last[0] >= sizes[1]) return std::nullopt;
+    Sizes narrow = sizes;
+    narrow[1] = last[0];
+    return fits(form, narrow) ? std::optional(static_cast<int64_t>(last[0])) : std::nullopt;
   }
 
   /// DoRA's, of each output or of each input.
@@ -126,6 +150,12 @@ class Matching {
         throw Error(ExitCode::kModelInvalid, where(),
                     "\"" + stored->name + "\" is DoRA of a joined projection",
                     "brume merges DoRA of single layers");
+      // Its norms are those of weights without the other channels.
+      if (place.inputs)
+        throw Error(ExitCode::kModelInvalid, where(),
+                    "\"" + stored->name + "\" is DoRA of " + std::to_string(*place.inputs) +
+                        " input channels, and the model's " + name + " has " + std::to_string(sizes[1]),
+                    "it was made for another model");
     }
   }
 
@@ -162,6 +192,7 @@ class Matching {
   std::vector<Target>& targets_;
   std::vector<double> factors_;
   std::vector<std::string> unmatched_;
+  std::vector<std::string> remarks_;
   size_t matched_ = 0;
 };
 
@@ -229,6 +260,7 @@ Adapters::Adapters(const std::vector<AdapterChoice>& choices, const std::vector<
                     "leave --strict out to draw without them");
       remarks_.push_back(choice.name() + ": " + unmatched_text(matching));
     }
+    for (const std::string& remark : matching.remarks()) remarks_.push_back(choice.name() + ": " + remark);
     records_.push_back(
         {choice.name(), strength_text(choice.strength),
          hex_digits(sha256_of_file(choice.file, ExitCode::kModelInvalid)),

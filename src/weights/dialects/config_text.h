@@ -24,7 +24,7 @@ std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, cons
 std::string vae_config(const ComponentTensors& vae, uint64_t sample_size, double scaling_factor,
                        const std::string& where);
 
-/// AutoencoderTiny.
+/// AutoencoderTiny; one that is a decoder alone has "num_encoder_blocks" of nothing.
 std::string tiny_vae_config(const ComponentTensors& vae, const std::string& where);
 
 enum class TextTowerKind { kClip, kOpenClip, kOpenClipProjected };

@@ -46,22 +46,6 @@ void add_layer_tensor(const StoredTensor& stored, std::string_view rest, size_t 
     text.emplace(layer + *name, whole(stored));
 }
 
-}  // namespace
-
-ComponentTensors clip_text_of(const OriginalTensors& tensors) {
-  constexpr std::string_view kTower = "text_model.";
-  ComponentTensors text;
-  for (const auto& [original, stored] : tensors) {
-    if (original.ends_with("embeddings.position_ids")) continue;
-    const bool inside = original.starts_with("embeddings.") || original.starts_with("encoder.") ||
-                        original.starts_with("final_layer_norm.");
-    // Files of before transformers 4.31 may lack the tower's name.
-    if (inside || original.starts_with(kTower))
-      text.emplace((inside ? std::string(kTower) : "") + original, whole(*stored));
-  }
-  return text;
-}
-
 size_t open_clip_layers(const OriginalTensors& tensors) {
   size_t layers = 0;
   for (auto at = tensors.lower_bound(kLayers); at != tensors.end(); ++at) {
@@ -86,6 +70,37 @@ ComponentTensors open_clip_text_of(const OriginalTensors& tensors, size_t layers
       text.emplace(*name, whole(*stored));
     }
   }
+  return text;
+}
+
+/// Stable Diffusion 2 reads the state before the last layer of its tower, so that layer is nothing to it.
+size_t layers_read(const OriginalTensors& tower, TextTowerKind kind) {
+  constexpr size_t kRead = 23;  // of 24; where the last one was left out already, all
+  const size_t layers = open_clip_layers(tower);
+  const bool all = kind == TextTowerKind::kOpenClipProjected || layers == kRead || layers == 0;
+  return all ? layers : layers - 1;
+}
+
+}  // namespace
+
+ComponentTensors clip_text_of(const OriginalTensors& tensors) {
+  constexpr std::string_view kTower = "text_model.";
+  ComponentTensors text;
+  for (const auto& [original, stored] : tensors) {
+    if (original.ends_with("embeddings.position_ids")) continue;
+    const bool inside = original.starts_with("embeddings.") || original.starts_with("encoder.") ||
+                        original.starts_with("final_layer_norm.");
+    // Files of before transformers 4.31 may lack the tower's name.
+    if (inside || original.starts_with(kTower))
+      text.emplace((inside ? std::string(kTower) : "") + original, whole(*stored));
+  }
+  return text;
+}
+
+ComponentTensors text_tower_of(const OriginalTensors& tensors, TextTowerKind kind) {
+  if (kind == TextTowerKind::kClip) return clip_text_of(tensors);
+  ComponentTensors text = open_clip_text_of(tensors, layers_read(tensors, kind));
+  if (kind == TextTowerKind::kOpenClip) text.erase("text_projection.weight");
   return text;
 }
 

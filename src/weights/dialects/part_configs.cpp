@@ -24,13 +24,26 @@ std::vector<uint64_t> tiny_blocks(const Shapes& shapes, const std::string& prefi
   return blocks;
 }
 
+bool has_below(const ComponentTensors& tensors, const std::string& prefix) {
+  const auto first = tensors.lower_bound(prefix);
+  return first != tensors.end() && first->first.starts_with(prefix);
+}
+
 }  // namespace
 
 std::string tiny_vae_config(const ComponentTensors& vae, const std::string& where) {
+  if (!has_below(vae, "decoder."))
+    throw Error(ExitCode::kModelInvalid, where, "is the encoder of a tiny autoencoder, without a decoder",
+                "name the file of its decoder, such as taesd_decoder.safetensors, or of both");
   const Shapes shapes(vae, where);
-  const std::vector<uint64_t> encoder = tiny_blocks(shapes, "encoder.layers.", vae.size());
   const std::vector<uint64_t> decoder = tiny_blocks(shapes, "decoder.layers.", vae.size());
-  const std::vector<uint64_t> channels(encoder.size(), shapes.size("encoder.layers.0.weight", 0));
+  std::vector<uint64_t> encoder;
+  uint64_t width = shapes.size("decoder.layers.0.weight", 0);
+  if (has_below(vae, "encoder.")) {
+    encoder = tiny_blocks(shapes, "encoder.layers.", vae.size());
+    width = shapes.size("encoder.layers.0.weight", 0);
+  }
+  const std::vector<uint64_t> channels(decoder.size(), width);
   const ordered_json config = {{"_class_name", "AutoencoderTiny"},
                                {"latent_channels", shapes.size("decoder.layers.0.weight", 1)},
                                {"encoder_block_out_channels", channels},

@@ -15,6 +15,8 @@ using Depths = std::vector<size_t>;  // transformer blocks behind each residual 
 
 constexpr uint64_t kHeadDim = 64;
 constexpr uint64_t kHeads = 8;
+// Of a UNet that was distilled to be told the guidance scale.
+constexpr const char* kGuidanceEntry = "time_embedding.cond_proj.weight";
 
 std::string block(const char* path, size_t level) { return std::string(path) + std::to_string(level) + "."; }
 
@@ -131,6 +133,7 @@ std::string unet_config(const ComponentTensors& unet, uint64_t sample_size, cons
                          {"layers_per_block", one_or_list(levels.layers)}};
   put_depths(levels, shapes, config);
   put_attention(levels, shapes, config);
+  if (shapes.has(kGuidanceEntry)) config["time_cond_proj_dim"] = shapes.size(kGuidanceEntry, 1);
   if (shapes.has("add_embedding.linear_1.weight")) {
     const uint64_t input = shapes.size("add_embedding.linear_1.weight", 1);
     config["addition_embed_type"] = "text_time";

@@ -47,7 +47,7 @@ class Adapters {
   /// for, and then converted; those that no adapter touches are as before. A change that is not finite throws
   /// kModelInvalid with the key.
   Weights adapt(const std::string& component, Weights base) const;
-  /// Tensors that fit nothing, a line a file.
+  /// Tensors that fit nothing, and those that change a part of a weight, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
   const std::vector<AdapterRecord>& records() const { return records_; }
 

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct ModulePlace {
   std::string layer;  // dotted, as in the model; its tensors are layer + ".weight" and ".bias"
   int64_t part = 0;
   int64_t parts = 1;
+  std::optional<int64_t> inputs = {};  // it acts on the first so many alone; nothing: on all
 };
 
 /// The names that adapters have for the layers of one network: those of diffusers and transformers, and those
