@@ -488,6 +488,23 @@ TEST_F(Places, AFifoWaitsForItsWriter) {
   writer.join();
 }
 
+TEST_F(Places, FifosMayHaveOneWriterAfterTheOther) {
+  const std::vector<std::string> places{directory_ / "a", directory_ / "b"};
+  for (const std::string& place : places) ASSERT_EQ(::mkfifo(place.c_str(), 0600), 0);
+  constexpr int kLines = 20000;  // more than a pipe has room for
+  std::thread writer([&] {
+    for (const std::string& place : places) {
+      std::ofstream file(place);
+      for (int i = 0; i < kLines; ++i) file << "a fox in the snow\n";
+    }
+  });
+  JobsReader reader(places);
+  int jobs = 0;
+  while (reader.next()) ++jobs;
+  writer.join();
+  EXPECT_EQ(jobs, 2 * kLines);
+}
+
 TEST(Streams, AJobIsThereAsSoonAsItsLineIs) {
   Pipe pipe;
   JobsReader reader(pipe.output(), "jobs");

@@ -18,8 +18,7 @@ void* open_library(const char* file, int how) {
 }  // namespace
 
 std::unique_ptr<Gpu> open_gpu(const std::filesystem::path& plugin, int32_t index,
-                              const std::filesystem::path& cache,
-                              const std::function<void()>& on_measuring) {
+                              const std::filesystem::path& cache, const std::function<void()>& on_measuring) {
   // For all who come later: the plug-in takes what it needs of it.
   open_library("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   void* const door = ::dlsym(open_library(plugin.c_str(), RTLD_LAZY | RTLD_LOCAL), kGpuDoor);

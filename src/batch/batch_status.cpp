@@ -10,6 +10,7 @@
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "brume/base/strict_json.h"
 #include "brume/batch/key_table.h"
 #include "brume/batch/run_lock.h"
 #include "brume/batch/shard_files.h"
@@ -48,6 +49,8 @@ class DoneKeys {
   KeyTable all_;
 };
 
+constexpr int kMostDepth = 16;  // of a job's JSON
+
 /// What a line of a list says.
 struct FailureLine {
   std::string job;  // without remarks: the same in every list
@@ -56,7 +59,11 @@ struct FailureLine {
 };
 
 FailureLine read_failure_line(const std::string& line) {
-  auto values = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  nlohmann::json values;
+  try {
+    values = parse_strict_json(line, kMostDepth, "a failed job", ExitCode::kInputInvalid);
+  } catch (const Error&) {  // the line is told with its number, whatever is wrong
+  }
   if (!values.is_object()) return {line, {}, "is no job that brume wrote"};
   const auto text = [&](const char* name) {
     const auto found = values.find(name);

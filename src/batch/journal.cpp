@@ -85,7 +85,7 @@ Journal::~Journal() {
 
 /// Of two runs that begin at once one waits here, and then sees the other's lock.
 void Journal::lock() {
-  const RunLock gate(directory_ / kJournalGate, directory_.string(), Patience::kMinute);
+  const RunLock gate(directory_ / kJournalGate, directory_.string(), Patience::kMinutes);
   lock_.emplace(kJournalLock.of(directory_, shard_), path_.string());
   if (!lock_->holds())
     remarks_.push_back(directory_.string() + ": this file system has no locks; start no second run here");

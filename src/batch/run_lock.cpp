@@ -23,7 +23,8 @@ namespace {
 constexpr std::chrono::milliseconds kBetween{10};
 
 int tries(Patience patience) {
-  if (patience == Patience::kMinute) return static_cast<int>(std::chrono::minutes(1) / kBetween);
+  constexpr std::chrono::minutes kMany{10};  // a thousand shards may begin at once
+  if (patience == Patience::kMinutes) return static_cast<int>(kMany / kBetween);
   return patience == Patience::kSome ? 10 : 1;
 }
 

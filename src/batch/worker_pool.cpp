@@ -40,6 +40,12 @@ struct Task {
   int deaths = 0;  // of workers that had it
 };
 
+/// Of processes, memory or descriptors: fewer workers may do.
+bool is_shortage(const std::error_code& code) {
+  return code == std::errc::resource_unavailable_try_again || code == std::errc::not_enough_memory ||
+         code == std::errc::too_many_files_open || code == std::errc::too_many_files_open_in_system;
+}
+
 /// False where it is dead, which shows at its output too.
 bool takes(const ChildProcess& child, const std::string& line) {
   try {
@@ -207,13 +213,11 @@ class WorkerPool::Run {
     try {
       worker.child = std::make_unique<ChildProcess>(command);
     } catch (const std::system_error& error) {
-      if (error.code() != std::errc::resource_unavailable_try_again &&
-          error.code() != std::errc::not_enough_memory)
-        throw;
+      if (!is_shortage(error.code())) throw;
       return WorkerEnd{{.code = static_cast<int>(ExitCode::kOutOfMemory)},
                        "cannot be started: " + error.code().message() +
-                           "; raise the limit on processes (ulimit -u, a container's pids), or use fewer "
-                           "workers"};
+                           "; raise the limit on processes (ulimit -u, a container's pids) or files (ulimit "
+                           "-n), or use fewer workers"};
     }
     worker.accepts = true;
     return std::nullopt;
@@ -247,9 +251,17 @@ class WorkerPool::Run {
 
   bool may_have_more(const Worker& worker) const {
     if (waiting_.empty() || !worker.accepts || !worker.ready) return false;
+    if (waiting_.front().deaths > 0 && !may_be_trusted(worker)) return false;
     if (worker.tasks.empty()) return true;
     return !worker.alone && waiting_.front().deaths == 0 &&
            static_cast<int64_t>(worker.tasks.size()) < settings_.most_each;
+  }
+
+  /// Whether a picture may stake its second life on it: not on one whose last start drew nothing, while there
+  /// is a better one. It may be the worker that was to blame.
+  bool may_be_trusted(const Worker& worker) const {
+    const auto is_better = [](const Worker& w) { return !w.given_up && w.fruitless_starts == 0; };
+    return is_better(worker) || std::none_of(workers_.begin(), workers_.end(), is_better);
   }
 
   void take_pictures(Worker& worker) {

@@ -40,9 +40,10 @@ PredictedRows RowsThatFit::operator()(const at::Tensor& latents, const at::Tenso
   for (int64_t first = 0; first < rows;) {
     count = std::min(count, rows - first);
     try {
-      parts.push_back(count == rows ? graphs_(latents, timesteps, words)
-                                    : graphs_(latents.narrow(0, first, count), timesteps.narrow(0, first, count),
-                                              rows_of(words, first, count)));
+      parts.push_back(count == rows
+                          ? graphs_(latents, timesteps, words)
+                          : graphs_(latents.narrow(0, first, count), timesteps.narrow(0, first, count),
+                                    rows_of(words, first, count)));
       first += count;
     } catch (const c10::OutOfMemoryError&) {
       // Once more where it may help; another thread may have had the memory, too.

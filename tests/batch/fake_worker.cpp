@@ -1,9 +1,8 @@
-// A worker that draws single pixels, for tests: fake_worker HOW. "good"; "dies-of-N" at the picture with
-// ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first picture, if FILE is not there;
-// "never" at its start; "deaf" does nothing and
-// heeds no signal; "model WHY" says that its model is wrong;
-// "short WHY" that memory is short; "never-again FILE" dies at its first picture, and then at its start;
-// "late FILE" has its model when FILE is there.
+// A worker that draws single pixels, for tests: fake_worker HOW. "good"; "dies" at its first picture;
+// "dies-of-N" at the picture with ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first
+// picture, if FILE is not there; "never" at its start; "deaf" does nothing and heeds no signal; "model WHY"
+// says that its model is wrong; "short WHY" that memory is short; "never-again FILE" dies at its first
+// picture, and then at its start; "late FILE" has its model when FILE is there.
 #include <unistd.h>
 
 #include <csignal>
@@ -48,6 +47,7 @@ int main(int count, char** words) {
   int64_t steps = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const batch::Work work = batch::read_work_line(line);
+    if (how == "dies") std::raise(SIGKILL);
     if (how == "dies-of-" + std::to_string(work.ticket)) std::raise(SIGKILL);
     if (how == "babbles-of-" + std::to_string(work.ticket)) {
       std::cout << R"({"ticket":)" << work.ticket << "}" << std::endl;

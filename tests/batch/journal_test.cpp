@@ -331,6 +331,16 @@ TEST_F(Journals, AnotherDivisionKnowsWhatIsDone) {
   EXPECT_EQ(again.check(label_of(21).key), State::kDone);  // as a shard has it
 }
 
+TEST_F(Journals, StatusTakesAListThatIsNestedForAges) {
+  Journal journal(directory_);
+  std::ofstream(directory_ / "failed.jsonl")
+      << R"({"prompt":)" + std::string(1 << 20, '[') + std::string(1 << 20, ']') + "}\n";
+  const std::vector<fs::path> here{directory_};
+  const BatchStatus status = read_status(here);
+  ASSERT_EQ(status.failures.size(), 1U);
+  EXPECT_EQ(status.failures[0].reason, "is no job that brume wrote");
+}
+
 TEST_F(Journals, StatusMergesJournalsAndLists) {
   fs::create_directory(directory_ / "x");
   fs::create_directory(directory_ / "y");

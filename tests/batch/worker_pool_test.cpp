@@ -211,6 +211,11 @@ TEST_F(WorkerPools, AWorkerThatLoadsNoMoreIsGivenUpAndItsPicturesAreDrawn) {
   EXPECT_EQ(deaths_, 1);
 }
 
+TEST_F(WorkerPools, AWorkerThatDiesOfEveryPictureFailsNone) {
+  expect_drawn(draw({worker("dies"), worker("good")}, 60), 60);
+  EXPECT_TRUE(complete_);
+}
+
 TEST_F(WorkerPools, TheBatchEndsWhenAllWorkersAreGivenUp) {
   try {
     draw({worker("never"), worker("short", "no memory; use less")}, 10);

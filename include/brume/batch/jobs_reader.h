@@ -28,8 +28,9 @@ class JobsReader {
   using StopHook = std::function<bool()>;
 
   /// Of the files at `places`, or of standard input for "-". Where `stop_requested` says true, waiting for a
-  /// pipe ends and so do the jobs. All are opened now: another run may replace a list of failed jobs before
-  /// its turn comes. Throws kInputInvalid if one cannot be opened.
+  /// pipe ends and so do the jobs. Files are opened now: another run may replace a list of failed jobs before
+  /// its turn comes. Pipes at their turn: one writer may fill them one after the other. Throws kInputInvalid
+  /// if one cannot be opened.
   explicit JobsReader(const std::vector<std::string>& places, StopHook stop_requested = {});
   /// Of an open descriptor, which stays the caller's; `name` stands for it in messages.
   JobsReader(int fd, std::string name, StopHook stop_requested = {});

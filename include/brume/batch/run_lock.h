@@ -6,8 +6,8 @@
 namespace brume::batch {
 
 /// Whether a lock that is taken is asked for again: a few times, as one who only looks has it for an instant;
-/// or for a minute, where its holder needs it no longer than a slow disk makes it.
-enum class Patience { kNone, kSome, kMinute };
+/// or for minutes, where its holders, one after the other, need it no longer than a slow disk makes them.
+enum class Patience { kNone, kSome, kMinutes };
 
 /// Keeps a second run away: a file that is locked while the object lives, and gone afterwards. The lock ends
 /// with the process, however it ends.

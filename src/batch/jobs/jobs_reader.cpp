@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -55,7 +56,21 @@ class Source {
 struct JobsReader::Impl {
   explicit Impl(StopHook stop) : stop_requested(std::move(stop)) {}
 
-  void begin_file() { lines.emplace(sources[file].lines(stop_requested)); }
+  void add(const std::string& place) {
+    std::error_code failed;
+    places.push_back(place);
+    if (std::filesystem::is_fifo(place, failed)) {
+      sources.emplace_back();
+    } else {
+      sources.emplace_back(std::in_place, place, stop_requested);
+    }
+  }
+
+  void begin_file() {
+    std::optional<Source>& source = sources[file];
+    if (!source) source.emplace(places[file], stop_requested);
+    lines.emplace(source->lines(stop_requested));
+  }
 
   /// The next line of the files, or nothing at the end of all and at a stop.
   std::optional<Line> next_line() {
@@ -95,10 +110,11 @@ struct JobsReader::Impl {
   }
 
   StopHook stop_requested;
-  std::deque<Source> sources;
-  size_t file = 0;                  // whose lines are read
-  std::optional<LineReader> lines;  // of it
-  std::optional<Request> request;   // the line whose pictures are being made
+  std::vector<std::string> places;
+  std::deque<std::optional<Source>> sources;  // nothing: not opened yet
+  size_t file = 0;                            // whose lines are read
+  std::optional<LineReader> lines;            // of it
+  std::optional<Request> request;             // the line whose pictures are being made
   int64_t line_number = 0;
   int64_t made = 0;
   int64_t index = 0;
@@ -106,12 +122,12 @@ struct JobsReader::Impl {
 
 JobsReader::JobsReader(const std::vector<std::string>& places, StopHook stop_requested)
     : impl_(std::make_unique<Impl>(std::move(stop_requested))) {
-  for (const std::string& place : places) impl_->sources.emplace_back(place, impl_->stop_requested);
+  for (const std::string& place : places) impl_->add(place);
   impl_->begin_file();
 }
 JobsReader::JobsReader(int fd, std::string name, StopHook stop_requested)
     : impl_(std::make_unique<Impl>(std::move(stop_requested))) {
-  impl_->sources.emplace_back(fd, std::move(name));
+  impl_->sources.emplace_back(std::in_place, fd, std::move(name));
   impl_->begin_file();
 }
 JobsReader::~JobsReader() = default;
