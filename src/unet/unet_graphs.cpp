@@ -13,9 +13,9 @@ namespace {
 
 /// Each holds the maps of a whole step; batches have one for each number of rows.
 constexpr size_t kMostCalls = 4;
-/// One that was used in so many of the last calls does not make way: recording costs more than some tens of
-/// calls gain.
-constexpr uint64_t kInUse = 32;
+/// One that was used in so many of the last calls does not make way: recording costs more than a few calls
+/// gain.
+constexpr uint64_t kInUse = 16;
 
 /// All tensors of words, in one order.
 std::vector<at::Tensor> tensors_of(const PreparedWords& words) {
