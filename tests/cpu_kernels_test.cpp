@@ -121,6 +121,19 @@ TEST_P(OnMachine, AttentionOfHugeEqualAndFarApartScores) {
   expect_near(attention_cpu(machine(), ones, k, v), plain_attention(ones, k, v), "far apart");
 }
 
+/// Every few keys a maximum, which what was summed before has to follow; for some queries it never comes.
+TEST_P(OnMachine, AttentionOfClimbingScores) {
+  at::manual_seed(8);
+  for (const double climb : {0.0625, 0.5, 3.0, 40.0}) {  // products are exact: the softmax alone is tried
+    at::Tensor k = at::zeros({1, 333, 1, 16}).to(GetParam().dtype);
+    k.select(3, 0).copy_((at::arange(333) * climb).view({1, 333, 1}));
+    at::Tensor q = at::zeros({1, 100, 1, 16}).to(GetParam().dtype);
+    q.select(3, 0).copy_(((at::arange(100) % 3 - 1) * 4).view({1, 100, 1}));  // falling, level, climbing
+    const at::Tensor v = randn({1, 333, 1, 16});
+    expect_near(attention_cpu(machine(), q, k, v), plain_attention(q, k, v), "by " + std::to_string(climb));
+  }
+}
+
 TEST_P(OnMachine, AttentionKeepsANan) {
   at::Tensor q = randn({1, 20, 1, 8});
   q.select(1, 7).fill_(std::nan(""));

@@ -5,10 +5,11 @@
 namespace brume::kernels::cpu {
 namespace {
 
-// Attention by blocks of keys with a running maximum ("FlashAttention", Dao et al. 2022), turned on its side:
-// a lane is a query. Scores S^T = K Q^T and output O^T = V^T P^T are then products of one kind, a broadcast
-// number of K or V times vectors of queries; the softmax needs no sum across lanes, and P leaves it in the
-// very layout that the second product reads.
+// Attention by blocks of keys with a running reference ("FlashAttention", Dao et al. 2022), turned on its
+// side: a lane is a query. Scores S^T = K Q^T and output O^T = V^T P^T are then products of one kind, a
+// broadcast number of K or V times vectors of queries; the softmax needs no sum across lanes, and P leaves it
+// in the very layout that the second product reads. Scores never leave a register tile: their exponentials
+// are taken against a reference that is near the maximum, not at it, and seldom moved.
 
 constexpr int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
@@ -32,6 +33,16 @@ struct PairOperand {
     const __m512bh both = _mm512_cvtne2ps_pbh(x[1], x[0]);
     *to = reinterpret_cast<Words>(_mm512_permutexvar_epi16(pairs, reinterpret_cast<__m512i>(both)));
   }
+  /// kLanes steps of a row, or what `count` elements give of them and zeros.
+  static BRUME_INLINE Words load_steps(const Bf16* from, int64_t count) {
+    Words steps{};
+    if (count >= kLanes * kDepth)
+      std::memcpy(&steps, from, sizeof steps);
+    else
+      std::memcpy(&steps, from, static_cast<size_t>(count) * sizeof(Bf16));
+    return steps;
+  }
+  static BRUME_INLINE Vector vector_of(Words x) { return x; }
 };
 #endif
 struct FloatOperand {
@@ -42,6 +53,11 @@ struct FloatOperand {
   using Broadcast = float;
   static BRUME_INLINE Floats dot(Floats sum, Vector a, Broadcast b) { return sum + a * b; }
   static BRUME_INLINE void store_step(const Floats* x, Vector* to) { *to = x[0]; }
+  template <class T>
+  static BRUME_INLINE Words load_steps(const T* from, int64_t count) {
+    return bits_of(count >= kLanes ? load(from) : load_some(from, count));
+  }
+  static BRUME_INLINE Vector vector_of(Words x) { return floats_of(x); }
 };
 
 BRUME_INLINE void convert(float x, float* to) { *to = x; }
@@ -81,77 +97,90 @@ BRUME_INLINE void multiply(Floats (&sum)[kRows][kTileVectors], const Rows<Operan
 }
 
 constexpr int64_t kQueries = kTileVectors * kLanes;  // of a block
+constexpr int64_t kAttentionKeys = 128;              // whose weights are kept until their values are gathered
+
+template <int kRows>
+using Tile = Floats[kRows][kTileVectors];
 
 /// The scratch of one block of queries, in the order it lies in memory.
 template <class Operand>
 struct Block {
-  Floats scores[kAttentionKeys][kTileVectors];
   typename Operand::Vector weights[kAttentionKeys / Operand::kDepth][kTileVectors];
-  Floats peak[kTileVectors];
-  Floats total[kTileVectors];
+  Floats reference[kTileVectors];  // the score whose weight is one
+  Floats limit[kTileVectors];      // the greatest score that the reference is good for
+  Floats total[kTileVectors];      // of the weights
 };
 
-template <class Operand, int kRows>
-BRUME_INLINE void score_rows(Block<Operand>& block, const typename Operand::Stored* keys, int64_t row,
-                             int64_t steps, const typename Operand::Vector* queries) {
-  Floats sum[kRows][kTileVectors] = {};
-  const auto* first = reinterpret_cast<const typename Operand::Broadcast*>(keys) + row * steps;
-  multiply<Operand, kRows>(sum, {first, steps, 1}, queries, steps);
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kTileVectors; ++v) block.scores[row + r][v] = sum[r][v];
+/// How far above the reference a score may be, as a power of two, before it is moved: far from a float's
+/// limits, and so far that it is moved seldom.
+constexpr float kHeadroom = 8;
+
+/// Scores of kTileRows keys.
+template <class Operand>
+BRUME_INLINE void score(Tile<kTileRows>& scores, const typename Operand::Stored* keys, int64_t steps,
+                        const typename Operand::Vector* queries) {
+  for (int r = 0; r < kTileRows; ++r) {
+    for (int v = 0; v < kTileVectors; ++v) scores[r][v] = Floats{};
   }
+  multiply<Operand, kTileRows>(scores, {reinterpret_cast<const typename Operand::Broadcast*>(keys), steps, 1},
+                               queries, steps);
 }
 
-/// Scores of `count` keys; those up to a full step of the second product are minus infinity.
 template <class Operand>
-BRUME_INLINE void score(Block<Operand>& block, const typename Operand::Stored* keys, int64_t count,
-                        int64_t steps, const typename Operand::Vector* queries) {
-  int64_t row = 0;
-  for (; row + kTileRows <= count; row += kTileRows)
-    score_rows<Operand, kTileRows>(block, keys, row, steps, queries);
-  for (; row < count; ++row) score_rows<Operand, 1>(block, keys, row, steps, queries);
-  for (; row % Operand::kDepth != 0; ++row) {
-    for (int v = 0; v < kTileVectors; ++v) block.scores[row][v] = all(-__builtin_inff());
-  }
-}
-
-/// Turns scores into weights. Gives in `shrink` what the sums so far are to be multiplied by.
-template <class Operand>
-BRUME_INLINE bool weigh(Block<Operand>& block, int64_t count, float scale, Floats (&shrink)[kTileVectors]) {
-  constexpr int64_t kDepth = Operand::kDepth;
-  bool shrinks = false;
+BRUME_INLINE bool within_limit(const Tile<kTileRows>& scores, const Block<Operand>& block) {
+  bool above = false;
   for (int v = 0; v < kTileVectors; ++v) {
-    Floats peak = block.peak[v];
-    for (int64_t key = 0; key < count; ++key) peak = greater(peak, block.scores[key][v]);
-    shrink[v] = exp2_of((block.peak[v] - peak) * scale);
-    const auto grown = block.peak[v] != peak;
-    for (int64_t lane = 0; lane < kLanes; ++lane) shrinks |= grown[lane] != 0;
-    block.peak[v] = peak;
-    Floats total = block.total[v] * shrink[v];
-    for (int64_t key = 0; key < count; key += kDepth) {
+    Floats peak = scores[0][v];
+    for (int r = 1; r < kTileRows; ++r) peak = greater(peak, scores[r][v]);
+    above |= any_greater(peak, block.limit[v]);
+  }
+  return !above;
+}
+
+/// Moves the reference to the greatest score; total and output follow.
+template <class Operand>
+BRUME_INLINE void move_reference(Block<Operand>& block, const Tile<kTileRows>& scores, float scale,
+                                 Floats* output, int64_t width) {
+  for (int v = 0; v < kTileVectors; ++v) {
+    Floats peak = block.reference[v];
+    for (int r = 0; r < kTileRows; ++r) peak = greater(peak, scores[r][v]);
+    const Floats shrink = exp2_of((block.reference[v] - peak) * scale);
+    block.reference[v] = peak;
+    block.limit[v] = peak + kHeadroom / scale;
+    block.total[v] *= shrink;
+    for (int64_t c = 0; c < width; ++c) output[c * kTileVectors + v] *= shrink;
+  }
+}
+
+/// Weights of the tile's keys from their scores.
+template <class Operand>
+BRUME_INLINE void weigh(Block<Operand>& block, const Tile<kTileRows>& scores, float scale,
+                        typename Operand::Vector (*weights)[kTileVectors]) {
+  constexpr int kDepth = Operand::kDepth;
+  for (int v = 0; v < kTileVectors; ++v) {
+    const Floats reference = block.reference[v];
+    Floats total = block.total[v];
+#pragma GCC unroll 8
+    for (int r = 0; r < kTileRows; r += kDepth) {
       Floats weight[kDepth];
-      for (int64_t i = 0; i < kDepth; ++i) {
-        // The difference first: equal scores, however large, have weight one.
-        weight[i] = exp2_of<Operand::kExactness>((block.scores[key + i][v] - peak) * scale);
+      for (int i = 0; i < kDepth; ++i) {
+        // The difference first: equal scores, however large, have equal weights.
+        weight[i] = exp2_of<Operand::kExactness>((scores[r + i][v] - reference) * scale);
         total += weight[i];
       }
-      Operand::store_step(weight, &block.weights[key / kDepth][v]);
+      Operand::store_step(weight, &weights[r / kDepth][v]);
     }
     block.total[v] = total;
   }
-  return shrinks;
 }
 
-/// output[c][v] = output[c][v] * shrink[v] + over the keys, V(key, c) * weights[key][v].
+/// output[c][v] += over the steps, V(key, c) * weights[key][v].
 template <class Operand, int kRows>
 BRUME_INLINE void gather_rows(const Block<Operand>& block, const Rows<Operand>& values, int64_t steps,
-                              Floats* output, const Floats* shrink) {
-  Floats sum[kRows][kTileVectors];
+                              Floats* output) {
+  Tile<kRows> sum;
   for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kTileVectors; ++v) {
-      sum[r][v] = output[r * kTileVectors + v];
-      if (shrink != nullptr) sum[r][v] *= shrink[v];
-    }
+    for (int v = 0; v < kTileVectors; ++v) sum[r][v] = output[r * kTileVectors + v];
   }
   multiply<Operand, kRows>(sum, values, &block.weights[0][0], steps);
   for (int r = 0; r < kRows; ++r) {
@@ -159,21 +188,23 @@ BRUME_INLINE void gather_rows(const Block<Operand>& block, const Rows<Operand>& 
   }
 }
 
+/// Adds `count` keys with the weights that stand at the beginning of the block.
 template <class Operand>
 BRUME_INLINE void gather(const Block<Operand>& block, const typename Operand::Stored* values, int64_t width,
-                         int64_t steps, Floats* output, const Floats* shrink) {
+                         int64_t count, Floats* output) {
+  const int64_t steps = count / Operand::kDepth;
   const auto* first = reinterpret_cast<const typename Operand::Broadcast*>(values);
   int64_t c = 0;
   for (; c + kTileRows <= width; c += kTileRows)
-    gather_rows<Operand, kTileRows>(block, {first + c, 1, width}, steps, output + c * kTileVectors, shrink);
+    gather_rows<Operand, kTileRows>(block, {first + c, 1, width}, steps, output + c * kTileVectors);
   for (; c < width; ++c)
-    gather_rows<Operand, 1>(block, {first + c, 1, width}, steps, output + c * kTileVectors, shrink);
+    gather_rows<Operand, 1>(block, {first + c, 1, width}, steps, output + c * kTileVectors);
 }
 
 /// Bytes of a head's packed keys, and of its values.
 template <class Operand>
 int64_t packed_bytes(int64_t keys, int64_t head_dim) {
-  const int64_t elements = round_up(keys, Operand::kDepth) * round_up(head_dim, Operand::kDepth);
+  const int64_t elements = round_up(keys, kTileRows) * round_up(head_dim, Operand::kDepth);
   return round_up(elements * static_cast<int64_t>(sizeof(typename Operand::Stored)), 64);
 }
 
@@ -187,41 +218,76 @@ int64_t scratch_bytes(int64_t head_dim) {
 
 /// Queries [count, head_dim] of a tensor -> [head_dim / depth][kQueries], absent ones as zeros.
 template <class Operand, class T>
-void pack_queries(const T* from, int64_t stride, int64_t count, int64_t head_dim,
-                  typename Operand::Stored* to) {
+BRUME_INLINE void pack_queries(const T* from, int64_t stride, int64_t count, int64_t head_dim,
+                               typename Operand::Vector* to) {
   constexpr int64_t kDepth = Operand::kDepth;
-  for (int64_t q = 0; q < kQueries; ++q) {
-    for (int64_t c = 0; c < round_up(head_dim, kDepth); ++c) {
-      typename Operand::Stored* place = to + (c / kDepth * kQueries + q) * kDepth + c % kDepth;
-      if (q < count && c < head_dim)
-        convert(from[q * stride + c], place);
-      else
-        *place = {};
+  const int64_t steps = round_up(head_dim, kDepth) / kDepth;
+  for (int64_t step = 0; step < steps; step += kLanes) {
+    for (int64_t v = 0; v < kTileVectors; ++v) {
+      Words tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const int64_t q = v * kLanes + i;
+        tile[i] = q < count ? Operand::load_steps(from + q * stride + step * kDepth, head_dim - step * kDepth)
+                            : Words{};
+      }
+      transpose(tile);
+      for (int64_t i = 0; i < kLanes && step + i < steps; ++i)
+        to[(step + i) * kTileVectors + v] = Operand::vector_of(tile[i]);
+    }
+  }
+}
+
+/// Output [head_dim][kQueries], each query's times its share -> rows of a tensor.
+template <class T>
+BRUME_INLINE void unpack_output(const Floats* output, const Floats* share, int64_t count, int64_t head_dim,
+                                T* to, int64_t stride) {
+  for (int64_t c = 0; c < head_dim; c += kLanes) {
+    const int64_t some = head_dim - c < kLanes ? head_dim - c : kLanes;
+    for (int64_t v = 0; v < kTileVectors && v * kLanes < count; ++v) {
+      Words tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i)
+        tile[i] = i < some ? bits_of(output[(c + i) * kTileVectors + v] * share[v]) : Words{};
+      transpose(tile);
+      for (int64_t i = 0; i < kLanes && v * kLanes + i < count; ++i) {
+        T* row = to + (v * kLanes + i) * stride + c;
+        if (some == kLanes)
+          store(floats_of(tile[i]), row);
+        else
+          store_some(floats_of(tile[i]), row, some);
+      }
     }
   }
 }
 
 /// Keys and values of one head, laid out for the products: keys [Tk][head_dim], values [Tk /
-/// depth][head_dim][depth], head_dim and Tk rounded up to the depth.
+/// depth][head_dim][depth], head_dim rounded up to the depth and Tk to kTileRows, with zeros.
 template <class Operand, class T>
 void pack(const AttentionHead& head, void* keys_to, void* values_to) {
   constexpr int64_t kDepth = Operand::kDepth;
+  using Stored = typename Operand::Stored;
   const int64_t width = round_up(head.head_dim, kDepth);
-  auto* keys = static_cast<typename Operand::Stored*>(keys_to);
-  auto* values = static_cast<typename Operand::Stored*>(values_to);
-  for (int64_t t = 0; t < round_up(head.keys, kDepth); ++t) {
-    const T* key = static_cast<const T*>(head.k) + t * head.k_stride;
-    const T* value = static_cast<const T*>(head.v) + t * head.v_stride;
-    for (int64_t c = 0; c < width; ++c) {
-      typename Operand::Stored& key_to = keys[t * width + c];
-      typename Operand::Stored& value_to = values[(t / kDepth * width + c) * kDepth + t % kDepth];
-      const bool there = t < head.keys && c < head.head_dim;
-      if (there) {
-        convert(key[c], &key_to);
-        convert(value[c], &value_to);
-      } else {
-        key_to = {};
-        value_to = {};
+  const int64_t count = round_up(head.keys, kTileRows);
+  const T* k = static_cast<const T*>(head.k);
+  const T* v = static_cast<const T*>(head.v);
+  for (int64_t t = 0; t < count; ++t) {
+    Stored* to = static_cast<Stored*>(keys_to) + t * width;
+    const int64_t there = t < head.keys ? head.head_dim : 0;
+    for (int64_t c = 0; c < there; ++c) convert(k[t * head.k_stride + c], to + c);
+    for (int64_t c = there; c < width; ++c) to[c] = {};
+  }
+  for (int64_t t = 0; t < count; t += kDepth) {
+    Stored* __restrict to = static_cast<Stored*>(values_to) + t * width;
+    const T* first = v + t * head.v_stride;
+    const int64_t there = t + kDepth <= head.keys ? head.head_dim : 0;
+    for (int64_t c = 0; c < there; ++c) {
+      for (int64_t i = 0; i < kDepth; ++i) convert(first[i * head.v_stride + c], to + c * kDepth + i);
+    }
+    for (int64_t c = there; c < width; ++c) {
+      for (int64_t i = 0; i < kDepth; ++i) {
+        if (t + i < head.keys && c < head.head_dim)
+          convert(first[i * head.v_stride + c], to + c * kDepth + i);
+        else
+          to[c * kDepth + i] = {};
       }
     }
   }
@@ -239,33 +305,40 @@ void attend(const AttentionHead& head, const void* keys_from, const void* values
 
   auto& block = *static_cast<Block<Operand>*>(scratch);
   Floats* output = reinterpret_cast<Floats*>(static_cast<char*>(scratch) + sizeof(Block<Operand>));
-  auto* queries = reinterpret_cast<typename Operand::Stored*>(output + width * kTileVectors);
+  auto* queries = reinterpret_cast<typename Operand::Vector*>(output + width * kTileVectors);
   pack_queries<Operand>(static_cast<const T*>(head.q) + first * head.q_stride, head.q_stride, count,
                         head.head_dim, queries);
   for (int v = 0; v < kTileVectors; ++v) {
-    block.peak[v] = all(-__builtin_inff());
+    block.reference[v] = all(-__builtin_inff());
+    block.limit[v] = all(-__builtin_inff());
     block.total[v] = Floats{};
   }
   for (int64_t i = 0; i < width * kTileVectors; ++i) output[i] = Floats{};
 
-  for (int64_t key = 0; key < head.keys; key += kAttentionKeys) {
-    const int64_t some = head.keys - key < kAttentionKeys ? head.keys - key : kAttentionKeys;
-    score<Operand>(block, keys + key * width, some, width / kDepth,
-                   reinterpret_cast<const typename Operand::Vector*>(queries));
-    Floats shrink[kTileVectors];
-    const bool shrinks = weigh<Operand>(block, some, head.scale_log2, shrink);
-    gather<Operand>(block, values + key * width, width, round_up(some, kDepth) / kDepth, output,
-                    shrinks ? shrink : nullptr);
+  int64_t gathered = 0;
+  for (int64_t key = 0; key < head.keys; key += kTileRows) {
+    Tile<kTileRows> scores;
+    score<Operand>(scores, keys + key * width, width / kDepth, queries);
+    for (int64_t r = kTileRows - 1; key + r >= head.keys; --r) {
+      for (int v = 0; v < kTileVectors; ++v) scores[r][v] = all(-__builtin_inff());
+    }
+    if (!within_limit(scores, block)) {
+      gather(block, values + gathered * width, width, key - gathered, output);
+      gathered = key;
+      move_reference(block, scores, head.scale_log2, output, width);
+    }
+    weigh(block, scores, head.scale_log2, block.weights + (key - gathered) / kDepth);
+    if (key + kTileRows - gathered == kAttentionKeys) {
+      gather(block, values + gathered * width, width, kAttentionKeys, output);
+      gathered += kAttentionKeys;
+    }
   }
+  gather(block, values + gathered * width, width, round_up(head.keys, kTileRows) - gathered, output);
 
   Floats share[kTileVectors];
   for (int v = 0; v < kTileVectors; ++v) share[v] = 1.0F / block.total[v];
-  for (int64_t i = 0; i < width * kTileVectors; ++i) output[i] *= share[i % kTileVectors];
-  const auto* sums = reinterpret_cast<const float*>(output);
-  for (int64_t q = 0; q < count; ++q) {
-    T* to = static_cast<T*>(head.out) + (first + q) * head.out_stride;
-    for (int64_t c = 0; c < head.head_dim; ++c) convert(sums[c * kQueries + q], to + c);
-  }
+  unpack_output(output, share, count, head.head_dim, static_cast<T*>(head.out) + first * head.out_stride,
+                head.out_stride);
 }
 
 }  // namespace

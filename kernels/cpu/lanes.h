@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -104,6 +105,39 @@ BRUME_INLINE Floats greater(Floats a, Floats b) {
 #else
   return a > b ? a : b;
 #endif
+}
+
+/// Whether a lane of the first is greater than the second's.
+BRUME_INLINE bool any_greater(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(reinterpret_cast<Floats>(a > b)) != 0;
+#else
+  const Ints greater = a > b;
+  int32_t any = 0;
+  for (int64_t lane = 0; lane < kLanes; ++lane) any |= greater[lane];
+  return any != 0;
+#endif
+}
+
+/// The upper right block of kSize lanes against the lower left one.
+template <int kSize, int... kLane>
+BRUME_INLINE void exchange(Words& upper, Words& lower, std::integer_sequence<int, kLane...> /*lanes*/) {
+  constexpr int kOther = static_cast<int>(kLanes);
+  const Words above =
+      __builtin_shufflevector(upper, lower, ((kLane & kSize) == 0 ? kLane : kLane - kSize + kOther)...);
+  lower = __builtin_shufflevector(upper, lower, ((kLane & kSize) == 0 ? kLane + kSize : kLane + kOther)...);
+  upper = above;
+}
+
+/// x[i][j] <-> x[j][i], by exchanging ever smaller blocks.
+template <int kSize = BRUME_LANES / 2>
+BRUME_INLINE void transpose(Words (&x)[kLanes]) {
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & kSize) == 0) exchange<kSize>(x[i], x[i + kSize], std::make_integer_sequence<int, BRUME_LANES>{});
+  }
+  if constexpr (kSize > 1) transpose<kSize / 2>(x);
 }
 
 BRUME_INLINE float sum_of(Floats x) {

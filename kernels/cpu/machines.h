@@ -6,9 +6,6 @@
 // thread, and know no tensor; the desks split the work among threads and choose the machine.
 namespace brume::kernels::cpu {
 
-/// Keys that attention looks at between two corrections of its running maximum.
-constexpr int64_t kAttentionKeys = 64;
-
 /// One head of one picture. Rows are `*_stride` elements apart, a row's elements side by side.
 struct AttentionHead {
   const void* q;  // [queries, head_dim]

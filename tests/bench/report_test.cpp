@@ -170,7 +170,8 @@ TEST(BenchReport, ThePageNeedsNothingButItself) {
   for (const char* outside : {"<script", "<link", "<img", "http://", "https://", "url(", "@import"})
     EXPECT_EQ(page.find(outside), std::string::npos) << outside;
   EXPECT_EQ(count_of(page, "<svg "), count_of(page, "</svg>"));
-  EXPECT_EQ(count_of(page, "<svg "), 7U) << "shares, operations, two beside the baseline, steps, their spread, batches";
+  EXPECT_EQ(count_of(page, "<svg "), 7U)
+      << "shares, operations, two beside the baseline, steps, their spread, batches";
   EXPECT_EQ(count_of(page, "<circle "), 210U) << "a mark for every step and every round";
   EXPECT_NE(page.find("Verdict: failed"), std::string::npos);
   EXPECT_NE(page.find("A &lt;fast&gt; CPU"), std::string::npos);
