@@ -90,9 +90,10 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
                      "euler, euler_a, heun, dpm2, dpm2_a, dpm++2s_a, dpm++2m, dpm++sde, dpm++2m_sde, "
                      "dpm++3m_sde, lms, plms, ipndm, deis, unipc, lcm, tcd, euler_cfg_pp, ddim or ddpm "
                      "(default: the model's own)");
-  command.add_option("--scheduler,--schedule,--schedule-type,--sigmas", settings.scheduler,
-                     "model, karras, exponential, beta, sgm_uniform, simple, ddim_uniform, ays, kl_optimal, "
-                     "or falling sigmas: 14.6,4.9,1.6,0.5 (default: the model's own timesteps)");
+  command.add_option(
+      "--scheduler,--schedule,--schedule-type,--sigmas", settings.scheduler,
+      "model, karras, exponential, beta, sgm_uniform, simple, ddim_uniform, ays, kl_optimal, automatic, "
+      "or falling sigmas: 14.6,4.9,1.6,0.5 (default: the model's own timesteps)");
   command
       .add_option(
           "--eta", settings.eta,
