@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <span>
+#include <tuple>
 
 #include "brume/image/png.h"
 #include "cli_fixture.h"
@@ -130,6 +131,17 @@ TEST_F(CommandLine, EverySamplerDrawsAndSaysHowInThePicture) {
   const Outcome told = generate({"-o", "y.png", "--sampler", "euler_a", "--eta", "0", "--json"});
   EXPECT_EQ(nlohmann::json::parse(told.out)["eta"], 0);
   EXPECT_NE(bytes_of("y.png").find("Eta: 0"), std::string::npos);
+}
+
+TEST_F(CommandLine, TypesHaveTheNamesOfOtherPrograms) {
+  for (const auto& [option, type, shown] : {std::tuple{"--type", "f16", "fp16"},
+                                            {"--dtype", "bfloat16", "bf16"},
+                                            {"--dtype", "float32", "fp32"}}) {
+    const Outcome outcome = generate({"-o", "x.png", option, type, "--json"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(outcome.out)["dtype"], shown) << type;
+  }
+  expect_error(generate({"--type", "q8_0"}), 2, {"\"q8_0\" is unknown; use auto, fp32, bf16, fp16"});
 }
 
 /// As a script writes it whose variable is empty: the next word is not the value.

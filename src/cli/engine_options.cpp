@@ -188,8 +188,9 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
                   "auto, cpu, cuda or cuda:N (default auto: the first GPU that answers, else the CPU)")
       ->check(device_name());
   command
-      .add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32, on a GPU fp16)")
-      ->check(one_of({"auto", "fp32", "bf16", "fp16"}));
+      .add_option("--dtype,--type", options.dtype,
+                  "auto, fp32, bf16 or fp16 (default auto: fp32, on a GPU fp16)")
+      ->transform(dtype_value("auto"));
   command
       .add_option("-t,--threads", options.threads,
                   "CPU threads (default: one a core; one for a small network)")
