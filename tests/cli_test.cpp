@@ -144,6 +144,14 @@ TEST_F(CommandLine, TypesHaveTheNamesOfOtherPrograms) {
   expect_error(generate({"--type", "q8_0"}), 2, {"\"q8_0\" is unknown; use auto, fp32, bf16, fp16"});
 }
 
+TEST_F(CommandLine, VerboseSaysWhatLoadingTook) {
+  const Outcome outcome = generate({"-o", "x.png", "-v"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part :
+       {"memory: at most 0.", " GiB until here; beside the weights a step about ", "loaded in "})
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
+}
+
 /// As a script writes it whose variable is empty: the next word is not the value.
 TEST_F(CommandLine, AnEmptyValueIsEmpty) {
   const Outcome outcome = generate({"--negative_prompt=", "--json", "-o", "x.png"});
