@@ -113,6 +113,7 @@ TEST_F(BatchCommand, WhatSuitsNoJobIsToldAtOnce) {
   expect_error(batch({"--sampler", "nothing"}), 2, {"nothing"});
   expect_error(batch({"--scheduler", "nothing"}), 2, {"nothing"});
   expect_error(batch({"--scheduler", "3,4"}), 2, {"3,4"});
+  EXPECT_EQ(batch({"--scheduler", "automatic", "--plan"}).code, 0);
   expect_error(batch({"--sampler", "ddim", "--scheduler", "karras"}), 2, {"--scheduler karras"});
   expect_error(batch({"--sampler", "dpm++2m", "--eta", "1"}), 2, {"--eta"});
   expect_error(brume({"batch", "jobs.txt", "-o", "out", "-m", model("sd1").string(), "-W", "63"}), 2,

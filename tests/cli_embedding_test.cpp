@@ -41,6 +41,9 @@ TEST_F(EmbeddingCommand, ByFileAndByDirectoryIsTheSamePicture) {
   const std::string used = recipe_of("x.png")["embeddings"];
   EXPECT_TRUE(used.starts_with("ink:")) << used;
   EXPECT_EQ(used.size(), 4 + 64U);
+  // A1111 writes twelve digits.
+  EXPECT_NE(infotext_of("x.png").find("TI hashes: \"ink: " + used.substr(4, 12) + "\", "), std::string::npos)
+      << infotext_of("x.png");
   EXPECT_EQ(drawn({"-p", "a word fox", "--embedding", "embeddings/ink.pt:word"}), with);
   EXPECT_EQ(drawn({"-p", "a embedding:ink fox", "--embeddings-dir", "embeddings"}), with);
   // What no prompt names changes nothing.

@@ -85,6 +85,19 @@ TEST_F(LoraCommand, TheRecipeNamesThem) {
       hex_digits(sha256(std::as_bytes(std::span(file)).subspan(8 + header))).substr(0, 12);
   EXPECT_NE(field("Lora hashes").find("ink: " + hash), std::string::npos) << field("Lora hashes");
   EXPECT_EQ(field("Lora weights"), "snow: 1, ink: 0.8:0.5");
+  // A1111 believes the metadata, where training programs leave theirs.
+  auto tensors = nlohmann::json::parse(file.substr(8, header));
+  for (const auto& [said, shown] : {std::pair(std::string(64, 'c'), std::string(12, 'c')), {"short", hash}}) {
+    tensors["__metadata__"]["sshs_model_hash"] = said;
+    const std::string text = tensors.dump();
+    const uint64_t length = text.size();
+    std::ofstream(directory_ / "loras/ink.safetensors", std::ios::binary)
+        << std::string(reinterpret_cast<const char*>(&length), sizeof length) << text
+        << file.substr(8 + header);
+    draw("said.png", {"-p", "a fox <lora:ink>", "--lora-model-dir", "loras"});
+    EXPECT_NE(infotext_of("said.png").find("Lora hashes: \"ink: " + shown), std::string::npos)
+        << infotext_of("said.png");
+  }
 
   draw("plain.png", {});
   EXPECT_FALSE(recipe_of("plain.png").contains("loras"));

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -132,6 +133,36 @@ a fox --init_img in/plain.png --t 0.5 --d 7
   fs::create_directory(directory_ / "out2");
   EXPECT_EQ(brume(workers).code, 1);
   EXPECT_TRUE(fs::exists(directory_ / "out2" / "4.png"));
+}
+
+TEST_F(PictureCommands, ThatAreDamagedFailTheirOwnJobsBeforeTheModelIsLoaded) {
+  write("cut.png", bytes_of("in/plain.png").substr(0, 200));
+  write("cut.jpg", bytes_of("in/plain.jpg").substr(0, 700));
+  const std::string damaged = R"({"prompt": "a fox", "init_img": "cut.png"}
+{"prompt": "an owl", "init_img": "in/plain.png", "mask": "cut.jpg"}
+)";
+  fs::create_directory(directory_ / "out");
+  const auto batch = [&](const std::string& jobs, const Words& more) {
+    write("jobs", jobs);
+    Words words{"batch", "jobs", "-o", "out", "-m", model("sd1").string(), "--steps", "4", "-v"};
+    words.insert(words.end(), more.begin(), more.end());
+    return brume(words);
+  };
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}, Words{"--plan"}}) {
+    const Outcome alone = batch(damaged, more);
+    EXPECT_EQ(alone.code, 1) << alone.err;
+    EXPECT_NE(alone.err.find("cut.png: is not a whole PNG"), std::string::npos) << alone.err;
+    EXPECT_NE(alone.err.find("cut.jpg: is not a JPEG brume can read"), std::string::npos) << alone.err;
+    EXPECT_EQ(alone.err.find("loading"), std::string::npos) << alone.err;
+  }
+  const Outcome mixed = batch("a hen\n" + damaged + "a cat\n", {"--name", "{index}"});
+  EXPECT_EQ(mixed.code, 1) << mixed.err;
+  EXPECT_NE(mixed.err.find("loading"), std::string::npos) << mixed.err;
+  EXPECT_TRUE(fs::exists(directory_ / "out/1.png"));
+  EXPECT_TRUE(fs::exists(directory_ / "out/4.png"));
+  const std::string failed = bytes_of("out/failed.jsonl");
+  EXPECT_EQ(std::count(failed.begin(), failed.end(), '\n'), 2) << failed;
+  EXPECT_NE(failed.find("cut.png: is not a whole PNG"), std::string::npos) << failed;
 }
 
 TEST_F(PictureCommands, GiveTheirPictureToEveryJobOfABatch) {

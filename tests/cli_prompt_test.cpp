@@ -83,7 +83,6 @@ TEST_F(CommandLine, StrictRefusesWhatIsCutOrIgnored) {
             std::string::npos);
   EXPECT_EQ(generate({"-p", "a (fox:1.2), [snow:2]", "--strict", "-o", "x.png"}).code, 0);
   expect_error(generate({"-p", std::string(300, '(')}), 4, {"prompt: more than 256 brackets"});
-  expect_error(generate({"-p", "{2$$a|b}"}), 4, {"several of one list"});
 }
 
 TEST_F(CommandLine, CompatReadsPromptsAndCountsLayers) {

@@ -170,6 +170,44 @@ TEST_F(OneFileModel, TakesPartsFromElsewhere) {
   expect_error(brume({"bench", "--arch", "tiny", "--unet", packed}), 2, {"--arch", "--unet"});
 }
 
+TEST_F(OneFileModel, NeedsNoWeightsWherePartsComeFromElsewhere) {
+  struct Row {
+    const char* option;
+    const char* component;
+    const char* file;
+  };
+  std::ofstream(directory_ / "jobs.txt") << "a fox\n";
+  for (const Row& row : {Row{"--unet", "unet", "diffusion_pytorch_model.safetensors"},
+                         Row{"--vae", "vae", "diffusion_pytorch_model.safetensors"},
+                         Row{"--text-encoder", "text_encoder", "model.safetensors"}}) {
+    const fs::path own = copy_of("sd1");
+    const fs::path part = directory_ / row.component;
+    fs::copy(own / row.component, part);
+    fs::create_directory(directory_ / "out");
+    const auto batch = [&](const Words& more) {
+      Words words{"batch", "jobs.txt", "-o", "out", "-m",      own.string(),
+                  "-W",    "64",       "-H", "64",  "--steps", "2"};
+      words.insert(words.end(), {"--json", row.option, part.string()});
+      words.insert(words.end(), more.begin(), more.end());
+      const Outcome outcome = brume(words);
+      EXPECT_EQ(outcome.code, 0) << row.option << ": " << outcome.err;
+      return outcome.code == 0 ? nlohmann::json::parse(outcome.out) : nlohmann::json();
+    };
+    EXPECT_EQ(batch({})["drawn"], 1);
+    // Its own have no part in the pictures, nor in their keys.
+    fs::remove(own / row.component / row.file);
+    EXPECT_EQ(batch({"--plan"})["pictures"], 0);
+    EXPECT_EQ(batch({})["drawn"], 0);
+    EXPECT_EQ(batch({"--force", "--devices", "cpu:2"})["drawn"], 1);
+    edit_weights(part / row.file, [](EditedTensors& all) { all.begin()->second.values.front() += 0.5F; });
+    EXPECT_EQ(batch({})["drawn"], 1);
+    expect_error(brume({"batch", "jobs.txt", "-o", "out", "-m", own.string()}), 3, {row.component});
+    fs::remove_all(own);
+    fs::remove_all(part);
+    fs::remove_all(directory_ / "out");
+  }
+}
+
 TEST_F(OneFileModel, IsMeasured) {
   const Outcome outcome = brume({"bench", "-m", file_of("sd2").string(), "--steps", "1", "-W", "64", "-H",
                                  "64", "--max-rounds", "1", "--warm-up", "0", "--json"});

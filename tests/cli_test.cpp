@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <span>
+#include <tuple>
 
 #include "brume/image/png.h"
 #include "cli_fixture.h"
@@ -111,6 +112,10 @@ TEST_F(CommandLine, EverySamplerDrawsAndSaysHowInThePicture) {
        {Row{"DPM++ 2M Karras", "", "Sampler: DPM++ 2M, Schedule type: Karras, CFG"},
         Row{"euler_a", "exponential", "Sampler: Euler a, Schedule type: Exponential, CFG"},
         Row{"unipc", "", "Sampler: UniPC, Schedule type: Uniform, CFG"},
+        Row{"DPM++ 2M SDE", "Automatic", "Sampler: DPM++ 2M SDE, Schedule type: Exponential, CFG"},
+        Row{"DPM++ 2M Karras", "automatic", "Sampler: DPM++ 2M, Schedule type: Karras, CFG"},
+        Row{"ddim", "automatic", "Sampler: DDIM, CFG"},
+        Row{"dpmpp_2m_sde_gpu", "karras", "Sampler: DPM++ 2M SDE, Schedule type: Karras, CFG"},
         Row{"heun", "9, 3,1.50", "Sampler: Heun, Schedule type: \"9,3,1.5,0\", CFG"},
         Row{"euler_cfg_pp", "ays", "Sampler: Euler CFG++, Schedule type: Align Your Steps, CFG"},
         Row{"dpm++3m_sde", "kl_optimal", "Sampler: DPM++ 3M SDE, Schedule type: KL Optimal, CFG"},
@@ -126,6 +131,25 @@ TEST_F(CommandLine, EverySamplerDrawsAndSaysHowInThePicture) {
   const Outcome told = generate({"-o", "y.png", "--sampler", "euler_a", "--eta", "0", "--json"});
   EXPECT_EQ(nlohmann::json::parse(told.out)["eta"], 0);
   EXPECT_NE(bytes_of("y.png").find("Eta: 0"), std::string::npos);
+}
+
+TEST_F(CommandLine, TypesHaveTheNamesOfOtherPrograms) {
+  for (const auto& [option, type, shown] : {std::tuple{"--type", "f16", "fp16"},
+                                            {"--dtype", "bfloat16", "bf16"},
+                                            {"--dtype", "float32", "fp32"}}) {
+    const Outcome outcome = generate({"-o", "x.png", option, type, "--json"});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(outcome.out)["dtype"], shown) << type;
+  }
+  expect_error(generate({"--type", "q8_0"}), 2, {"\"q8_0\" is unknown; use auto, fp32, bf16, fp16"});
+}
+
+TEST_F(CommandLine, VerboseSaysWhatLoadingTook) {
+  const Outcome outcome = generate({"-o", "x.png", "-v"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* part :
+       {"memory: at most 0.", " GiB until here; beside the weights a step about ", "loaded in "})
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
 }
 
 /// As a script writes it whose variable is empty: the next word is not the value.

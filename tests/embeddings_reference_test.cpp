@@ -115,13 +115,13 @@ TEST(Embeddings, OfADirectoryAreLeftOutWhereTheyDoNotFit) {
   ASSERT_EQ(read.remarks().size(), 2U);
   Request request;
   request.prompt = "a fox, embedding:SNOW";
-  EXPECT_TRUE(read.used_by(request).starts_with("snow:"));
+  EXPECT_EQ(read.used_by(request).at(0).name, "snow");
   request.prompt = "a fox";
-  EXPECT_EQ(read.used_by(request), "");
+  EXPECT_TRUE(read.used_by(request).empty());
   request.negative_prompt = "ink";
-  EXPECT_EQ(read.used_by(request), "");
+  EXPECT_TRUE(read.used_by(request).empty());
   request.guidance.scale = 5;
-  EXPECT_TRUE(read.used_by(request).starts_with("ink:"));
+  EXPECT_EQ(read.used_by(request).at(0).name, "ink");
 }
 
 TEST(Embeddings, AreNotSplitBetweenWindows) {

@@ -143,6 +143,7 @@ TEST(KohyaTails, EveryOption) {
   expect_job(
       "a fox --steps 20 --cfg-scale=7 --sampler-name DDIM --negative_prompt bad --id x",
       R"({"id":"x","prompt":"a fox","negative_prompt":"bad","steps":20,"cfg_scale":7.0,"sampler":"DDIM"})");
+  expect_job("a fox --ss k_euler_a --s 3", R"({"prompt":"a fox","steps":3,"sampler":"k_euler_a"})");
   expect_job("a fox --vae_tiling --s 1", R"({"prompt":"a fox","steps":1,"vae_tiling":true})");
   expect_job("a fox --vae-tiling False", R"({"prompt":"a fox","vae_tiling":false})");
   expect_job("--w 512 --d -1", R"({"width":512,"seed":-1})");
@@ -338,6 +339,19 @@ TEST(Sweeps, TheFirstKeyTurnsSlowest) {
                    R"({"prompt":"b","cfg_scale":5.0,"vae_tiling":true})",
                    R"({"prompt":"a","cfg_scale":7.0,"vae_tiling":true})",
                    R"({"prompt":"b","cfg_scale":7.0,"vae_tiling":true})"}));
+}
+
+TEST(Sweeps, AListOfNumbersIsOneSchedule) {
+  for (const char* key : {"sigmas", "scheduler"})
+    expect_job(R"({"prompt":"a",")" + std::string(key) + R"(":[14.6, 4.9, 1, 0.5]})",
+               R"({"prompt":"a","scheduler":"14.6,4.9,1,0.5"})");
+  EXPECT_EQ(shown(R"({"sigmas":["9,3,1","karras"]})"),
+            (Lines{R"({"scheduler":"9,3,1"})", R"({"scheduler":"karras"})"}));
+  for (const char* mixed : {R"({"sigmas":[9,"3"]})", R"({"sigmas":["9",3]})"})
+    expect_reason(mixed, "sigmas: holds numbers and texts; write a list of numbers, or of texts");
+  expect_reason(R"({"sigmas":[[9,3],[5,1]]})", "sigmas: a list in a list; write one list");
+  expect_reason(R"({"sigmas":[]})", "scheduler: is an empty list, which makes no picture; leave it out");
+  expect_reason(R"({"sampler":[1,2]})", "sampler: 1 is not a text");
 }
 
 TEST(Sweeps, NumberTheIds) {

@@ -227,6 +227,37 @@ TEST(Choices, GiveEveryOptionByItsWeight) {
   EXPECT_EQ(of_nothing.size(), 2U);
 }
 
+TEST(Choices, OfSeveralAreFixedForEver) {
+  Lines two;
+  Lines some;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    two.push_back(chosen("{2$$a|b|c}", seed));
+    some.push_back(chosen("{1-3$$ and $$a|2::b|c}", seed));
+  }
+  // From SplitMix64 in Python, as above.
+  EXPECT_EQ(two, (Lines{"b, c", "a, c", "c, b", "c, a", "a, c", "a, c", "b, a", "b, a"}));
+  EXPECT_EQ(some, (Lines{"b and a", "c", "c and a and b", "b and c and a", "c", "b", "a and b", "a and b"}));
+}
+
+TEST(Choices, OfSeveralHaveBounds) {
+  struct Row {
+    const char* text;
+    std::set<std::string> choices;
+  };
+  for (const Row& row :
+       {Row{"{2$$a|b}", {"a, b", "b, a"}}, Row{"{4$$a|b}", {"a, b", "b, a"}},
+        Row{"{99999999999999999999$$a|b}", {"a, b", "b, a"}}, Row{"{-2$$a|b}", {"a", "b", "a, b", "b, a"}},
+        Row{"{1-$$+$$a|b}", {"a", "b", "a+b", "b+a"}}, Row{"{2-1$$a|b}", {"a", "b", "a, b", "b, a"}},
+        Row{"x{0$$a|b}y", {"xy"}}, Row{"{0-1$$a|b}", {"", "a", "b"}}, Row{"{2$$a}", {"a"}},
+        Row{"{2$$$$a|b}", {"ab", "ba"}}, Row{"{1$$0::a|b}", {"b"}}, Row{"{2$$0::a|b|c}", {"b, c", "c, b"}},
+        Row{"{2$$ $$3::a|{b|c}}", {"a b", "a c", "b a", "c a"}}, Row{"{{2$$a|b}|0::c}", {"a, b", "b, a"}},
+        Row{"{2$a|0::b}", {"2$a"}}, Row{"{$$a|0::b}", {"$$a"}}, Row{"{1-2-3$$a|0::b}", {"1-2-3$$a"}}}) {
+    std::set<std::string> choices;
+    for (uint64_t seed = 0; seed < 100; ++seed) choices.insert(chosen(row.text, seed));
+    EXPECT_EQ(choices, row.choices) << row.text;
+  }
+}
+
 TEST(Choices, OfTheTwoPromptsAreTheirOwn) {
   int same = 0;
   for (uint64_t seed = 0; seed < 400; ++seed)
@@ -259,8 +290,10 @@ TEST(Choices, HaveLimits) {
             std::string::npos);
   for (const char letter : {'{', '_', 'a', '|', '['})
     EXPECT_EQ(chosen(std::string(60'000, letter), 1).size(), 60'000U) << letter;
-  EXPECT_NE(refused([] { chosen("{2$$a|b}", 1); }).find("several of one list"), std::string::npos);
-  EXPECT_NE(refused([] { chosen("{1-2$$a|b}", 1); }).find("several of one list"), std::string::npos);
+  std::string long_list = "{1-$$";
+  for (int i = 0; i < 1001; ++i) long_list += "a|";
+  EXPECT_NE(refused([&] { chosen(long_list + "}", 1); }).find("more than 1000 of one list"),
+            std::string::npos);
   const Lines self{"__a__"};
   const Lines twice{"__b__ __b__"};
   const Lines end{std::string(2000, 'x')};
@@ -290,6 +323,23 @@ TEST_F(WildcardDirectory, LinesAreChosenAndReadFurther) {
   EXPECT_EQ(chosen("x __deep/thing__", 5, wildcards),
             chosen("x __deep/thing__", 5, wildcards_in(directory_)));
   const ChosenText none = choose_text("__colour__", 1, 0, {});
+  EXPECT_EQ(none.text, "__colour__");
+  EXPECT_EQ(none.unknown, Lines{"colour"});
+}
+
+TEST_F(WildcardDirectory, SeveralLinesOfOneFileAreDifferent) {
+  write("colour.txt", "red\n0::green\n{blue|navy}\n");
+  const Wildcards wildcards = wildcards_in(directory_);
+  const auto choices = [&](const std::string& text) {
+    std::set<std::string> all;
+    for (uint64_t seed = 0; seed < 60; ++seed) all.insert(chosen(text, seed, wildcards));
+    return all;
+  };
+  EXPECT_EQ(choices("{2$$+$$__colour__}"),
+            (std::set<std::string>{"red+blue", "red+navy", "blue+red", "navy+red"}));
+  EXPECT_TRUE(choices("{2$$+$$__colour__|__colour__}").contains("red+red"));
+  EXPECT_EQ(choices("{1$$a __colour__}"), (std::set<std::string>{"a red", "a blue", "a navy"}));
+  const ChosenText none = choose_text("{2$$__colour__}", 1, 0, {});
   EXPECT_EQ(none.text, "__colour__");
   EXPECT_EQ(none.unknown, Lines{"colour"});
 }

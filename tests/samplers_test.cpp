@@ -322,11 +322,27 @@ TEST(SamplerNames, AreThoseOfAllPrograms) {
                                       {"dpmpp_2s_ancestral", Sampler::kDpmpp2sAncestral},
                                       {"Euler CFG++", Sampler::kEulerCfgPp},
                                       {"uni_pc_bh2", Sampler::kUniPc},
+                                      {"uni_pc", Sampler::kUniPc},
+                                      {"K_EULER_ANCESTRAL", Sampler::kEulerAncestral},
+                                      {"k_dpm_2_a", Sampler::kDpm2Ancestral},
+                                      {"kdpm_2", Sampler::kDpm2},
+                                      {"k_dpmpp_2s_a", Sampler::kDpmpp2sAncestral},
+                                      {"dpmpp_sde_gpu", Sampler::kDpmppSde},
+                                      {"dpmpp_2m_sde_gpu", Sampler::kDpmpp2mSde},
+                                      {"dpmpp_3m_sde_gpu", Sampler::kDpmpp3mSde},
+                                      {"dpmsolver++", Sampler::kDpmpp2m},
+                                      {"DPMSolverMultistep", Sampler::kDpmpp2m},
+                                      {"HeunDiscrete", Sampler::kHeun},
+                                      {"DDPMParallelScheduler", Sampler::kDdpm},
                                       {"IPNDMScheduler", Sampler::kIpndm}})
     EXPECT_EQ(sampler_from_name(name), sampler) << name;
   const NamedSampler with_spacing = named_sampler("DPM++ 2M SDE Karras");
   EXPECT_EQ(with_spacing.sampler, Sampler::kDpmpp2mSde);
   EXPECT_EQ(with_spacing.spacing, SigmaSpacing::kKarras);
+  for (const char* name : {"k_dpmpp_2m_ka", "dpmpp_2m_k", "dpmpp_2m_karras", "DPM++ 2M Karras"}) {
+    EXPECT_EQ(named_sampler(name).sampler, Sampler::kDpmpp2m) << name;
+    EXPECT_EQ(named_sampler(name).spacing, SigmaSpacing::kKarras) << name;
+  }
   EXPECT_EQ(named_sampler("DPM++ 2M").spacing, std::nullopt);
   EXPECT_EQ(named_sampler("dpm++ 2m sgm uniform").spacing, SigmaSpacing::kSgmUniform);
   for (const auto& [name, spacing] :
@@ -334,10 +350,24 @@ TEST(SamplerNames, AreThoseOfAllPrograms) {
         {"SGMUniform", SigmaSpacing::kSgmUniform},
         {"normal", SigmaSpacing::kModel},
         {"discrete", SigmaSpacing::kModel},
+        {"ddim_uniform", SigmaSpacing::kDdimUniform},
+        {"DDIM", SigmaSpacing::kDdimUniform},
+        {"Polyexponential", SigmaSpacing::kExponential},
+        {"kl_optimal", SigmaSpacing::kKlOptimal},
         {"KARRAS", SigmaSpacing::kKarras}})
     EXPECT_EQ(spacing_from_name(name), spacing) << name;
-  EXPECT_EQ(find_spacing("automatic"), std::nullopt);  // A1111's, and another one for each sampler
-  for (const char* wrong : {"", "Karras", " Karras", "magic", "magic Karras"})
+  EXPECT_EQ(find_spacing("automatic"), std::nullopt);  // another one for each sampler
+  EXPECT_TRUE(is_automatic("Automatic"));
+  EXPECT_FALSE(is_automatic("auto"));
+  for (const auto& [name, spacing] : {std::pair<const char*, SigmaSpacing>{"DPM++ 2M", SigmaSpacing::kKarras},
+                                      {"DPM2 a", SigmaSpacing::kKarras},
+                                      {"DPM++ 2M SDE", SigmaSpacing::kExponential},
+                                      {"DPM++ 3M SDE", SigmaSpacing::kExponential},
+                                      {"Euler a", SigmaSpacing::kModel},
+                                      {"UniPC", SigmaSpacing::kModel},
+                                      {"DDIM", SigmaSpacing::kModel}})
+    EXPECT_EQ(automatic_spacing(sampler_from_name(name)), spacing) << name;
+  for (const char* wrong : {"", "k_", "gpu", "scheduler", "Karras", " Karras", "magic", "magic Karras"})
     EXPECT_THROW(named_sampler(wrong), Error) << wrong;
 }
 

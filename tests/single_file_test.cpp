@@ -14,6 +14,7 @@
 #include "brume/pipeline/model_file.h"
 #include "brume/pipeline/pipeline.h"
 #include "brume/weights/checkpoint.h"
+#include "brume/weights/component_file.h"
 #include "brume/weights/weights.h"
 #include "message_of.h"
 #include "reference_case.h"
@@ -298,6 +299,66 @@ TEST_P(FullSize, ConfigurationsAreThoseOfTheArchitecture) {
 
 INSTANTIATE_TEST_SUITE_P(Families, FullSize, ::testing::Values("sd15", "sd21", "sdxl"),
                          [](const auto& name) { return name.param; });
+
+/// A tower's tensors as transformers names them.
+SafetensorsHeader clip_header(const std::string& prefix, size_t layers, uint64_t width) {
+  SafetensorsHeader header;
+  const auto add = [&](const std::string& name, std::vector<uint64_t> shape) {
+    header.tensors.push_back({prefix + "text_model." + name, StoredType::kF16, std::move(shape), 0, 0});
+  };
+  const auto add_linear = [&](const std::string& name, uint64_t out, uint64_t in) {
+    add(name + ".weight", {out, in});
+    add(name + ".bias", {out});
+  };
+  add("embeddings.token_embedding.weight", {49408, width});
+  add("embeddings.position_embedding.weight", {77, width});
+  for (size_t i = 0; i < layers; ++i) {
+    const std::string layer = "encoder.layers." + std::to_string(i) + ".";
+    for (const char* norm : {"layer_norm1", "layer_norm2"}) {
+      add(layer + norm + ".weight", {width});
+      add(layer + norm + ".bias", {width});
+    }
+    for (const char* part : {"q_proj", "k_proj", "v_proj", "out_proj"})
+      add_linear(layer + "self_attn." + part, width, width);
+    add_linear(layer + "mlp.fc1", 4 * width, width);
+    add_linear(layer + "mlp.fc2", width, 4 * width);
+  }
+  add("final_layer_norm.weight", {width});
+  add("final_layer_norm.bias", {width});
+  return header;
+}
+
+/// As diffusers' from_single_file and ComfyUI read it.
+TEST(Towers, OfStableDiffusion2AreReadBeforeTheirLastLayer) {
+  std::vector<std::string> unread;
+  const ClipTextConfig theirs = ClipTextConfig::read(
+      ConfigFile(fs::path(BRUME_PROJECT) / "models/architectures/sd21/text_encoder/config.json"), unread);
+  for (const size_t layers : {24, 23}) {
+    SafetensorsHeader header = full_size_header("sd21");
+    std::erase_if(header.tensors, [](const StoredTensor& tensor) { return tensor.name.starts_with("cond"); });
+    for (const StoredTensor& tensor : clip_header("cond_stage_model.transformer.", layers, 1024).tensors)
+      header.tensors.push_back(tensor);
+    EXPECT_EQ(checkpoint_family(header)->title, "Stable Diffusion 2");
+    const Checkpoint checkpoint = checkpoint_of(header, "epsilon");
+    EXPECT_EQ(ClipTextConfig::read(ConfigFile(checkpoint.config("text_encoder"), "ours"), unread), theirs);
+    EXPECT_FALSE(
+        checkpoint.component("text_encoder").contains("text_model.encoder.layers.23.layer_norm1.bias"));
+    for (const char* prefix : {"", "clip_h.transformer.", "text_encoder."}) {
+      const SafetensorsHeader alone = clip_header(prefix, layers, 1024);
+      const ComponentTensors tower = find_component(alone, "text_encoder");
+      EXPECT_EQ(ClipTextConfig::read(
+                    ConfigFile(component_config_text("text_encoder", tower, {}, "ours"), "ours"), unread),
+                theirs)
+          << prefix;
+    }
+  }
+  // Those of other models are read to their ends.
+  const SafetensorsHeader deep = clip_header("", 24, 768);
+  EXPECT_TRUE(find_component(deep, "text_encoder").contains("text_model.encoder.layers.23.layer_norm1.bias"));
+  const SafetensorsHeader second = clip_header("", 24, 1280);
+  EXPECT_TRUE(
+      find_component(second, "text_encoder_2").contains("text_model.encoder.layers.23.layer_norm1.bias"));
+}
 
 TEST(Families, AreReadOffTheTensors) {
   const auto title_of = [](const SafetensorsHeader& header) { return checkpoint_family(header)->title; };

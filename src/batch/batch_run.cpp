@@ -41,7 +41,7 @@ FeedFaults BatchRun::faults() {
 
 std::optional<ReadyJob> BatchRun::next(JobFeed& feed) {
   while (std::optional<ReadyJob> job = feed.next()) {
-    if (!skip(*job) && feed.has_room(*job)) return job;
+    if (!skip(*job) && feed.has_room(*job) && feed.can_read_pictures(*job)) return job;
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include "brume/batch/job_defaults.h"
 #include "brume/batch/job_key.h"
 #include "brume/batch/job_line.h"
+#include "brume/image/picture_file.h"
 #include "brume/pipeline/request_recipe.h"
 
 namespace brume::batch {
@@ -110,6 +111,20 @@ bool JobFeed::has_room(const ReadyJob& job) const {
     model_.check_memory(job.request, settings_.dtype, settings_.memory);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kOutOfMemory) throw;
+    faults_.refused(job.job, error);
+    return false;
+  }
+  return true;
+}
+
+bool JobFeed::can_read_pictures(const ReadyJob& job) const {
+  const std::optional<PictureEdit>& edit = job.request.edit;
+  if (!edit) return true;
+  try {
+    read_picture(edit->picture);
+    if (edit->mask) read_picture(*edit->mask);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kInputInvalid) throw;
     faults_.refused(job.job, error);
     return false;
   }

@@ -49,10 +49,10 @@ void add_convert(CLI::App& program, Action& chosen) {
       ->required()
       ->check(not_empty());
   command
-      ->add_option("--dtype", options->engine.dtype,
+      ->add_option("--dtype,--type", options->engine.dtype,
                    "Cast UNet, text encoders and autoencoder to fp32, bf16 or fp16; an autoencoder that "
                    "overflows in fp16 (force_upcast) stays as it is then (default keep: all as stored)")
-      ->check(one_of({"keep", "fp32", "bf16", "fp16"}));
+      ->transform(dtype_value("keep"));
   add_component_options(*command, options->engine);
   command->add_flag("--strict", options->engine.adapters.strict,
                     "Fail where some of an adapter fits nothing in the model (default: a note)");

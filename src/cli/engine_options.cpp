@@ -90,9 +90,10 @@ void add_picture_options(CLI::App& command, PictureSettings& settings) {
                      "euler, euler_a, heun, dpm2, dpm2_a, dpm++2s_a, dpm++2m, dpm++sde, dpm++2m_sde, "
                      "dpm++3m_sde, lms, plms, ipndm, deis, unipc, lcm, tcd, euler_cfg_pp, ddim or ddpm "
                      "(default: the model's own)");
-  command.add_option("--scheduler,--schedule,--schedule-type,--sigmas", settings.scheduler,
-                     "model, karras, exponential, beta, sgm_uniform, simple, ddim_uniform, ays, kl_optimal, "
-                     "or falling sigmas: 14.6,4.9,1.6,0.5 (default: the model's own timesteps)");
+  command.add_option(
+      "--scheduler,--schedule,--schedule-type,--sigmas", settings.scheduler,
+      "model, karras, exponential, beta, sgm_uniform, simple, ddim_uniform, ays, kl_optimal, automatic, "
+      "or falling sigmas: 14.6,4.9,1.6,0.5 (default: the model's own timesteps)");
   command
       .add_option(
           "--eta", settings.eta,
@@ -187,8 +188,9 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
                   "auto, cpu, cuda or cuda:N (default auto: the first GPU that answers, else the CPU)")
       ->check(device_name());
   command
-      .add_option("--dtype", options.dtype, "auto, fp32, bf16 or fp16 (default auto: fp32, on a GPU fp16)")
-      ->check(one_of({"auto", "fp32", "bf16", "fp16"}));
+      .add_option("--dtype,--type", options.dtype,
+                  "auto, fp32, bf16 or fp16 (default auto: fp32, on a GPU fp16)")
+      ->transform(dtype_value("auto"));
   command
       .add_option("-t,--threads", options.threads,
                   "CPU threads (default: one a core; one for a small network)")

@@ -40,7 +40,7 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
   return latents;
 }
 
-/// What drawing will take beside the weights, as an estimate.
+/// What loading took, and what drawing will take beside the weights, as an estimate.
 std::string memory_text(const ModelConfig& model, Request request, int64_t pictures, const Compute& compute) {
   request.seeds.resize(std::min(request.seeds.size(), static_cast<size_t>(pictures)));
   const auto gibibytes = [](double bytes) {
@@ -49,7 +49,8 @@ std::string memory_text(const ModelConfig& model, Request request, int64_t pictu
     text << std::fixed << std::setprecision(bytes < kGibibyte / 10 ? 3 : 1) << bytes / kGibibyte << " GiB";
     return text.str();
   };
-  std::string text = "memory beside the weights: a step about " +
+  std::string text = "memory: at most " + gibibytes(static_cast<double>(compute.peak_memory())) +
+                     " until here; beside the weights a step about " +
                      gibibytes(model.step_bytes(request, compute.dtype)) + ", decoding about " +
                      gibibytes(model.decode_bytes(request, compute.dtype));
   if (const std::optional<double> free = compute.free_memory()) text += "; " + gibibytes(*free) + " are free";

@@ -1,7 +1,9 @@
 #include "usage_line.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "brume/base/edit_distance.h"
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
 
@@ -18,6 +20,36 @@ std::string commands_of(const CLI::App& program) {
   return names;
 }
 
+/// "--cfg-scale" of "--cfg" and of "--cgf-scale=7"; empty where nothing is near.
+std::string nearest_option(const CLI::App& command, const std::string& typed) {
+  constexpr size_t kMostCompared = 40;
+  std::string name = typed.substr(std::min(typed.find_first_not_of('-'), typed.size()));
+  name = name.substr(0, std::min(name.find('='), kMostCompared));
+  std::replace(name.begin(), name.end(), '_', '-');
+  std::string nearest;
+  size_t least = name.size() / 3 + 1;  // of changes that make it another word
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& known : option->get_lnames()) {
+      constexpr size_t kShortest = 3;
+      const bool begun = name.size() >= kShortest && known.starts_with(name);
+      const size_t distance = begun ? 0 : edit_distance(name, known);
+      if (distance >= least) continue;
+      least = distance;
+      nearest = "--" + known;
+    }
+  }
+  return nearest;
+}
+
+/// Of a word that is no value of an option.
+std::string about_word(const CLI::App& program, const std::string& word, bool missing) {
+  if (!word.starts_with('-'))
+    return word + (missing ? ": not expected here; write the prompt as -p TEXT"
+                           : ": not expected here; quote a text that has spaces");
+  const std::string nearest = nearest_option(*program.get_subcommands().front(), word);
+  return word + ": unknown option" + (nearest.empty() ? "" : ", the nearest is " + nearest);
+}
+
 /// CLI11's own words name the option, but not what to do.
 std::string problem(const CLI::App& program, const CLI::ParseError& error) {
   std::string text = error.what();
@@ -26,14 +58,10 @@ std::string problem(const CLI::App& program, const CLI::ParseError& error) {
     if (unknown.empty()) return "no command given; name one of " + commands_of(program);
     return unknown.front() + ": unknown command; name one of " + commands_of(program);
   }
-  // A mistyped option is told before the one that is missing: it may be the same.
+  // What is mistyped is told before what is missing: it may be the same.
   const bool missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
   const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-  if (!unknown.empty() && (extra || (missing && unknown.front().starts_with('-')))) {
-    const std::string& first = unknown.front();
-    return first.starts_with('-') ? first + ": unknown option"
-                                  : first + ": not expected here; quote a text that has spaces";
-  }
+  if (!unknown.empty() && (extra || missing)) return about_word(program, unknown.front(), missing);
   const std::string option = text.substr(0, text.find(':'));
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     const bool repeated = text.find("At Most") != std::string::npos;

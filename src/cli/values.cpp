@@ -1,11 +1,13 @@
 #include "values.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace brume::cli {
 
@@ -53,6 +55,23 @@ CLI::Validator one_of(const std::vector<std::string>& values) {
     std::string known;
     for (const std::string& value : values) known += (known.empty() ? "" : ", ") + value;
     return '"' + shortened(text) + "\" is unknown; use " + known;
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator dtype_value(const std::string& other) {
+  const auto check = [other](std::string& text) {
+    // torch's names, and those of stable-diffusion.cpp's --type.
+    constexpr std::array<std::pair<std::string_view, const char*>, 6> kOthers = {{{"float32", "fp32"},
+                                                                                  {"f32", "fp32"},
+                                                                                  {"bfloat16", "bf16"},
+                                                                                  {"float16", "fp16"},
+                                                                                  {"f16", "fp16"},
+                                                                                  {"half", "fp16"}}};
+    const auto* known =
+        std::find_if(kOthers.begin(), kOthers.end(), [&](const auto& one) { return one.first == text; });
+    if (known != kOthers.end()) text = known->second;
+    return one_of({other, "fp32", "bf16", "fp16"})(text);
   };
   return CLI::Validator(check, "");
 }

@@ -15,6 +15,9 @@ CLI::Validator real_number(double least, double most);
 /// Refuses what is not one of `values`.
 CLI::Validator one_of(const std::vector<std::string>& values);
 
+/// A type of arithmetic by any of its names, or `other`: "auto", say. For transform().
+CLI::Validator dtype_value(const std::string& other);
+
 /// "auto", "cpu", "cuda" or "cuda:N".
 CLI::Validator device_name();
 

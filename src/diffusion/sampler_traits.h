@@ -21,7 +21,7 @@ struct SamplerTraits {
   std::string_view ours;
   std::string_view title;                        // A1111's
   std::string_view reference = {};               // diffusers' class; empty: it has none
-  std::array<std::string_view, 2> aliases = {};  // where folding (folded_name.h) does not give them
+  std::array<std::string_view, 3> aliases = {};  // where folding (folded_name.h) does not give them
   std::optional<double> eta = {};                // the default of those that take fresh noise
   WalkFunction walk = nullptr;                   // of those in terms of sigma
   bool two_calls = false;                        // of the network in each step but the last
@@ -30,7 +30,8 @@ struct SamplerTraits {
   Scale scale = Scale::kExploding;
   bool whole_karras = false;  // SigmaRequest
   TimestepSpacing unsaid = TimestepSpacing::kLinspace;
-  bool thresholds = false;  // whether that class knows SampleLimits::dynamic_threshold
+  bool thresholds = false;                        // whether that class knows SampleLimits::dynamic_threshold
+  SigmaSpacing automatic = SigmaSpacing::kModel;  // A1111's "Automatic"
 };
 
 const SamplerTraits& traits_of(Sampler sampler);

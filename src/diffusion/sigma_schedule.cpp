@@ -26,8 +26,10 @@ struct SpacingNames {
 
 constexpr std::array<SpacingNames, 10> kSpacings = {{
     {SigmaSpacing::kModel, "model", "Uniform", {"normal", "discrete", "default"}},
-    {SigmaSpacing::kKarras, "karras", "Karras"},
-    {SigmaSpacing::kExponential, "exponential", "Exponential"},
+    // "k_dpmpp_2m_ka" and "dpmpp_2m_k" are A1111's and InvokeAI's.
+    {SigmaSpacing::kKarras, "karras", "Karras", {"ka", "k"}},
+    // A1111's polyexponential has an exponent of 1 where nobody says another.
+    {SigmaSpacing::kExponential, "exponential", "Exponential", {"polyexponential"}},
     {SigmaSpacing::kBeta, "beta", "Beta"},
     {SigmaSpacing::kSgmUniform, "sgm_uniform", "SGM Uniform"},
     {SigmaSpacing::kSimple, "simple", "Simple"},
@@ -221,7 +223,7 @@ SigmaSpacing spacing_from_name(std::string_view name) {
   std::string known;
   for (const SpacingNames& one : kSpacings) known += (known.empty() ? "" : ", ") + std::string(one.ours);
   throw Error(ExitCode::kUsage, "--scheduler " + std::string(name), "unknown schedule",
-              "choose one of " + known + ", or a list of sigmas with commas");
+              "choose one of " + known + ", automatic, or a list of sigmas with commas");
 }
 
 std::string_view spacing_name(SigmaSpacing spacing) { return names_of(spacing).ours; }
@@ -276,6 +278,8 @@ SigmaSchedule sigma_schedule(const NoiseSchedule& schedule, const SigmaRequest& 
   result.sigmas.push_back(request.last == LastSigma::kZero ? 0 : least_sigma(schedule));
   return result;
 }
+
+bool is_automatic(std::string_view scheduler) { return folded(scheduler) == "automatic"; }
 
 bool is_sigma_list(std::string_view scheduler) { return scheduler.find_first_of("0123456789.") == 0; }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,9 @@ class DerivedModel : public ModelSource {
   TokenizerTexts tokenizer_texts(const std::string& part) const override {
     return model_->tokenizer_texts(part);
   }
-  std::vector<NamedFile> files() const override { return model_->files(); }
+  std::vector<NamedFile> files_but(const std::set<std::string>& components) const override {
+    return model_->files_but(components);
+  }
   const PackedOrigin* origin() const override { return model_->origin(); }
 
  protected:

@@ -108,7 +108,7 @@ void Embeddings::take(const EmbeddingChoice& choice) {
   for (size_t i = 0; i < towers_.size(); ++i) towers_[i].read.push_back(vectors[i]);
 }
 
-std::string Embeddings::used_by(const Request& request) const {
+std::vector<UsedEmbedding> Embeddings::used_by(const Request& request) const {
   std::vector<bool> used(names_.size());
   const Tower& tower = towers_.front();
   const auto look_at = [&](const std::string& text, PromptRole role) {
@@ -125,11 +125,11 @@ std::string Embeddings::used_by(const Request& request) const {
   look_at(request.prompt, PromptRole::kPrompt);
   if (request.negative_prompt && request.guidance.active())
     look_at(*request.negative_prompt, PromptRole::kNegative);
-  std::string text;
+  std::vector<UsedEmbedding> named;
   for (size_t i = 0; i < names_.size(); ++i) {
-    if (used[i]) text += (text.empty() ? "" : ", ") + names_[i].name + ":" + hashes_[i];
+    if (used[i]) named.push_back({names_[i].name, hashes_[i]});
   }
-  return text;
+  return named;
 }
 
 }  // namespace brume

@@ -33,7 +33,9 @@ SigmaSpacing choose_spacing(const NamedSampler& named, const std::optional<std::
                             ModelFamily family, const NoiseSchedule& schedule) {
   const SigmaSpacing own =
       takes_spacing(named.sampler) ? schedule.config().sigma_spacing : SigmaSpacing::kModel;
-  const SigmaSpacing spacing = scheduler ? spacing_from_name(*scheduler) : named.spacing.value_or(own);
+  const bool automatic = scheduler && is_automatic(*scheduler);
+  const SigmaSpacing unsaid = named.spacing.value_or(automatic ? automatic_spacing(named.sampler) : own);
+  const SigmaSpacing spacing = scheduler && !automatic ? spacing_from_name(*scheduler) : unsaid;
   const bool xl = is_xl(family);
   return xl && spacing == SigmaSpacing::kAlignYourSteps ? SigmaSpacing::kAlignYourStepsXl : spacing;
 }
@@ -60,7 +62,8 @@ void take_prompts(const PictureSettings& settings, Request& request) {
 SamplingSettings sampling_of(const PictureSettings& settings, const ModelSource& source,
                              const NoiseSchedule& schedule) {
   const NamedSampler named = choose_sampler(settings.sampler, schedule);
-  if ((settings.scheduler || named.spacing) && !takes_spacing(named.sampler))
+  const bool spaced = settings.scheduler && !is_automatic(*settings.scheduler);
+  if ((spaced || named.spacing) && !takes_spacing(named.sampler))
     throw Error(ExitCode::kUsage, "--scheduler " + settings.scheduler.value_or("in the sampler's name"),
                 std::string(sampler_name(named.sampler)) + " has its own",
                 "leave it out, or name another sampler: --sampler dpm++2m");

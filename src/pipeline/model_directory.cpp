@@ -59,18 +59,22 @@ Weights ModelDirectory::weights(const std::string& component) const {
                                            : Weights::open(path() / component, weights_stem_of(component));
 }
 
-std::vector<NamedFile> ModelDirectory::files() const {
+void ModelDirectory::append_weights(const std::string& component, std::vector<NamedFile>& files) const {
+  const Weights weights = Weights::open(path() / component, weights_stem_of(component));
+  for (const fs::path& file : weights.files())
+    files.push_back({file.lexically_relative(path()).generic_string(), file});
+}
+
+std::vector<NamedFile> ModelDirectory::files_but(const std::set<std::string>& components) const {
   std::vector<NamedFile> files{{"model_index.json", path() / "model_index.json"}};
-  std::vector<std::string> components{"unet", "vae"};
+  std::vector<std::string> own{"unet", "vae"};
   std::vector<std::string> texts{"scheduler"};
   for (const std::string& suffix : tower_suffixes(family())) {
-    components.push_back("text_encoder" + suffix);
+    own.push_back("text_encoder" + suffix);
     texts.push_back("tokenizer" + suffix);
   }
-  for (const std::string& component : components) {
-    const Weights weights = Weights::open(path() / component, weights_stem_of(component));
-    for (const fs::path& file : weights.files())
-      files.push_back({file.lexically_relative(path()).generic_string(), file});
+  for (const std::string& component : own) {
+    if (!components.contains(component)) append_weights(component, files);
     append_texts(path(), component, files);
   }
   for (const std::string& text : texts) append_texts(path(), text, files);

@@ -55,7 +55,7 @@ TokenizerTexts ModelFile::tokenizer_texts(const std::string& part) const {
   return file_tokenizer(*checkpoint_, part, vocabulary_);
 }
 
-std::vector<NamedFile> ModelFile::files() const {
+std::vector<NamedFile> ModelFile::files_but(const std::set<std::string>& /*components*/) const {
   // The configurations come from the file itself.
   return {{"checkpoint", path()},
           {"vocab.json", vocabulary_ / "vocab.json"},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -165,8 +166,11 @@ class ModelWithComponent : public DerivedModel {
   Weights weights(const std::string& component) const override {
     return component == component_ ? other_->weights() : model().weights(component);
   }
-  std::vector<NamedFile> files() const override {
-    std::vector<NamedFile> files = model().files();
+  std::vector<NamedFile> files_but(const std::set<std::string>& components) const override {
+    std::set<std::string> replaced = components;
+    replaced.insert(component_);
+    std::vector<NamedFile> files = model().files_but(replaced);
+    if (components.contains(component_)) return files;
     for (NamedFile& file : other_->files()) files.push_back(std::move(file));
     return files;
   }

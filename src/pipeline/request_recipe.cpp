@@ -24,8 +24,14 @@ std::vector<RecipeAdapter> recipe_adapters(const Adapters* adapters) {
 
 void note_embeddings(const ModelConfig& model, const Request& request, Recipe& recipe) {
   if (!model.embeddings()) return;
-  const std::string used = model.embeddings()->used_by(request);
-  if (!used.empty()) recipe.sampling.options.push_back({"embeddings", "TI hashes", used});
+  constexpr size_t kShown = 12;  // digits, as in A1111
+  std::string whole;
+  std::string shown;
+  for (const UsedEmbedding& used : model.embeddings()->used_by(request)) {
+    whole += (whole.empty() ? "" : ", ") + used.name + ":" + used.hash;
+    shown += (shown.empty() ? "" : ", ") + used.name + ": " + used.hash.substr(0, kShown);
+  }
+  if (!whole.empty()) recipe.sampling.options.push_back({"embeddings", "TI hashes", whole, shown});
 }
 
 namespace {

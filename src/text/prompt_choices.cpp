@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <numeric>
 #include <optional>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "brume/base/error.h"
@@ -57,10 +59,44 @@ Option option_of(std::string_view text) {
   return {rest.substr(2), weight};
 }
 
-/// "2$$", or "1-3$$", before the first option.
-bool asks_for_several(std::string_view option) {
-  const size_t digits = option.find_first_not_of("0123456789-");
-  return digits != std::string_view::npos && digits > 0 && option.substr(digits).starts_with("$$");
+/// How many of a list are chosen, and what stands between them.
+struct Several {
+  size_t least = 1;
+  size_t most = 1;
+  std::string_view joint = ", ";
+  size_t length = 0;  // of what says so
+};
+
+/// A number that begins `text` and is taken off it; nothing where there is none.
+std::optional<size_t> take_count(std::string_view& text) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  if (digits == 0) return std::nullopt;
+  size_t count = 0;
+  const auto [stop, failed] = std::from_chars(text.data(), text.data() + digits, count);
+  text.remove_prefix(digits);
+  return failed == std::errc{} ? count : SIZE_MAX;
+}
+
+/// "2$$", "1-3$$", "-3$$" (1 to 3), "2-$$" (2 and more), and behind it "and$$", before the first option.
+std::optional<Several> several_of(std::string_view option) {
+  constexpr std::string_view kEnd = "$$";
+  std::string_view rest = option;
+  const std::optional<size_t> first = take_count(rest);
+  const bool range = rest.starts_with('-');
+  if (range) rest.remove_prefix(1);
+  const std::optional<size_t> last = range ? take_count(rest) : first;
+  if ((!first && !last) || !rest.starts_with(kEnd)) return std::nullopt;
+  rest.remove_prefix(kEnd.size());
+  Several several;
+  std::tie(several.least, several.most) = std::minmax({first.value_or(1), last.value_or(SIZE_MAX)});
+  // Nothing that has a meaning of its own stands between two marks.
+  const size_t joint = rest.find_first_of("${}\\");
+  if (joint != std::string_view::npos && rest.substr(joint).starts_with(kEnd)) {
+    several.joint = rest.substr(0, joint);
+    rest.remove_prefix(joint + kEnd.size());
+  }
+  several.length = option.size() - rest.size();
+  return several;
 }
 
 /// For each { its }; 0 where it has none.
@@ -151,41 +187,72 @@ class Chooser {
  private:
   /// Gives where to go on.
   size_t take_list(std::string_view text, size_t begin, const std::vector<size_t>& match, int depth) {
-    const std::vector<Option> options = options_of(text, begin, match);
-    if (options.size() < 2) {
+    std::vector<Option> options = options_of(text, begin, match);
+    const std::optional<Several> several = several_of(options.front().text);
+    if (options.size() < 2 && !several) {
       add("{");
       return begin + 1;
     }
-    if (asks_for_several(options.front().text)) {
-      refuse("several of one list are not supported: " + excerpt(text.substr(begin)),
-             "write a list for each of them");
+    if (several) {
+      options.front() = option_of(options.front().text.substr(several->length));
+      take_several(*several, std::move(options), depth);
+    } else {
+      expand(pick(options).text, depth + 1);
     }
-    expand(pick(options), depth + 1);
     return match[begin] + 1;
   }
 
-  void take_wildcard(std::string_view name, int depth) {
-    const std::vector<std::string>* lines = wildcards_ ? wildcards_(std::string(name)) : nullptr;
-    if (lines == nullptr) {
-      chosen_.unknown.emplace_back(name);
-      add(std::string(kMark) + std::string(name) + std::string(kMark));
-      return;
+  /// Each of them once at most, in no order.
+  void take_several(const Several& several, std::vector<Option> options, int depth) {
+    constexpr size_t kMostOfOne = 1000;
+    if (options.size() == 1) {
+      // {2$$__colour__}: of its lines.
+      const std::string_view only = options.front().text;
+      const std::string_view name = wildcard_name(only, 0);
+      const bool whole = !name.empty() && name.size() + 2 * kMark.size() == only.size();
+      if (whole && has_lines(name)) options = lines_of(name);
     }
-    std::vector<Option> options;
-    options.reserve(lines->size());
-    for (const std::string& line : *lines) options.push_back(option_of(line));
-    expand(pick(options), depth + 1);
+    const size_t least = std::min(several.least, options.size());
+    const size_t most = std::min(several.most, options.size());
+    if (most > kMostOfOne)
+      refuse("asks for more than " + std::to_string(kMostOfOne) + " of one list", "ask for fewer");
+    const auto more = static_cast<double>(most - least + 1);
+    const size_t count = least == most ? most : least + static_cast<size_t>(random_.fraction() * more);
+    for (size_t i = 0; i < count; ++i) {
+      const Option& option = pick(options);
+      if (i > 0) add(several.joint);
+      expand(option.text, depth + 1);
+      options.erase(options.begin() + (&option - options.data()));
+    }
   }
 
-  std::string_view pick(const std::vector<Option>& options) {
+  bool has_lines(std::string_view name) const {
+    return wildcards_ && wildcards_(std::string(name)) != nullptr;
+  }
+
+  std::vector<Option> lines_of(std::string_view name) const {
+    const std::vector<std::string>& lines = *wildcards_(std::string(name));
+    std::vector<Option> options;
+    options.reserve(lines.size());
+    for (const std::string& line : lines) options.push_back(option_of(line));
+    return options;
+  }
+
+  void take_wildcard(std::string_view name, int depth) {
+    if (has_lines(name)) return expand(pick(lines_of(name)).text, depth + 1);
+    chosen_.unknown.emplace_back(name);
+    add(std::string(kMark) + std::string(name) + std::string(kMark));
+  }
+
+  const Option& pick(const std::vector<Option>& options) {
     const double total = std::accumulate(options.begin(), options.end(), 0.0,
                                          [](double sum, const Option& one) { return sum + one.weight; });
     double left = random_.fraction() * (total > 0 ? total : static_cast<double>(options.size()));
     for (const Option& option : options) {
       left -= total > 0 ? option.weight : 1;
-      if (left < 0) return option.text;
+      if (left < 0) return option;
     }
-    return options.back().text;
+    return options.back();
   }
 
   void add(std::string_view text) {

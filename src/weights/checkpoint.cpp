@@ -29,9 +29,11 @@ struct TowerRow {
   dialects::TextTowerKind tower;
 };
 
-constexpr std::array<TowerRow, 5> kTowers{{
+constexpr std::array<TowerRow, 6> kTowers{{
     {CheckpointKind::kSd1, "text_encoder", "cond_stage_model.transformer.", dialects::TextTowerKind::kClip},
     {CheckpointKind::kSd2, "text_encoder", "cond_stage_model.model.", dialects::TextTowerKind::kOpenClip},
+    {CheckpointKind::kSd2, "text_encoder", "cond_stage_model.transformer.",
+     dialects::TextTowerKind::kOpenClip},
     {CheckpointKind::kSdXl, "text_encoder", "conditioner.embedders.0.transformer.",
      dialects::TextTowerKind::kClip},
     {CheckpointKind::kSdXl, "text_encoder_2", "conditioner.embedders.1.model.",
@@ -93,7 +95,9 @@ Checkpoint::Checkpoint(std::shared_ptr<const TensorFile> file, std::optional<std
 
 void Checkpoint::add_text_towers() {
   for (const TowerRow& row : kTowers) {
-    if (row.kind == family_.kind) components_[row.component] = tower_of(file_->header(), row);
+    if (row.kind != family_.kind) continue;
+    if (ComponentTensors tower = tower_of(file_->header(), row); !tower.empty())
+      components_[row.component] = std::move(tower);
   }
 }
 

@@ -32,10 +32,23 @@ class Header {
   const SafetensorsHeader& header_;
 };
 
+constexpr uint64_t kFirstClipWidth = 768;  // of Stable Diffusion 1
+
+/// Of a text tower in transformers' naming, which some programs give to that of Stable Diffusion 2 as well.
+uint64_t clip_width(const Header& header) {
+  for (const char* tower : {"text_model.", ""}) {
+    const StoredTensor* words = header.find(std::string("cond_stage_model.transformer.") + tower +
+                                            "embeddings.token_embedding.weight");
+    if (words != nullptr && words->shape.size() == 2) return words->shape[1];
+  }
+  return 0;
+}
+
 CheckpointKind kind_of(const Header& header) {
   if (header.any_below("conditioner.embedders.1.model.")) return CheckpointKind::kSdXl;
   if (header.any_below("conditioner.embedders.0.model.")) return CheckpointKind::kSdXlRefiner;
-  if (header.any_below("cond_stage_model.transformer.")) return CheckpointKind::kSd1;
+  if (header.any_below("cond_stage_model.transformer."))
+    return clip_width(header) > kFirstClipWidth ? CheckpointKind::kSd2 : CheckpointKind::kSd1;
   if (header.any_below("cond_stage_model.model.")) return CheckpointKind::kSd2;
   // A file without its text towers: by what the UNet takes, and how its transformers are entered.
   if (header.any_below("model.diffusion_model.label_emb.")) return CheckpointKind::kSdXl;

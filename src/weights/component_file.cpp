@@ -55,11 +55,6 @@ bool is_open_clip(const OriginalTensors& tensors) {
   return tensors.contains("token_embedding.weight") && tensors.contains("positional_embedding");
 }
 
-bool is_clip(const OriginalTensors& tensors) {
-  return tensors.contains("text_model.embeddings.token_embedding.weight") ||
-         tensors.contains("embeddings.token_embedding.weight");
-}
-
 /// As transformers has them, its projection too.
 ComponentTensors clip_projected_of(const OriginalTensors& tensors) {
   constexpr const char* kProjection = "text_projection.weight";
@@ -69,13 +64,24 @@ ComponentTensors clip_projected_of(const OriginalTensors& tensors) {
   return text;
 }
 
+/// By its width: the only other tower that is a model's first is that of Stable Diffusion 2, and wider.
+TextTowerKind first_text_kind(const ComponentTensors& text) {
+  constexpr uint64_t kClipWidth = 768;
+  const auto embedding = text.find("text_model.embeddings.token_embedding.weight");
+  const bool wide = embedding != text.end() && embedding->second.shape.size() == 2 &&
+                    embedding->second.shape[1] > kClipWidth;
+  return wide ? TextTowerKind::kOpenClip : TextTowerKind::kClip;
+}
+
 /// That of Stable Diffusion 1 or 2, or XL's first.
 ComponentTensors find_first_text(const SafetensorsHeader& header) {
-  for (const std::string_view prefix : Prefixes{
-           "cond_stage_model.transformer.", "conditioner.embedders.0.transformer.", "cond_stage_model.model.",
-           "text_encoders.clip_l.transformer.", "clip_l.transformer.", "text_encoder.", ""}) {
+  for (const std::string_view prefix :
+       Prefixes{"cond_stage_model.transformer.", "conditioner.embedders.0.transformer.",
+                "cond_stage_model.model.", "text_encoders.clip_l.transformer.", "clip_l.transformer.",
+                "clip_h.transformer.", "text_encoder.", ""}) {
     const OriginalTensors tensors = dialects::below(header, prefix);
-    if (is_clip(tensors)) return dialects::clip_text_of(tensors);
+    if (dialects::is_clip(tensors))
+      return dialects::text_tower_of(tensors, first_text_kind(dialects::clip_text_of(tensors)));
     if (is_open_clip(tensors)) return dialects::text_tower_of(tensors, TextTowerKind::kOpenClip);
   }
   return {};
@@ -87,19 +93,10 @@ ComponentTensors find_second_text(const SafetensorsHeader& header) {
        Prefixes{"conditioner.embedders.1.model.", "conditioner.embedders.0.model.",
                 "text_encoders.clip_g.transformer.", "clip_g.transformer.", "text_encoder_2.", ""}) {
     const OriginalTensors tensors = dialects::below(header, prefix);
-    if (is_clip(tensors)) return clip_projected_of(tensors);
+    if (dialects::is_clip(tensors)) return clip_projected_of(tensors);
     if (is_open_clip(tensors)) return dialects::text_tower_of(tensors, TextTowerKind::kOpenClipProjected);
   }
   return {};
-}
-
-/// By its width: the only other tower that is a model's first is that of Stable Diffusion 2, and wider.
-TextTowerKind first_text_kind(const ComponentTensors& text) {
-  constexpr uint64_t kClipWidth = 768;
-  const auto embedding = text.find("text_model.embeddings.token_embedding.weight");
-  const bool wide = embedding != text.end() && embedding->second.shape.size() == 2 &&
-                    embedding->second.shape[1] > kClipWidth;
-  return wide ? TextTowerKind::kOpenClip : TextTowerKind::kClip;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ constexpr std::array kGlobals{
     PickleGlobal{"collections", "OrderedDict", GlobalRole::kOrderedDict},
     PickleGlobal{"torch._utils", "_rebuild_tensor", GlobalRole::kTensor},
     PickleGlobal{"torch._utils", "_rebuild_tensor_v2", GlobalRole::kTensorV2},
+    PickleGlobal{"torch._utils", "_rebuild_tensor_v3", GlobalRole::kTensorV3},
     PickleGlobal{"torch._utils", "_rebuild_parameter", GlobalRole::kParameter},
     PickleGlobal{"torch", "Size", GlobalRole::kSize},
     PickleGlobal{"torch", "FloatStorage", GlobalRole::kStorage, StoredType::kF32},
@@ -24,6 +25,15 @@ constexpr std::array kGlobals{
     PickleGlobal{"torch", "CharStorage", GlobalRole::kStorage, StoredType::kI8},
     PickleGlobal{"torch", "ByteStorage", GlobalRole::kStorage, StoredType::kU8},
     PickleGlobal{"torch", "BoolStorage", GlobalRole::kStorage, StoredType::kBool},
+    // Types from torch 2.1 on have no storages of their own.
+    PickleGlobal{"torch.storage", "UntypedStorage", GlobalRole::kUntypedStorage},
+    PickleGlobal{"torch", "float8_e4m3fn", GlobalRole::kType, StoredType::kF8E4M3},
+    PickleGlobal{"torch", "float8_e5m2", GlobalRole::kType, StoredType::kF8E5M2},
+    PickleGlobal{"torch", "float8_e4m3fnuz", GlobalRole::kType, StoredType::kF8E4M3FNUZ},
+    PickleGlobal{"torch", "float8_e5m2fnuz", GlobalRole::kType, StoredType::kF8E5M2FNUZ},
+    PickleGlobal{"torch", "uint16", GlobalRole::kType, StoredType::kU16},
+    PickleGlobal{"torch", "uint32", GlobalRole::kType, StoredType::kU32},
+    PickleGlobal{"torch", "uint64", GlobalRole::kType, StoredType::kU64},
     PickleGlobal{kCallbacks, "ModelCheckpoint", GlobalRole::kInert},
     // numpy 2 writes the second of each two.
     PickleGlobal{"numpy.core.multiarray", "scalar", GlobalRole::kInert},

@@ -13,8 +13,11 @@ enum class GlobalRole : uint8_t {
   kOrderedDict,
   kTensor,     // torch._utils._rebuild_tensor: (storage, offset, shape, strides)
   kTensorV2,   // the same with two or three more
+  kTensorV3,   // with a type behind the first two of these, of a storage that has none
   kParameter,  // (tensor, requires_grad, hooks)
   kStorage,
+  kUntypedStorage,
+  kType,
   kSize,
   kInert,  // what training programs leave behind: it may be there, and nothing is made of it
 };
@@ -24,7 +27,7 @@ struct PickleGlobal {
   std::string_view module;
   std::string_view name;
   GlobalRole role;
-  StoredType dtype = StoredType::kU8;  // of kStorage
+  StoredType dtype = StoredType::kU8;  // of kStorage and kType
 };
 
 /// The place of a name in the table of allowed names, or nothing.

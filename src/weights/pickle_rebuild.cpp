@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
 
 namespace brume {
@@ -10,6 +11,8 @@ namespace {
 
 constexpr size_t kMostArguments = 16;  // of any call that is known
 constexpr size_t kTensorArguments = 4;
+constexpr size_t kTypeArgument = 6;       // of version 3
+constexpr uint32_t kUnsaid = UINT32_MAX;  // no node
 
 }  // namespace
 
@@ -92,9 +95,13 @@ PickleNode PickleBuilder::storage(uint32_t id) {
                       is(1, PickleKind::kGlobal) && is(2, PickleKind::kText) && is(3, PickleKind::kText);
   if (!formed) fail(R"(a persistent id is not ("storage", type, key, device, elements))");
   const PickleGlobal& type = pickle_global(node(values[1]).global);
-  if (type.role != GlobalRole::kStorage)
+  std::optional<StoredType> dtype;
+  if (type.role == GlobalRole::kStorage) {
+    dtype = type.dtype;
+  } else if (type.role != GlobalRole::kUntypedStorage) {
     fail(pickle_global_name(node(values[1]).global) + " is not the type of a storage");
-  tree_.storages.push_back({values[2], type.dtype, integer(values[4], "the size of a storage")});
+  }
+  tree_.storages.push_back({values[2], dtype, integer(values[4], "the size of a storage")});
   return {.kind = PickleKind::kStorage, .value = tree_.storages.size() - 1};
 }
 
@@ -123,7 +130,28 @@ uint32_t PickleBuilder::ordered_dict(const std::vector<uint32_t>& arguments) {
   return dict;
 }
 
-uint32_t PickleBuilder::tensor(GlobalRole role, const std::vector<uint32_t>& arguments) {
+StoredType PickleBuilder::type_of(const PickleNode& storage, uint32_t said) const {
+  if (storage.kind != PickleKind::kStorage) fail("a tensor is not made of a storage");
+  const std::optional<StoredType> own = tree_.storages[storage.value].dtype;
+  if (said == kUnsaid) {
+    if (!own) fail("a tensor of a storage without a type says none");
+    return *own;
+  }
+  if (own) fail("a tensor of a storage with a type says one");
+  const PickleNode& type = node(said);
+  if (type.kind != PickleKind::kGlobal || pickle_global(type.global).role != GlobalRole::kType)
+    fail("a tensor's type is none");
+  return pickle_global(type.global).dtype;
+}
+
+uint32_t PickleBuilder::tensor(GlobalRole role, std::vector<uint32_t> arguments) {
+  uint32_t type = kUnsaid;
+  if (role == GlobalRole::kTensorV3 && arguments.size() > kTypeArgument) {
+    type = arguments[kTypeArgument];
+    arguments.erase(arguments.begin() + kTypeArgument);
+  } else if (role == GlobalRole::kTensorV3) {
+    fail("a tensor is made of " + std::to_string(arguments.size()) + " values");
+  }
   // Version 2 adds requires_grad, hooks and, later, metadata, which say nothing about the numbers unless the
   // last one is filled: it then makes them negative or conjugate.
   const size_t extra = arguments.size() - std::min(arguments.size(), kTensorArguments);
@@ -134,7 +162,7 @@ uint32_t PickleBuilder::tensor(GlobalRole role, const std::vector<uint32_t>& arg
   if (extra == 3 && last.kind != PickleKind::kNone && (last.kind != PickleKind::kDict || last.count != 0))
     fail("a tensor with metadata of its own is not supported",
          "save it again after .resolve_conj() and .resolve_neg()");
-  if (node(arguments[0]).kind != PickleKind::kStorage) fail("a tensor is not made of a storage");
+  const StoredType dtype = type_of(node(arguments[0]), type);
   if (extra > 0 && node(arguments[4]).kind != PickleKind::kBool) fail("requires_grad is not a bool");
   if (tree_.tensors.size() == kMaxPickledTensors)
     fail("there are more tensors than the limit of " + std::to_string(kMaxPickledTensors));
@@ -142,6 +170,7 @@ uint32_t PickleBuilder::tensor(GlobalRole role, const std::vector<uint32_t>& arg
   const std::vector<uint32_t> strides = items(arguments[3], kMaxPickledRank, "a tensor's strides");
   if (shape.size() != strides.size()) fail("a tensor's shape and strides are not of one length");
   PickledTensor made{.storage = static_cast<uint32_t>(node(arguments[0]).value),
+                     .dtype = dtype,
                      .offset = integer(arguments[1], "a tensor's offset"),
                      .rank = shape.size(),
                      .shape = {},
@@ -180,6 +209,7 @@ uint32_t PickleBuilder::reduce(uint32_t callee, uint32_t arguments) {
       return ordered_dict(values);
     case GlobalRole::kTensor:
     case GlobalRole::kTensorV2:
+    case GlobalRole::kTensorV3:
       return tensor(role, values);
     case GlobalRole::kParameter:
       return parameter(values);
@@ -190,6 +220,8 @@ uint32_t PickleBuilder::reduce(uint32_t callee, uint32_t arguments) {
     case GlobalRole::kInert:
       return inert(global, arguments);
     case GlobalRole::kStorage:
+    case GlobalRole::kUntypedStorage:
+    case GlobalRole::kType:
       break;
   }
   fail(name + " cannot be called");

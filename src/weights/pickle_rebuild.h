@@ -44,7 +44,9 @@ class PickleBuilder {
   std::vector<uint32_t> items(uint32_t tuple, size_t most, const std::string& what) const;
   int64_t integer(uint32_t node, const std::string& what) const;
   uint32_t ordered_dict(const std::vector<uint32_t>& arguments);
-  uint32_t tensor(GlobalRole role, const std::vector<uint32_t>& arguments);
+  /// That of a tensor's numbers; `said` is the node of what it says itself.
+  StoredType type_of(const PickleNode& storage, uint32_t said) const;
+  uint32_t tensor(GlobalRole role, std::vector<uint32_t> arguments);
   uint32_t parameter(const std::vector<uint32_t>& arguments) const;
   uint32_t inert(uint8_t global, uint32_t arguments);
 

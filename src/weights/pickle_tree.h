@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,8 +41,8 @@ struct PickleNode {
 
 /// A storage as a pickle names it; nothing about it has been checked.
 struct PickledStorage {
-  uint32_t key;  // a text: that of data/KEY
-  StoredType dtype;
+  uint32_t key;                     // a text: that of data/KEY
+  std::optional<StoredType> dtype;  // nothing: bytes, whose tensors say what they are
   int64_t elements;
 };
 
@@ -50,7 +51,8 @@ constexpr size_t kMaxPickledRank = 8;
 /// A tensor as a pickle states it; nothing about its numbers has been checked.
 struct PickledTensor {
   uint32_t storage;  // an index of storages
-  int64_t offset;    // in elements
+  StoredType dtype;
+  int64_t offset;  // in elements
   size_t rank;
   std::array<int64_t, kMaxPickledRank> shape;
   std::array<int64_t, kMaxPickledRank> strides;

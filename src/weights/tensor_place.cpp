@@ -18,6 +18,8 @@ std::string numbers_text(std::span<const uint64_t> numbers) {
   return text + "]";
 }
 
+uint64_t bytes_of(StoredType type) { return static_cast<uint64_t>(stored_type_bits(type) / 8); }
+
 /// Elements from the first to the last of a tensor without a zero in its shape; nothing if that overflows.
 std::optional<uint64_t> extent_of(std::span<const uint64_t> shape, std::span<const uint64_t> strides) {
   std::optional<uint64_t> extent = 1;
@@ -92,7 +94,7 @@ const ZipEntry& Placer::entry(const std::map<std::string, ZipEntry>& storages) c
   const std::string key(tree_.text(storage.key).substr(0, kMaxShown));
   const auto found = storages.find(key);
   if (found == storages.end()) reject("its storage data/" + key + " is not in the archive");
-  const auto item = static_cast<uint64_t>(stored_type_bits(storage.dtype) / 8);
+  const uint64_t item = bytes_of(storage.dtype.value_or(StoredType::kU8));
   const bool holds = storage.elements >= 0 &&
                      checked_multiply(static_cast<uint64_t>(storage.elements), item) == found->second.size;
   if (!holds)
@@ -102,21 +104,20 @@ const ZipEntry& Placer::entry(const std::map<std::string, ZipEntry>& storages) c
 }
 
 PlacedTensor Placer::place(const std::map<std::string, ZipEntry>& storages) const {
-  const PickledStorage& storage = tree_.storages[tensor_.storage];
   const ZipEntry& bytes = entry(storages);
   const std::vector<uint64_t> shape = natural(std::span(tensor_.shape).first(tensor_.rank), "the dimension");
   std::vector<uint64_t> strides = natural(std::span(tensor_.strides).first(tensor_.rank), "the stride");
   const uint64_t offset = natural(std::span(&tensor_.offset, 1), "the offset").front();
-  const auto item = static_cast<uint64_t>(stored_type_bits(storage.dtype) / 8);
+  const uint64_t item = bytes_of(tensor_.dtype);
+  const uint64_t elements = bytes.size / item;
   PlacedTensor placed{
-      {.name = name_, .dtype = storage.dtype, .shape = shape, .begin = bytes.begin, .end = bytes.begin}, {}};
+      {.name = name_, .dtype = tensor_.dtype, .shape = shape, .begin = bytes.begin, .end = bytes.begin}, {}};
   if (std::find(shape.begin(), shape.end(), 0U) != shape.end()) return placed;  // no element to be anywhere
   const std::optional<uint64_t> extent = extent_of(shape, strides);
   const uint64_t last = extent ? checked_add(*extent, offset).value_or(UINT64_MAX) : UINT64_MAX;
-  if (last > static_cast<uint64_t>(storage.elements))
+  if (last > elements)
     reject("shape " + numbers_text(shape) + " with strides " + numbers_text(strides) + " from element " +
-           std::to_string(offset) + " goes beyond its storage of " + std::to_string(storage.elements) +
-           " elements");
+           std::to_string(offset) + " goes beyond its storage of " + std::to_string(elements) + " elements");
   if (!elements_differ(shape, strides))
     reject("its elements overlap: shape " + numbers_text(shape) + ", strides " + numbers_text(strides),
            "save it again after .contiguous()");

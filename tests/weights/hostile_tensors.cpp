@@ -111,6 +111,39 @@ void add_calls(Corpus& c) {
          Pickle().raw("NNNNNNNNNNNNNNNNN"));
 }
 
+/// Tensors that say their type themselves.
+void add_typed_calls(Corpus& c) {
+  const std::string v3 = "_rebuild_tensor_v3";
+  auto typed = [] { return Pickle().storage("FloatStorage", "0", 4).raw("K\0))\x89N"s); };
+  auto bytes = [](int64_t size) {
+    Pickle pickle;
+    pickle.raw("(").text("storage").global("torch.storage", "UntypedStorage").text("0").text("cpu");
+    return pickle.integer(size).raw("tQ");
+  };
+  c.call("ATypeTwice", "a tensor of a storage with a type says one", typed().global("torch", "float8_e5m2"),
+         v3);
+  c.call("NoType", "a tensor of a storage without a type says none", bytes(16).raw("K\0))\x89N"s));
+  c.call("ATypeLeftOut", "a tensor is made of 6 values", bytes(16).raw("K\0))\x89N"s), v3);
+  c.call("ATypeOfText", "a tensor's type is none", bytes(16).raw("K\0))\x89N"s).text("float8_e5m2"), v3);
+  c.call("ATypeOfAStorage", "a tensor's type is none",
+         bytes(16).raw("K\0))\x89N"s).global("torch", "FloatStorage"), v3);
+  auto tensor = [&](const std::string& name, const std::string& problem, const Pickle& storage,
+                    const std::vector<int64_t>& shape) {
+    Pickle pickle;
+    pickle.raw("}").text("w").global("torch._utils", v3).raw("(");
+    pickle.raw(storage.stopped().substr(2, storage.at() - 2))
+        .raw("K\0"s)
+        .tuple(shape)
+        .tuple({1})
+        .raw("\x89N");
+    c.whole(name, "tensor \"w\": " + problem, pickle.global("torch", "uint64").raw("tRs").stopped());
+  };
+  tensor("BytesThatAreNotThere", "its storage data/0 is to hold 17 elements of 1 bytes, and has 16 bytes",
+         bytes(17), {2});
+  tensor("MoreThanItsBytes",
+         "shape [3] with strides [1] from element 0 goes beyond its storage of 2 elements", bytes(16), {3});
+}
+
 void add_names(Corpus& c) {
   c.whole("NoDict", "data.pkl holds no dict of tensors", Pickle().tensor({}).stopped());
   c.whole("AList", "data.pkl holds no dict of tensors", Pickle().raw("]").tensor({}).raw("a").stopped());
@@ -154,6 +187,7 @@ std::vector<HostileCheckpoint> hostile_tensors() {
   Corpus corpus;
   add_places(corpus);
   add_calls(corpus);
+  add_typed_calls(corpus);
   add_names(corpus);
   return corpus.take();
 }

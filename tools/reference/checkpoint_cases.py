@@ -20,6 +20,8 @@ import torch
 OUTPUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "cases" / "checkpoints"
 DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64",
           torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
+UNTYPED = {torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2", torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+           torch.float8_e5m2fnuz: "F8_E5M2FNUZ", torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64"}
 CALLBACK = "pytorch_lightning.callbacks.model_checkpoint"
 
 
@@ -70,7 +72,7 @@ def tensors_below(value: object, path: str) -> dict[str, torch.Tensor]:
 def line(name: str, tensor: torch.Tensor) -> str:
     raw = tensor.detach().contiguous().flatten().view(torch.uint8) if tensor.numel() else torch.empty(0)
     shape = ",".join(str(size) for size in tensor.shape)
-    return f"{name} {DTYPES[tensor.dtype]} [{shape}] {bytes(raw.tolist()).hex() if tensor.numel() else ''}"
+    return f"{name} {(DTYPES | UNTYPED)[tensor.dtype]} [{shape}] {bytes(raw.tolist()).hex() if tensor.numel() else ''}"
 
 
 def described(path: pathlib.Path, our_warnings: list[str]) -> dict[str, list[str]]:
@@ -114,6 +116,7 @@ def benign() -> dict[str, tuple[object, list[str]]]:
     whole = numbers(4, 6)
     last = numbers(2, 3, 2, 2).contiguous(memory_format=torch.channels_last)
     tied = numbers(3, 2)
+    float8 = (numbers(4, 6, seed=8) * 50).to(torch.float8_e4m3fn)
     callback = ModelCheckpoint()
     callback.monitor, callback.best = "loss", numbers(2)
     scalar = "numpy._core.multiarray.scalar: not read"
@@ -122,6 +125,9 @@ def benign() -> dict[str, tuple[object, list[str]]]:
     return {
         "module_state_dict.pth": (module.state_dict(), []),
         "dtypes.pt": ({name: (numbers(3, 2, seed=7) * 50).to(dtype) for dtype, name in DTYPES.items()}, []),
+        "float8.pt": ({"a": float8, "parameter": torch.nn.Parameter(float8[1:], requires_grad=False), "turned": float8.t(),
+                       "beside": numbers(2)}, []),
+        "untyped.pt": ({name: (numbers(3, 2, seed=7) * 50).abs().to(dtype)[1:] for dtype, name in UNTYPED.items()}, []),
         "lightning_fp32.ckpt": (lightning(torch.float32), inert),
         "lightning_fp16.ckpt": (lightning(torch.float16), inert),
         "lightning_bf16.ckpt": (lightning(torch.bfloat16), inert),
@@ -157,7 +163,8 @@ def refused() -> dict[str, tuple[object, dict[str, object], str]]:
         "legacy.pt": (state, {"_use_new_zipfile_serialization": False}, "is a bare pickle, as torch wrote them before 1.6"),
         "protocol4.pt": (state, {"pickle_protocol": 4}, "pickle protocol 4 is not read"),
         "whole_module.pt": (torch.nn.Linear(1, 1), {}, "the global torch.nn.modules.linear.Linear is not allowed"),
-        "float8.pt": ({"w": numbers(2).to(torch.float8_e4m3fn)}, {}, "the global torch._utils._rebuild_tensor_v3 is not"),
+        "float4.pt": ({"w": torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}, {},
+                      "the global torch.float4_e2m1fn_x2 is not allowed"),
         "complex.pt": ({"w": torch.view_as_complex(numbers(2, 2))}, {}, "the global torch.ComplexFloatStorage is not allowed"),
         "sparse.pt": ({"w": numbers(2).to_sparse()}, {}, "the global torch._utils._rebuild_sparse_tensor is not allowed"),
         "negated.pt": ({"w": torch.view_as_complex(numbers(2, 2)).conj().imag}, {},

@@ -62,6 +62,9 @@ class JobFeed {
   /// Whether memory has room to draw it; a job that it has none for is refused, by the shard whose it is:
   /// others' machines may have more.
   bool has_room(const ReadyJob& job) const;
+  /// Whether the pictures that it is drawn from can be read to their ends; a job is refused for one that is
+  /// damaged.
+  bool can_read_pictures(const ReadyJob& job) const;
   /// True once next() came to the end of the job file; false where a stop ended it.
   bool ended() const { return reader_.ended() && pictures_.empty(); }
 

@@ -45,8 +45,9 @@ struct NamedSampler {
   Sampler sampler;
   std::optional<SigmaSpacing> spacing;
 };
-/// By any of the names people type, in large or small letters: "euler_a", "Euler a", "dpmpp_2m", "k_lms",
-/// "EulerAncestralDiscreteScheduler". Throws kUsage with the list of names.
+/// By any of the names people type, in large or small letters: "euler_a", "Euler a", "dpmpp_2m_sde_gpu",
+/// "k_lms", "EulerAncestralDiscreteScheduler", "DPM++ 2M Karras", "dpmpp_2m_karras". Throws kUsage with the
+/// list of names.
 NamedSampler named_sampler(std::string_view name);
 Sampler sampler_from_name(std::string_view name);
 /// A1111's name.
@@ -60,6 +61,8 @@ std::string sampler_names();
 std::optional<double> default_eta(Sampler sampler);
 /// How often a whole walk calls the network.
 int64_t network_calls(const SamplingSettings& settings);
+/// What A1111's schedule type "Automatic" is for it.
+SigmaSpacing automatic_spacing(Sampler sampler);
 /// Whether it walks along sigmas, so that they may be spaced another way.
 bool takes_spacing(Sampler sampler);
 

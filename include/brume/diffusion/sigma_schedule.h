@@ -41,6 +41,8 @@ struct SigmaRequest {
 
 /// Throws kUsage where the schedule has no so many steps.
 SigmaSchedule sigma_schedule(const NoiseSchedule& schedule, const SigmaRequest& request);
+/// Whether it is A1111's "Automatic": to each sampler its own (automatic_spacing).
+bool is_automatic(std::string_view scheduler);
 /// "14.6,4.9,0" is a list, "karras" a spacing.
 bool is_sigma_list(std::string_view scheduler);
 /// A list that somebody wrote: falling, positive, and perhaps a zero at the end, which is added where it is

@@ -12,6 +12,12 @@
 
 namespace brume {
 
+/// An embedding that a prompt names.
+struct UsedEmbedding {
+  std::string name;
+  std::string hash;  // SHA-256 of its file in hexadecimal digits
+};
+
 /// Textual-inversion embeddings for a model's text encoders.
 class Embeddings {
  public:
@@ -25,8 +31,8 @@ class Embeddings {
   const EmbeddingWords& words(size_t tower) const { return towers_[tower].words; }
   /// All vectors [K, D] fp32 in the order of their ids.
   const at::Tensor& vectors(size_t tower) const { return towers_[tower].vectors; }
-  /// Those that a request's prompts name, as "name:SHA-256" with commas; empty: none.
-  std::string used_by(const Request& request) const;
+  /// Those that its prompts name, in the order in which they were taken in.
+  std::vector<UsedEmbedding> used_by(const Request& request) const;
   /// What was left out, a line a file.
   const std::vector<std::string>& remarks() const { return remarks_; }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,11 @@ class ModelDirectory : public ModelSource {
   TokenizerTexts tokenizer_texts(const std::string& part) const override {
     return read_tokenizer_texts(path() / part);
   }
-  std::vector<NamedFile> files() const override;
+  std::vector<NamedFile> files_but(const std::set<std::string>& components) const override;
 
  private:
   std::filesystem::path config_path(const std::string& part) const;
+  void append_weights(const std::string& component, std::vector<NamedFile>& files) const;
 
   WeightsOrigin origin_;
 };

@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ class ModelFile : public ModelSource {
   std::string config_name(const std::string& part) const override { return checkpoint_->where(part); }
   Weights weights(const std::string& component) const override;
   TokenizerTexts tokenizer_texts(const std::string& part) const override;
-  std::vector<NamedFile> files() const override;
+  /// The whole file, whatever of it is drawn with.
+  std::vector<NamedFile> files_but(const std::set<std::string>& components) const override;
 
  private:
   std::shared_ptr<const Checkpoint> checkpoint_;

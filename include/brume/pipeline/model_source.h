@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,7 +80,9 @@ class ModelSource {
   Tokenizer tokenizer(const std::string& part) const { return Tokenizer(tokenizer_texts(part)); }
   /// Every file that the pictures depend on, by names that do not say where the model lies: configurations,
   /// vocabularies and the weights that would be loaded. Throws kModelInvalid where there are no weights.
-  virtual std::vector<NamedFile> files() const = 0;
+  std::vector<NamedFile> files() const { return files_but({}); }
+  /// The same without the weights of these components, which come from elsewhere and need not be there.
+  virtual std::vector<NamedFile> files_but(const std::set<std::string>& components) const = 0;
   /// What a packed model was made from; null for any other.
   virtual const PackedOrigin* origin() const { return nullptr; }
 

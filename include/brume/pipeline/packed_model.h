@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,9 @@ class PackedModel : public ModelSource {
   std::string config_name(const std::string& part) const override;
   Weights weights(const std::string& component) const override;
   TokenizerTexts tokenizer_texts(const std::string& part) const override;
-  std::vector<NamedFile> files() const override { return {{"packed model", path()}}; }
+  std::vector<NamedFile> files_but(const std::set<std::string>& /*components*/) const override {
+    return {{"packed model", path()}};
+  }
   const PackedOrigin* origin() const override { return &file_->origin(); }
 
  private:

@@ -23,9 +23,11 @@ struct ChosenText {
 bool has_choices(std::string_view text);
 
 /// "a {red|2::blue|{old|new}} fox in __place__": one of each list, by its weight (1 where none is said).
-/// Braces without a | are letters, as is what a backslash stands before; a | within [ ] is not the list's.
-/// The same text, seed and wildcards give the same words on every machine; `stream` tells apart texts of one
-/// picture. Throws kInputInvalid for lists or wildcards nested too deep, too long a result, and "{2$$a|b}".
+/// "{2$$a|b|c}": two of them, each once at most, with ", " between; "{1-2$$ and $$a|b|c}": one or two, with
+/// " and "; "{2$$__place__}": two of its lines. There are never more than the list has.
+/// Other braces without a | are letters, as is what a backslash stands before; a | within [ ] is not the
+/// list's. The same text, seed and wildcards give the same words on every machine; `stream` tells apart texts
+/// of one picture. Throws kInputInvalid for lists or wildcards nested too deep, and for too long a result.
 ChosenText choose_text(std::string_view text, uint64_t seed, uint64_t stream, const Wildcards& wildcards);
 
 }  // namespace brume

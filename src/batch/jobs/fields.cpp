@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <limits>
-#include <vector>
 
+#include "brume/base/edit_distance.h"
 #include "message.h"
 #include "refused_names.h"
 
@@ -58,11 +58,12 @@ constexpr auto kFields = std::to_array<Field>({
     {.name = "sampler",
      .member = &S::sampler,
      .most = kMostName,
-     .aliases = {"sampling_method", "sampler_name"}},
+     .aliases = {"sampling_method", "sampler_name", "ss", "sample_sampler"}},
     {.name = "scheduler",
      .member = &S::scheduler,
      .most = kMostText,
-     .aliases = {"schedule", "schedule_type", "sigmas"}},
+     .aliases = {"schedule", "schedule_type", "sigmas"},
+     .numbers_are_one = true},
     {.name = "eta", .member = &S::eta, .most = 1},
     {.name = "seed",
      .member = &S::seed,
@@ -85,22 +86,6 @@ bool has_name(const Field& field, std::string_view name) {
   return is_letter || name == field.name ||
          (!name.empty() &&
           std::find(field.aliases.begin(), field.aliases.end(), name) != field.aliases.end());
-}
-
-/// How many letters must be put in, taken out or changed to make `b` of `a`.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
 }
 
 /// The known name that `name` most likely is; empty if it has nothing in common with any.

@@ -24,8 +24,9 @@ struct Field {
   int64_t least = 0;  // of a number
   int64_t most = 0;   // of a number; the bytes of a text
   char letter = 0;    // kohya's, or 0
-  std::array<std::string_view, 3> aliases = {};
-  bool lists_in_text = false;  // an option may say 1,2,3
+  std::array<std::string_view, 4> aliases = {};
+  bool lists_in_text = false;    // an option may say 1,2,3
+  bool numbers_are_one = false;  // a list of numbers is one text, with commas
 };
 
 std::span<const Field> fields();

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "brume/base/shortest_number.h"
 #include "line_kinds.h"
 #include "message.h"
 #include "setting.h"
@@ -13,6 +14,20 @@ namespace {
 using nlohmann::json;
 
 constexpr int kMostDepth = 16;  // within a remark
+
+bool is_number(const Setting& value) {
+  return std::holds_alternative<int64_t>(value) || std::holds_alternative<double>(value);
+}
+
+std::string joined(const std::vector<Setting>& numbers) {
+  std::string text;
+  for (const Setting& number : numbers) {
+    const auto* whole = std::get_if<int64_t>(&number);
+    text += text.empty() ? "" : ",";
+    text += whole != nullptr ? std::to_string(*whole) : shortest_number(std::get<double>(number));
+  }
+  return text;
+}
 
 /// Builds the request while the line is parsed: the keys keep their order, and a hostile line has no tree to
 /// fill memory with.
@@ -59,7 +74,10 @@ class RequestBuilder final : public json::json_sax_t {
     --depth_;
     if (key_ != Key::kField) return true;
     in_list_ = false;
-    request_.add(*field_, std::exchange(list_, {}));
+    std::vector<Setting> list = std::exchange(list_, {});
+    const bool numbers = !list.empty() && field_->numbers_are_one && is_number(list.front());
+    if (numbers && list.size() <= kMostValues) list = {checked(*field_, joined(list))};
+    request_.add(*field_, std::move(list));
     return true;
   }
   bool key(string_t& name) override {
@@ -91,9 +109,15 @@ class RequestBuilder final : public json::json_sax_t {
     } else if (key_ == Key::kField && !in_list_) {
       request_.add(*field_, {checked(*field_, std::move(value))});
     } else if (key_ == Key::kField && list_.size() <= kMostValues) {
-      list_.push_back(checked(*field_, std::move(value)));
+      take_item(std::move(value));
     }
     return true;
+  }
+  void take_item(Setting value) {
+    const bool number = field_->numbers_are_one && is_number(value);
+    if (field_->numbers_are_one && !list_.empty() && number != is_number(list_.front()))
+      refuse(name_, "holds numbers and texts", "write a list of numbers, or of texts");
+    list_.push_back(number ? std::move(value) : checked(*field_, std::move(value)));
   }
   void take_id(Setting value) {
     if (const auto* whole = std::get_if<int64_t>(&value)) value = std::to_string(*whole);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "brume/base/digest.h"
 #include "brume/base/strict_json.h"
 
 namespace brume {
@@ -176,6 +177,17 @@ double AdapterFile::scale(const AdapterModule& module, uint64_t rank) const {
   if (!std::isfinite(*alpha) || *alpha < 0)
     reject(path(), name + " is " + std::to_string(*alpha) + ", no alpha: it must be finite and not negative");
   return *alpha / (root ? std::sqrt(size) : size);
+}
+
+std::string AdapterFile::data_hash() const {
+  constexpr size_t kDigits = 64;
+  const auto& metadata = file_.header().metadata;
+  if (const auto said = metadata.find("sshs_model_hash"); said != metadata.end()) {
+    const std::string& hash = said->second;
+    if (hash.size() == kDigits && hash.find_first_not_of("0123456789abcdef") == std::string::npos)
+      return hash;
+  }
+  return hex_digits(sha256_of_file(path(), ExitCode::kModelInvalid, file_.data_start()));
 }
 
 }  // namespace brume

@@ -261,10 +261,9 @@ Adapters::Adapters(const std::vector<AdapterChoice>& choices, const std::vector<
       remarks_.push_back(choice.name() + ": " + unmatched_text(matching));
     }
     for (const std::string& remark : matching.remarks()) remarks_.push_back(choice.name() + ": " + remark);
-    records_.push_back(
-        {choice.name(), strength_text(choice.strength),
-         hex_digits(sha256_of_file(choice.file, ExitCode::kModelInvalid)),
-         hex_digits(sha256_of_file(choice.file, ExitCode::kModelInvalid, matching.file().data_start()))});
+    records_.push_back({choice.name(), strength_text(choice.strength),
+                        hex_digits(sha256_of_file(choice.file, ExitCode::kModelInvalid)),
+                        matching.file().data_hash()});
   }
   for (Target& target : targets) {
     if (target.patches.empty()) continue;

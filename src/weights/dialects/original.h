@@ -13,6 +13,8 @@ ComponentTensors unet_of(const OriginalTensors& tensors);
 ComponentTensors vae_of(const OriginalTensors& tensors);
 /// The names that taesd.py gives a tiny autoencoder's layers: both of its halves, or the one that is there.
 ComponentTensors tiny_vae_of(const OriginalTensors& tensors);
+/// Whether a text tower has transformers' own names.
+bool is_clip(const OriginalTensors& tensors);
 /// transformers' own names, as the CLIP tower of Stable Diffusion 1 and the first of XL have them.
 ComponentTensors clip_text_of(const OriginalTensors& tensors);
 /// Those of a text tower: transformers' own, or for the others OpenCLIP's, as the towers of Stable Diffusion

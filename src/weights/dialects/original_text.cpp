@@ -73,9 +73,11 @@ ComponentTensors open_clip_text_of(const OriginalTensors& tensors, size_t layers
   return text;
 }
 
-/// Stable Diffusion 2 reads the state before the last layer of its tower, so that layer is nothing to it.
+constexpr size_t kRead = 23;  // layers that Stable Diffusion 2 reads of its tower's 24
+
+/// Stable Diffusion 2 reads the state before the last layer of its tower, so that layer is nothing to it;
+/// where it was left out already, all are read.
 size_t layers_read(const OriginalTensors& tower, TextTowerKind kind) {
-  constexpr size_t kRead = 23;  // of 24; where the last one was left out already, all
   const size_t layers = open_clip_layers(tower);
   const bool all = kind == TextTowerKind::kOpenClipProjected || layers == kRead || layers == 0;
   return all ? layers : layers - 1;
@@ -97,8 +99,26 @@ ComponentTensors clip_text_of(const OriginalTensors& tensors) {
   return text;
 }
 
+namespace {
+
+ComponentTensors clip_tower_of(const OriginalTensors& tensors, TextTowerKind kind) {
+  ComponentTensors text = clip_text_of(tensors);
+  if (kind != TextTowerKind::kOpenClip) return text;
+  // diffusers' configuration of Stable Diffusion 2 has 23 layers, whatever the file has.
+  const std::string last = "text_model.encoder.layers." + std::to_string(kRead) + ".";
+  std::erase_if(text, [&](const auto& tensor) { return tensor.first.starts_with(last); });
+  return text;
+}
+
+}  // namespace
+
+bool is_clip(const OriginalTensors& tensors) {
+  return tensors.contains("text_model.embeddings.token_embedding.weight") ||
+         tensors.contains("embeddings.token_embedding.weight");
+}
+
 ComponentTensors text_tower_of(const OriginalTensors& tensors, TextTowerKind kind) {
-  if (kind == TextTowerKind::kClip) return clip_text_of(tensors);
+  if (kind == TextTowerKind::kClip || is_clip(tensors)) return clip_tower_of(tensors, kind);
   ComponentTensors text = open_clip_text_of(tensors, layers_read(tensors, kind));
   if (kind == TextTowerKind::kOpenClip) text.erase("text_projection.weight");
   return text;

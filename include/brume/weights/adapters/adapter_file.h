@@ -42,8 +42,9 @@ class AdapterFile {
   /// What the product of a module's factors of rank `rank` is multiplied with: alpha by the rank, or 1 where
   /// the file has no alpha. Throws kModelInvalid for an alpha that is not one finite number from 0 on.
   double scale(const AdapterModule& module, uint64_t rank) const;
-  /// Bytes before the tensors' data.
-  uint64_t data_start() const { return file_.data_start(); }
+  /// SHA-256 of its tensors in hexadecimal digits, which A1111 knows it by: that of the metadata where a
+  /// training program left it there, as A1111 has it.
+  std::string data_hash() const;
 
  private:
   SafetensorsFile file_;

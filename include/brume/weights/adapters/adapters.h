@@ -30,7 +30,7 @@ struct AdapterRecord {
   std::string name;
   std::string strength;   // as strength_text writes it
   std::string hash;       // SHA-256 of the file in hexadecimal digits
-  std::string data_hash;  // and of its tensors alone, which A1111 knows it by
+  std::string data_hash;  // and of its tensors alone (AdapterFile::data_hash)
 };
 
 /// Adapters that are to be merged into a model's weights, as they are read: one after the other, so that
