@@ -73,6 +73,7 @@ void BatchRun::take(Made made) {
   std::vector<std::byte> png;
   if (made.result.picture) {
     Recipe recipe = work.job.label.recipe;
+    if (!made.device.empty()) recipe.engine.device = made.device;
     recipe.notes.insert(recipe.notes.begin(), made.result.notes.begin(), made.result.notes.end());
     png = encode_png(*made.result.picture, recipe_texts(recipe));
   }

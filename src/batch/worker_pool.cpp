@@ -95,6 +95,7 @@ class WorkerPool::Run {
     // Of this life:
     bool ready = false;  // it has its model
     bool drew = false;
+    std::string device;
     std::string told;  // why it ends
     WorkerUse use;
     // Of all:
@@ -273,6 +274,7 @@ class WorkerPool::Run {
         worker.told = failure->text;
       } else {
         const Lock lock(mutex_);
+        worker.device = std::get<WorkerReady>(*message).device;
         worker.ready = worker.has_lived = true;
         changed_.notify_all();
       }
@@ -291,6 +293,7 @@ class WorkerPool::Run {
     }
     if (!asked_for) return;
     const uint64_t ticket = frame.made.ticket;
+    frame.made.device = worker.device;
     guarded([&] { hand_over(std::move(frame.made)); });
     const Lock lock(mutex_);
     worker.tasks.erase(ticket);
