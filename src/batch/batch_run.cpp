@@ -118,12 +118,15 @@ std::optional<Job> BatchRun::next_refused(JobGroups& group) {
   return job ? std::optional(std::move(job->job)) : std::nullopt;
 }
 
-void BatchRun::refuse(JobGroups& group, const std::string& reason) {
-  while (const std::optional<Job> job = next_refused(group)) {
-    const Guard guard(mutex_);
-    fail({*job, reason});
-    if (fail_fast_) stopped_ = true;
-    if (stopped_) return;
+void BatchRun::refuse(JobGroups& group, const std::string& reason, const std::function<int()>& stop_signal) {
+  while (!stopped_) {
+    const std::optional<Job> job = next_refused(group);
+    if (job) {
+      const Guard guard(mutex_);
+      fail({*job, reason});
+    }
+    stopped_ = (job && fail_fast_) || stop_signal() != 0;
+    if (!job) return;
   }
 }
 

@@ -197,7 +197,7 @@ class Batch {
       }
     } catch (const Error& error) {
       if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
-      run_.refuse(groups_, error.what());
+      run_.refuse(groups_, error.what(), stop_signal);
     }
   }
 

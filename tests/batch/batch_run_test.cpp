@@ -60,5 +60,25 @@ TEST_F(BatchRuns, ARecipeNamesTheDeviceThatMadeThePicture) {
   EXPECT_EQ(testing::label_of(1).recipe.engine.device, "cpu");
 }
 
+TEST_F(BatchRuns, AStopEndsTheRefusingOfJobs) {
+  Journal journal(directory_);
+  PictureStore store(journal);
+  BatchListener listener;
+  for (const int last : {3, 40}) {
+    BatchRun run(store, listener, false);
+    JobGroups group = jobs(40);
+    ASSERT_TRUE(group.begin());
+    run.refuse(group, "why", [&] { return run.tally().failed == last ? SIGTERM : 0; });
+    EXPECT_EQ(run.tally().failed, last);
+    EXPECT_TRUE(run.stopped());
+  }
+  BatchRun run(store, listener, false);
+  JobGroups group = jobs(40);
+  ASSERT_TRUE(group.begin());
+  run.refuse(group, "why", [] { return 0; });
+  EXPECT_EQ(run.tally().failed, 40);
+  EXPECT_FALSE(run.stopped());
+}
+
 }  // namespace
 }  // namespace brume::batch
