@@ -251,6 +251,23 @@ TEST_F(LoraCommand, AnAdapterThatSpoilsTheWeightsFailsItsJobsAlone) {
   }
 }
 
+/// A damaged model is no fault of the adapters: every job would fail of it.
+TEST_F(LoraCommand, AModelThatIsDamagedEndsTheBatch) {
+  const fs::path damaged = copy_of("sd1");
+  edit_weights(damaged / "unet/diffusion_pytorch_model.safetensors",
+               [](EditedTensors& tensors) { tensors.erase("conv_norm_out.weight"); });
+  write_jobs("a fox <lora:ink:1> --d 1\na hen <lora:ink:1> --d 2\n");
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}}) {
+    Words all = words({"--lora-model-dir", "loras"});
+    std::replace(all.begin(), all.end(), model("sd1").string(), damaged.string());
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = brume(all);
+    EXPECT_EQ(outcome.code, 3) << outcome.err;
+    EXPECT_EQ(times_in(outcome.err, "conv_norm_out.weight"), 1U) << outcome.err;
+    EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+  }
+}
+
 /// Held up by standard error that is full, so that the signal comes in the middle of it.
 TEST_F(LoraCommand, AStopWhileJobsAreRefusedLoadsNoOtherGroup) {
   copy("sd1_full", "nan");

@@ -186,7 +186,8 @@ class Batch {
     return std::max(*free / engines - weights, 0.0);
   }
 
-  /// An adapter that the jobs of a group name may spoil the weights: these jobs fail, and no others.
+  /// An adapter that the jobs of a group name may spoil the weights: these jobs fail, and no others. What is
+  /// wrong with the model itself would fail them all.
   void draw_group() {
     const Request request = groups_.request();
     try {
@@ -196,7 +197,7 @@ class Batch {
         draw_by_workers(request);
       }
     } catch (const Error& error) {
-      if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
+      if (!adapters_.are_to_blame(error, request)) throw;
       run_.refuse(groups_, error.what(), stop_signal);
     }
   }

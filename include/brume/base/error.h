@@ -25,6 +25,8 @@ class Error : public std::runtime_error {
   Error(ExitCode code, const std::string& where, const std::string& problem, const std::string& remedy = {});
 
   ExitCode code() const { return code_; }
+  /// Whether `where` is what it names.
+  bool names(const std::string& where) const;
 
  private:
   ExitCode code_;
