@@ -300,6 +300,44 @@ TEST_F(BatchFailures, AStopNeedsNoReader) {
   }
 }
 
+/// Nor of standard output: what has room for no more paths, or for no summary.
+TEST_F(BatchFailures, AStopNeedsNoReaderOfResults) {
+  std::string jobs;
+  for (int i = 0; i < 2000; ++i) jobs += "cat " + std::to_string(i) + "\n";
+  write_jobs(jobs);
+  const fs::path pipe = directory_ / "paths";
+  const auto filled_pipe = [&] {
+    fs::remove(pipe);
+    EXPECT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    const int paths = ::open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+    EXPECT_GE(paths, 0);
+    const std::string filling(4096, 'x');
+    while (::write(paths, filling.data(), filling.size()) > 0) {
+    }
+    return paths;
+  };
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}, Words{"--json"}}) {
+    fs::remove_all(directory_ / "out");
+    fs::create_directory(directory_ / "out");
+    const bool summary_alone = more == Words{"--json"};
+    if (summary_alone) write_jobs("a fox\n");
+    const int paths = filled_pipe();
+    Words all = words({"--progress", "jsonl", "--grace", "0"});
+    all.insert(all.end(), more.begin(), more.end());
+    Program program({.arguments = all, .directory = directory_, .out = pipe});
+    ASSERT_TRUE(program.wait_for(summary_alone ? R"("event":"end")" : R"("event":"drawn")", 120));
+    ASSERT_TRUE(program.runs_for(1));
+    program.send(SIGTERM);
+    const Outcome outcome = program.finish(60);
+    ::close(paths);
+    EXPECT_EQ(outcome.code, kSignalled + SIGTERM) << "killed by " << outcome.signal << outcome.err;
+    const size_t drawn = pictures().size();
+    EXPECT_GT(drawn, 0U);
+    EXPECT_LT(drawn, 2000U);
+    EXPECT_EQ(brume({"batch", "--status", "out"}).out, std::to_string(drawn) + " done, 0 failed\n");
+  }
+}
+
 TEST_F(BatchFailures, FailFastLooksAtNoMoreLines) {
   std::string lines;
   for (int i = 0; i < 200; ++i) lines += "cat " + std::to_string(i) + " --w 60\n";

@@ -260,9 +260,9 @@ class Batch {
   }
 
   /// Its path, after those of the pictures.
-  void print_grid() const {
+  void print_grid() {
     if (!grid_ || !grid_->written() || options_.json) return;
-    print_path(*grid_->written());
+    told_ = print_path(*grid_->written());
   }
 
   /// Before all of the jobs were seen to.
@@ -311,12 +311,13 @@ class Batch {
     if (!options_.json) progress_.say(summary_line(summary));
     if (!options_.json && options_.engine.verbose) progress_.say(phases_line(summary));
     progress_.end(summary_json(summary));
-    if (options_.json) print_json(summary_json(summary));
+    if (options_.json) told_ = print_json(summary_json(summary));
   }
 
   int exit_code() const {
-    if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped())))
-      return signal_exit_code(stop_signal());
+    // What nobody has read was not told, though all is drawn.
+    const bool to_the_end = !stopped() && (!grid_ || !grid_->stopped()) && told_ && progress_.told_paths();
+    if (stop_signal() != 0 && !to_the_end) return signal_exit_code(stop_signal());
     const BatchTally tally = run_.tally();
     if (grid_ && grid_->unreadable() > 0) return static_cast<int>(ExitCode::kItemsFailed);
     return code_of(tally, tally.drawn + tally.skipped);
@@ -349,6 +350,7 @@ class Batch {
   batch::JobGroups groups_;
   std::set<std::string> said_;
   double load_seconds_ = 0;
+  bool told_ = true;  // false: a stop came, and nobody read the summary
 };
 
 }  // namespace

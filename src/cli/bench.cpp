@@ -142,7 +142,7 @@ class Bench {
     if (stop_signal() != 0) return stopped();
     if (baseline_)
       report_.comparison = bench::compare(report_.result, *baseline_, options_.max_regress.value_or(0.03));
-    publish();
+    if (!publish()) return stopped();
     return static_cast<int>(report_.passed() ? ExitCode::kDone : ExitCode::kItemsFailed);
   }
 
@@ -233,19 +233,18 @@ class Bench {
     return signal_exit_code(stop_signal());
   }
 
-  void publish() const {
+  /// False where a stop came, and nobody read it.
+  bool publish() const {
     if (options_.html) {
       const std::string page = bench::to_html(report_);
       write_file_atomically(*options_.html, std::as_bytes(std::span(page)));
     }
-    if (options_.json) {
-      print_json(bench::to_json(report_));
-    } else {
-      print_text(bench::to_table(report_));
-    }
+    if (!(options_.json ? print_json(bench::to_json(report_)) : print_text(bench::to_table(report_))))
+      return false;
     std::string failures;
     for (const std::string& one : report_.failures()) failures += (failures.empty() ? "" : "; ") + one;
     if (!failures.empty()) say(failures);
+    return true;
   }
 
   const BenchOptions& options_;

@@ -93,15 +93,16 @@ int run_command(const GenerateWork& asked) {
   } catch (...) {
     failure = std::current_exception();  // what is done is still kept and told
   }
+  bool told = run.tally().told;
   if (!failure || !run.tally().pictures.empty()) {
     run.save_tensors();
-    if (options.run.json) print_report(request, run.tally(), load_seconds, pipeline);
+    if (options.run.json) told = print_report(request, run.tally(), load_seconds, pipeline);
   }
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
   if (options.engine.verbose) print_times(run.tally(), load_seconds);
 
-  if (stop_signal() != 0 && run.tally().pictures.size() < request.seeds.size()) {
+  if (stop_signal() != 0 && (run.tally().pictures.size() < request.seeds.size() || !told)) {
     say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +
         " of " + std::to_string(options.run.batch_count) + " pictures are written");
     return signal_exit_code(stop_signal());

@@ -130,7 +130,7 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
     if (batch.negative_prompt) entry["chosen_negative_prompt"] = *batch.negative_prompt;
   }
   tally_.pictures.push_back(std::move(entry));
-  if (path && !options_.json) print_path(*path);
+  if (path && !options_.json) tally_.told = print_path(*path);
 }
 
 }  // namespace brume::cli
