@@ -71,7 +71,7 @@ int run_command(const GenerateWork& asked) {
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   config.check_fit(request);
   config.check_pictures(request);
-  look_at_pixels(request);
+  std::optional<EditedPixels> pixels = read_noted_pixels(request);
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), compute);
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -85,7 +85,7 @@ int run_command(const GenerateWork& asked) {
     say("note: __" + name + "__ stands for itself; name a directory with --wildcards");
   print_notes(first, options, pipeline);
   const PoliteStop polite;
-  GenerateRun run(pipeline, request, options.run, asked.files,
+  GenerateRun run(pipeline, {request, std::move(pixels)}, options.run, asked.files,
                   recipe_engine(options.engine, compute, pipeline.model()));
   std::exception_ptr failure;
   try {
