@@ -125,6 +125,25 @@ TEST_F(ShardsWithoutMemory, ARunOfTheWholeMakesThemOneList) {
   EXPECT_EQ(status()["failed"], 0);
 }
 
+TEST_F(ShardsWithoutMemory, ARunThatIsStoppedLeavesThemToTheSameCommand) {
+  const std::string zero = bytes_of(kZero);
+  std::ofstream(directory_ / kZero) << zero.substr(0, zero.find('\n') + 1);
+  const std::string one = bytes_of(kOne);
+  Words all = words({});
+  all[1] = kZero;
+  all.insert(all.begin() + 2, kOne);
+  Words first = of_large(all);
+  first.emplace_back("--fail-fast");  // ends as a stop does, after the one line of the first list
+  EXPECT_EQ(brume(first).code, 1);
+  ASSERT_TRUE(fs::exists(directory_ / kZero)) << "a job file of the command is gone";
+  EXPECT_EQ(bytes_of(kZero), "");
+  EXPECT_EQ(bytes_of(kOne), one);
+  EXPECT_EQ(listed().size(), 1U);
+  EXPECT_EQ(brume(all).code, 0);
+  EXPECT_EQ(pictures().size(), lines_in(one));
+  for (const char* list : {kZero, kOne}) EXPECT_FALSE(fs::exists(directory_ / list)) << list;
+}
+
 TEST_F(BatchFailures, LinesOfSeveralFilesAreToldWithTheirFile) {
   write_jobs("a fox\n--zz\n");
   std::ofstream(directory_ / "more.txt") << "\na cat --w 60\n";
