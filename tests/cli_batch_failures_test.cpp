@@ -176,6 +176,24 @@ TEST_F(BatchFailures, ClosedStreamsLeaveTheJournalClean) {
   EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- >paths 2>errors").c_str())), 4) << bytes_of("errors");
 }
 
+/// A reason may quote what it speaks of.
+TEST_F(BatchFailures, AReasonIsShortHoweverLongItsLineIs) {
+  const std::string much(60'000, 'x');
+  const std::string path(4'000, 'x');
+  write_jobs("a fox <lora:" + much + ":1>\n{\"prompt\": \"an owl\", \"init_img\": \"" + path + "\"}\n{\"" +
+             much + "\": 1}\na cat\n");
+  const Outcome outcome = batch({"--lora-model-dir", "."});
+  EXPECT_EQ(outcome.code, 1);
+  for (const char* line : {"line 1 failed: <lora:xxx", "line 2 failed: --init-img: xxx", "line 3: xxx"})
+    EXPECT_NE(outcome.err.find(line), std::string::npos) << line << outcome.err.substr(0, 20'000);
+  EXPECT_LT(outcome.err.size(), 8000U);
+  std::istringstream lines(bytes_of("out/failed.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LT(nlohmann::json::parse(line)["_failed"].get<std::string>().size(), 1100U);
+  std::ofstream(directory_ / "out/failed.jsonl") << R"({"prompt": "a fox", "_failed": ")" << much << "\"}\n";
+  EXPECT_LT(brume({"batch", "--status", "out"}).err.size(), 2000U);
+}
+
 TEST_F(BatchFailures, TheSummaryTellsEarlierFailuresApart) {
   write_jobs("a cat --w 60\na fox\n");
   EXPECT_NE(batch().err.find("1 failed; what failed is in"), std::string::npos);

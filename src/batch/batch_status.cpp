@@ -9,8 +9,10 @@
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/base/file.h"
 #include "brume/base/strict_json.h"
+#include "brume/batch/failed_job.h"
 #include "brume/batch/key_table.h"
 #include "brume/batch/run_lock.h"
 #include "brume/batch/shard_files.h"
@@ -69,7 +71,7 @@ FailureLine read_failure_line(const std::string& line) {
     const auto found = values.find(name);
     return found != values.end() && found->is_string() ? found->get<std::string>() : "";
   };
-  FailureLine read{{}, JobKey::from_hex(text("_key")), text("_failed")};
+  FailureLine read{{}, JobKey::from_hex(text("_key")), bounded(text("_failed"), kMostReason)};
   for (auto at = values.begin(); at != values.end();)
     at = at.key().starts_with('_') ? values.erase(at) : ++at;
   read.job = values.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

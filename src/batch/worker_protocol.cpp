@@ -10,7 +10,9 @@
 #include <span>
 
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/base/file.h"
+#include "brume/batch/failed_job.h"
 
 namespace brume::batch {
 

@@ -79,7 +79,7 @@ class BatchRun {
   void take(Made made);
   template <class Drawing>
   void run(std::optional<Drawing>& drawing);
-  void fail(const FailedJob& failed);
+  void fail(FailedJob failed);
   std::optional<Job> next_refused(JobGroups& group);
 
   PictureStore& store_;
