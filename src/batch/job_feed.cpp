@@ -95,7 +95,7 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
   ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);
   note_embeddings(model_, ready.request, ready.label.recipe);
   ready.label.key = job_key(ready.label.recipe, settings_.engine.model_hash);
-  if (!settings_.shard.owns(ready.label.key)) return {};
+  if (!settings_.keep_others && !settings_.shard.owns(ready.label.key)) return {};
   ready.label.recipe.key = ready.label.key.hex();
   ready.label.index = job.index;
   ready.label.line = job.line;

@@ -16,6 +16,7 @@
 #include "batch_progress.h"
 #include "batch_summary.h"
 #include "brume/base/digest.h"
+#include "brume/base/directory.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_run.h"
@@ -46,6 +47,14 @@ using batch::BatchTally;
 using nlohmann::json;
 using Seconds = std::chrono::duration<double>;
 using Clock = std::chrono::steady_clock;
+
+bool holds_pictures(const std::filesystem::path& directory) {
+  bool any = false;
+  for_each_entry(directory, ExitCode::kOutputFailed, [&any](const std::filesystem::directory_entry& entry) {
+    any = any || entry.path().extension() == ".png";
+  });
+  return any;
+}
 
 /// One command's work, from its options to its exit code.
 class Batch {
@@ -88,16 +97,16 @@ class Batch {
       planned.set(job->label.key, 1);
       plan.add(*job);
     }
+    if (!knows_its_share()) plan.divide(journal_.shard().count);
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
     if (!options_.json) {
       for (const std::string& line : plan_lines(estimate)) progress_.say(line);
     }
-    if (!knows_what_is_there())
-      progress_.say("note: no run has read this model for " + options_.directory.string() +
-                    " yet, and a plan does not: pictures that are there already are counted too");
+    say_what_is_not_known();
     if (options_.json) {
       json all = plan_json(estimate);
       all["knows_what_is_there"] = knows_what_is_there();
+      all["knows_its_share"] = knows_its_share();
       print_json(all);
     }
     print_left_out(run_.tally());
@@ -141,7 +150,20 @@ class Batch {
   }
 
   /// Without the model's digest nothing that is there can be told from what is not.
-  bool knows_what_is_there() const { return !model_hash_.empty() || journal_.size() == 0; }
+  bool knows_what_is_there() const {
+    return !model_hash_.empty() || (journal_.size() == 0 && !holds_pictures(options_.directory));
+  }
+  /// Nor whose a job is.
+  bool knows_its_share() const { return !model_hash_.empty() || journal_.shard().is_whole(); }
+
+  void say_what_is_not_known() {
+    const std::string why =
+        "note: no run has read this model for " + options_.directory.string() + " yet, and a plan does not: ";
+    if (!knows_what_is_there()) progress_.say(why + "pictures that are there already are counted too");
+    if (!knows_its_share())
+      progress_.say(why + "whose a picture is hangs on the weights too; this is an average share of " +
+                    std::to_string(journal_.shard().count) + ", the run's may be larger or smaller");
+  }
 
   /// Standard input may not, whatever file is called "-".
   bool may_be_read_twice() const {
@@ -159,7 +181,7 @@ class Batch {
     batch::JobsReader reader(options_.places);
     while (const std::optional<batch::JobOrBadLine> line = reader.next())
       pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
-    const int64_t shards = journal_.shard().count;
+    const int64_t shards = knows_its_share() ? journal_.shard().count : 1;
     return (pictures + shards / 2) / shards;
   }
 
@@ -173,6 +195,7 @@ class Batch {
             .engine = std::move(engine),
             .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
+            .keep_others = !knows_its_share(),
             .adapters = [this](const Request& request) { return adapters_.recipe(request); },
             .memory = room_of_an_engine()};
   }

@@ -79,6 +79,14 @@ void BatchPlan::add(const batch::ReadyJob& job) {
   decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.compute.dtype));
 }
 
+void BatchPlan::divide(int64_t shares) {
+  const auto share = [shares](int64_t all) { return (all + shares - 1) / shares; };
+  pictures_ = share(pictures_);
+  steps_ = share(steps_);
+  for (double* const all : {&prompts_, &step_flop_, &decode_flop_, &pixels_})
+    *all /= static_cast<double>(shares);
+}
+
 int64_t BatchPlan::processes() const {
   return std::max<int64_t>(1, std::min(std::max<int64_t>(1, settings_.workers), pictures_));
 }

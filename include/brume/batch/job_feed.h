@@ -38,6 +38,7 @@ struct FeedSettings {
   RecipeEngine engine;          // its model_hash is the whole digest of the model
   Wildcards wildcards = {};     // what __name__ chooses among
   bool keep_too_large = false;  // gives pictures that memory has no room for: they are only planned
+  bool keep_others = false;     // gives other shards' pictures too: whose they are is not known
   /// What recipes say of the adapters that a request's prompt names, with those of the command line. What it
   /// throws refuses the job.
   std::function<std::vector<RecipeAdapter>(const Request&)> adapters = {};
