@@ -194,6 +194,33 @@ TEST_F(BatchFailures, AReasonIsShortHoweverLongItsLineIs) {
   EXPECT_LT(brume({"batch", "--status", "out"}).err.size(), 2000U);
 }
 
+/// Each of them reads all lines.
+TEST_F(BatchFailures, WhatIsWrongForAllShardsIsToldByTheFirst) {
+  write_jobs("a fox\n--zz\na cat --w 60\nan owl\n");
+  const auto shard = [&](const char* number) {
+    const Outcome outcome = batch({"--shard", number, "--json"});
+    const auto summary = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(outcome.code, summary["failed"] == 0 ? 0 : 1);
+    EXPECT_EQ(outcome.err.find("line 2: ") != std::string::npos, summary["bad_lines"] == 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find("note: shard 0/2 tells of 2 lines and jobs") != std::string::npos,
+              summary["bad_lines"] == 0)
+        << outcome.err;
+    return summary;
+  };
+  const auto second = shard("1/2");
+  EXPECT_EQ(second["bad_lines"], 0);
+  EXPECT_EQ(second["failed"], 0);
+  const std::string missing = "shard 0/2 has not run here";
+  EXPECT_NE(brume({"batch", "--status", "out"}).err.find(missing), std::string::npos);
+  const auto first = shard("0/2");
+  EXPECT_EQ(first["bad_lines"], 1);
+  EXPECT_EQ(first["failed"], 1);
+  EXPECT_EQ(first["drawn"].get<int>() + second["drawn"].get<int>(), 2);
+  const Outcome status = brume({"batch", "--status", "out"});
+  EXPECT_EQ(status.out, "2 done, 1 failed\n");
+  EXPECT_EQ(status.err.find(missing), std::string::npos) << status.err;
+}
+
 TEST_F(BatchFailures, TheSummaryTellsEarlierFailuresApart) {
   write_jobs("a cat --w 60\na fox\n");
   EXPECT_NE(batch().err.find("1 failed; what failed is in"), std::string::npos);

@@ -30,6 +30,7 @@
 #include "brume/pipeline/request_recipe.h"
 #include "brume/text/wildcard_files.h"
 #include "commands.h"
+#include "count_text.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
 #include "events.h"
@@ -306,10 +307,23 @@ class Batch {
   }
 
   void print_left_out(const BatchTally& tally) {
-    if (tally.skipped > 0) progress_.say(std::to_string(tally.skipped) + " pictures are there already");
+    if (tally.skipped > 0)
+      progress_.say(count_text(tally.skipped, "picture") + (tally.skipped == 1 ? " is" : " are") +
+                    " there already");
     if (tally.bad_lines > 0)
-      progress_.say(std::to_string(tally.bad_lines) + " lines ask for nothing that can be drawn");
-    if (tally.failed > 0) progress_.say(std::to_string(tally.failed) + " pictures do not fit the model");
+      progress_.say(count_text(tally.bad_lines, "line") + (tally.bad_lines == 1 ? " asks" : " ask") +
+                    " for nothing that can be drawn");
+    if (tally.failed > 0)
+      progress_.say(count_text(tally.failed, "picture") + (tally.failed == 1 ? " does" : " do") +
+                    " not fit the model");
+    print_left_to_first();
+  }
+
+  /// What is wrong for every shard is told once, so that what all of them tell adds up.
+  void print_left_to_first() {
+    if (const int64_t left = feed_.left_to_first(); left > 0)
+      progress_.say("note: shard 0/" + std::to_string(journal_.shard().count) + " tells of " +
+                    count_text(left, "line or job", "lines and jobs") + " that can be no shard's");
   }
 
   BatchSummary summary() const {
@@ -331,6 +345,7 @@ class Batch {
 
   void print_summary() {
     const BatchSummary summary = this->summary();
+    print_left_to_first();
     if (!options_.json) progress_.say(summary_line(summary));
     if (!options_.json && options_.engine.verbose) progress_.say(phases_line(summary));
     progress_.end(summary_json(summary));

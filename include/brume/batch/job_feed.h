@@ -63,10 +63,14 @@ class JobFeed {
   /// Whether memory has room to draw it; a job that it has none for is refused, by the shard whose it is:
   /// others' machines may have more.
   bool has_room(const ReadyJob& job) const;
+  /// How many lines and jobs can be nobody's picture, which the first shard tells of in this one's place.
+  int64_t left_to_first() const { return left_to_first_; }
   /// True once next() came to the end of the job file; false where a stop ended it.
   bool ended() const { return reader_.ended() && pictures_.empty(); }
 
  private:
+  void tell_bad(const BadLine& line);
+  void refuse(const Job& job, const Error& reason);
   void take(const Job& job);
   std::optional<ReadyJob> ready(Job job);
 
@@ -74,7 +78,8 @@ class JobFeed {
   const ModelConfig& model_;
   FeedSettings settings_;
   FeedFaults faults_;
-  bool reports_;  // what can be nobody's picture is told by the first shard alone
+  bool reports_;  // what can be nobody's picture is told by the first shard alone: all shards read all lines
+  int64_t left_to_first_ = 0;
   Occurrences occurrences_;
   std::deque<Job> pictures_;  // of the last line
 };
