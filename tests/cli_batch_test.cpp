@@ -132,7 +132,11 @@ TEST_F(BatchCommand, WrongUseIsOneLine) {
   expect_error(batch({"--batch-size", "0"}), 2, {"--batch-size"});
   expect_error(batch({"-m", "nothing"}), 2, {"-m"});
   fs::remove(directory_ / "jobs.txt");
-  expect_error(batch(), 4, {"jobs.txt"});
+  // Before a model is looked at, whose weights may take minutes to read.
+  for (const char* jobs : {"jobs.txt", "a fox in snow"})
+    expect_error(brume({"batch", jobs, "-o", "out", "-m", "nowhere"}), 4,
+                 {jobs, "a file of jobs", "generate -p"});
+  expect_error(brume({"batch", "out", "-o", "out", "-m", "nowhere"}), 4, {"out: is a directory"});
   write_jobs("--zz\n");
   EXPECT_EQ(batch().code, 4);
   EXPECT_EQ(pictures().size(), 0U);
