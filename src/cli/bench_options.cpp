@@ -48,7 +48,9 @@ void add_gates(CLI::App& command, BenchOptions& options) {
       ->check(not_empty());
   add_percent(
       command, "--max-regress", [&options](double share) { options.max_regress = share; },
-      "Exit 1 when steps or pictures a second fell by more than this (default 3%)");
+      "Exit 1 when steps or pictures a second fell by more than this, 9 when the intervals do not tell "
+      "(default "
+      "3%)");
   command
       .add_option("--max-error", options.error_limits.max_abs,
                   "Exit 1 when a value (0 to 255) of a picture is further from the fp32 reference's")

@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kOutOfMemory = 6,
   kGpuFault = 7,
   kLocked = 8,
+  kUndecided = 9,  // of a benchmark: its intervals do not tell
 };
 
 /// The only exception brume throws. what() is one printable line: "WHERE: WHAT; REMEDY".
