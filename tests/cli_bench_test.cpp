@@ -188,6 +188,9 @@ TEST_F(BenchCommand, WrongOptionsAreNamed) {
   expect_error(bench({"--arch", "tiny", "--max-regress", "3%"}), 2, {"--max-regress", "--baseline"});
   expect_error(bench({"--arch", "tiny", "--max-regress", "three"}), 2, {"--max-regress", "three"});
   expect_error(bench({"--arch", "tiny", "--interval", "-1%"}), 2, {"--interval"});
+  expect_error(bench({"--arch", "tiny", "--baseline", "x", "--max-regress", "0.03"}), 2,
+               {"--max-regress", "write 3% or 0.03%"});
+  expect_error(bench({"--arch", "tiny", "--baseline", "absent", "--max-regress", "0.03%"}), 4, {"absent"});
   expect_error(bench({"--arch", "tiny", "--max-error", "256"}), 2, {"--max-error"});
   expect_error(bench({"--arch", "tiny", "--batch-size", "0"}), 2, {"--batch-size"});
   expect_error(bench({"--arch", "tiny", "-W", "65"}), 2, {"--width 65", "64"});
