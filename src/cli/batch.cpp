@@ -262,8 +262,7 @@ class Batch {
     for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) say_once(line);
     const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, compute_, model_);
     if (options_.engine.verbose)
-      progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
-                    " threads");
+      progress_.say(count_text(rows_, "picture") + " in a call, " + count_text(settings.threads, "thread"));
     run_.draw(pipeline, settings, groups_, stop_signal);
   }
 

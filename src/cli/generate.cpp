@@ -14,6 +14,7 @@
 #include "brume/base/threads.h"
 #include "brume/pipeline/chosen_words.h"
 #include "brume/text/wildcard_files.h"
+#include "count_text.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
 #include "generate_run.h"
@@ -34,7 +35,7 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
   if (latents.size(0) != pictures) {
     throw Error(
         ExitCode::kInputInvalid, path.string(),
-        "holds latents for " + std::to_string(latents.size(0)) + " pictures, not " + std::to_string(pictures),
+        "holds latents for " + count_text(latents.size(0), "picture") + ", not " + std::to_string(pictures),
         "use -b " + std::to_string(latents.size(0)));
   }
   return latents;
