@@ -28,6 +28,19 @@ TEST(Escape, Utf8) {
   EXPECT_FALSE(is_utf8("\xe2\x82"));
 }
 
+TEST(Escape, ABoundedTextEndsBetweenCharacters) {
+  EXPECT_EQ(bounded("caf\xc3\xa9", 5), "caf\xc3\xa9");
+  EXPECT_EQ(bounded("caf\xc3\xa9s", 5), "caf\xc3\xa9...");
+  EXPECT_EQ(bounded("caf\xc3\xa9s", 4), "caf...");
+}
+
+TEST(ErrorLine, TellsWhatItNames) {
+  const Error error(ExitCode::kModelInvalid, "a\x1b/b.bin", "is damaged");
+  EXPECT_TRUE(error.names("a\x1b/b.bin"));
+  EXPECT_FALSE(error.names("a\x1b/b"));
+  EXPECT_FALSE(Error(ExitCode::kModelInvalid, "", "is damaged").names("is damaged"));
+}
+
 TEST(ErrorLine, NamesWhereWhatAndRemedyOnOneLine) {
   EXPECT_STREQ(Error(ExitCode::kUsage, "--steps", "must be\n1", "give a number").what(),
                "--steps: must be\\x0a1; give a number");

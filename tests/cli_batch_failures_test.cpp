@@ -125,6 +125,25 @@ TEST_F(ShardsWithoutMemory, ARunOfTheWholeMakesThemOneList) {
   EXPECT_EQ(status()["failed"], 0);
 }
 
+TEST_F(ShardsWithoutMemory, ARunThatIsStoppedLeavesThemToTheSameCommand) {
+  const std::string zero = bytes_of(kZero);
+  std::ofstream(directory_ / kZero) << zero.substr(0, zero.find('\n') + 1);
+  const std::string one = bytes_of(kOne);
+  Words all = words({});
+  all[1] = kZero;
+  all.insert(all.begin() + 2, kOne);
+  Words first = of_large(all);
+  first.emplace_back("--fail-fast");  // ends as a stop does, after the one line of the first list
+  EXPECT_EQ(brume(first).code, 1);
+  ASSERT_TRUE(fs::exists(directory_ / kZero)) << "a job file of the command is gone";
+  EXPECT_EQ(bytes_of(kZero), "");
+  EXPECT_EQ(bytes_of(kOne), one);
+  EXPECT_EQ(listed().size(), 1U);
+  EXPECT_EQ(brume(all).code, 0);
+  EXPECT_EQ(pictures().size(), lines_in(one));
+  for (const char* list : {kZero, kOne}) EXPECT_FALSE(fs::exists(directory_ / list)) << list;
+}
+
 TEST_F(BatchFailures, LinesOfSeveralFilesAreToldWithTheirFile) {
   write_jobs("a fox\n--zz\n");
   std::ofstream(directory_ / "more.txt") << "\na cat --w 60\n";
@@ -155,6 +174,51 @@ TEST_F(BatchFailures, ClosedStreamsLeaveTheJournalClean) {
   // Jobs that cannot be read are not no jobs.
   line.replace(line.find("jobs.txt"), 8, "-");
   EXPECT_EQ(WEXITSTATUS(std::system((line + " <&- >paths 2>errors").c_str())), 4) << bytes_of("errors");
+}
+
+/// A reason may quote what it speaks of.
+TEST_F(BatchFailures, AReasonIsShortHoweverLongItsLineIs) {
+  const std::string much(60'000, 'x');
+  const std::string path(4'000, 'x');
+  write_jobs("a fox <lora:" + much + ":1>\n{\"prompt\": \"an owl\", \"init_img\": \"" + path + "\"}\n{\"" +
+             much + "\": 1}\na cat\n");
+  const Outcome outcome = batch({"--lora-model-dir", "."});
+  EXPECT_EQ(outcome.code, 1);
+  for (const char* line : {"line 1 failed: <lora:xxx", "line 2 failed: --init-img: xxx", "line 3: xxx"})
+    EXPECT_NE(outcome.err.find(line), std::string::npos) << line << outcome.err.substr(0, 20'000);
+  EXPECT_LT(outcome.err.size(), 8000U);
+  std::istringstream lines(bytes_of("out/failed.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LT(nlohmann::json::parse(line)["_failed"].get<std::string>().size(), 1100U);
+  std::ofstream(directory_ / "out/failed.jsonl") << R"({"prompt": "a fox", "_failed": ")" << much << "\"}\n";
+  EXPECT_LT(brume({"batch", "--status", "out"}).err.size(), 2000U);
+}
+
+/// Each of them reads all lines.
+TEST_F(BatchFailures, WhatIsWrongForAllShardsIsToldByTheFirst) {
+  write_jobs("a fox\n--zz\na cat --w 60\nan owl\n");
+  const auto shard = [&](const char* number) {
+    const Outcome outcome = batch({"--shard", number, "--json"});
+    const auto summary = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(outcome.code, summary["failed"] == 0 ? 0 : 1);
+    EXPECT_EQ(outcome.err.find("line 2: ") != std::string::npos, summary["bad_lines"] == 1) << outcome.err;
+    EXPECT_EQ(outcome.err.find("note: shard 0/2 tells of 2 lines and jobs") != std::string::npos,
+              summary["bad_lines"] == 0)
+        << outcome.err;
+    return summary;
+  };
+  const auto second = shard("1/2");
+  EXPECT_EQ(second["bad_lines"], 0);
+  EXPECT_EQ(second["failed"], 0);
+  const std::string missing = "shard 0/2 has not run here";
+  EXPECT_NE(brume({"batch", "--status", "out"}).err.find(missing), std::string::npos);
+  const auto first = shard("0/2");
+  EXPECT_EQ(first["bad_lines"], 1);
+  EXPECT_EQ(first["failed"], 1);
+  EXPECT_EQ(first["drawn"].get<int>() + second["drawn"].get<int>(), 2);
+  const Outcome status = brume({"batch", "--status", "out"});
+  EXPECT_EQ(status.out, "2 done, 1 failed\n");
+  EXPECT_EQ(status.err.find(missing), std::string::npos) << status.err;
 }
 
 TEST_F(BatchFailures, TheSummaryTellsEarlierFailuresApart) {
@@ -297,6 +361,44 @@ TEST_F(BatchFailures, AStopNeedsNoReader) {
     EXPECT_LT(pictures().size(), 2000U);
     EXPECT_EQ(brume({"batch", "--status", "out"}).out,
               std::to_string(pictures().size()) + " done, 0 failed\n");
+  }
+}
+
+/// Nor of standard output: what has room for no more paths, or for no summary.
+TEST_F(BatchFailures, AStopNeedsNoReaderOfResults) {
+  std::string jobs;
+  for (int i = 0; i < 2000; ++i) jobs += "cat " + std::to_string(i) + "\n";
+  write_jobs(jobs);
+  const fs::path pipe = directory_ / "paths";
+  const auto filled_pipe = [&] {
+    fs::remove(pipe);
+    EXPECT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    const int paths = ::open(pipe.c_str(), O_RDWR | O_NONBLOCK);
+    EXPECT_GE(paths, 0);
+    const std::string filling(4096, 'x');
+    while (::write(paths, filling.data(), filling.size()) > 0) {
+    }
+    return paths;
+  };
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}, Words{"--json"}}) {
+    fs::remove_all(directory_ / "out");
+    fs::create_directory(directory_ / "out");
+    const bool summary_alone = more == Words{"--json"};
+    if (summary_alone) write_jobs("a fox\n");
+    const int paths = filled_pipe();
+    Words all = words({"--progress", "jsonl", "--grace", "0"});
+    all.insert(all.end(), more.begin(), more.end());
+    Program program({.arguments = all, .directory = directory_, .out = pipe});
+    ASSERT_TRUE(program.wait_for(summary_alone ? R"("event":"end")" : R"("event":"drawn")", 120));
+    ASSERT_TRUE(program.runs_for(1));
+    program.send(SIGTERM);
+    const Outcome outcome = program.finish(60);
+    ::close(paths);
+    EXPECT_EQ(outcome.code, kSignalled + SIGTERM) << "killed by " << outcome.signal << outcome.err;
+    const size_t drawn = pictures().size();
+    EXPECT_GT(drawn, 0U);
+    EXPECT_LT(drawn, 2000U);
+    EXPECT_EQ(brume({"batch", "--status", "out"}).out, std::to_string(drawn) + " done, 0 failed\n");
   }
 }
 

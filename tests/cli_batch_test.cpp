@@ -133,7 +133,11 @@ TEST_F(BatchCommand, WrongUseIsOneLine) {
   expect_error(batch({"--batch-size", "0"}), 2, {"--batch-size"});
   expect_error(batch({"-m", "nothing"}), 2, {"-m"});
   fs::remove(directory_ / "jobs.txt");
-  expect_error(batch(), 4, {"jobs.txt"});
+  // Before a model is looked at, whose weights may take minutes to read.
+  for (const char* jobs : {"jobs.txt", "a fox in snow"})
+    expect_error(brume({"batch", jobs, "-o", "out", "-m", "nowhere"}), 4,
+                 {jobs, "a file of jobs", "generate -p"});
+  expect_error(brume({"batch", "out", "-o", "out", "-m", "nowhere"}), 4, {"out: is a directory"});
   write_jobs("--zz\n");
   EXPECT_EQ(batch().code, 4);
   EXPECT_EQ(pictures().size(), 0U);
@@ -548,6 +552,37 @@ TEST_F(BatchCommand, APlanReadsNoWeightsAndSaysWhatItDoesNotKnow) {
   plan(0, true);
   std::ofstream(directory_ / "out/.brume-model.json") << "[1]";
   plan(3, false);
+  // Pictures without a journal are there too: a run finds them by their keys.
+  fs::remove(directory_ / "out/brume-journal.jsonl");
+  plan(3, false);
+}
+
+/// The weights are in each job's key, which says whose it is.
+TEST_F(BatchCommand, APlanOfAShardSaysWhatItDoesNotKnow) {
+  std::string jobs;
+  for (int i = 0; i < 40; ++i) jobs += "fox " + std::to_string(i) + "\n";
+  write_jobs(jobs);
+  for (const char* shard : {"0/4", "3/4"}) {
+    const Outcome outcome = batch({"--plan", "--json", "--shard", shard});
+    const nlohmann::json plan = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(plan["knows_its_share"], false);
+    EXPECT_EQ(plan["pictures"], 10);
+    EXPECT_EQ(plan["steps"], 20);
+    EXPECT_NE(outcome.err.find("an average share of 4,"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(planned()["knows_its_share"], true);
+  int all = 0;
+  for (const char* shard : {"0/4", "1/4", "2/4", "3/4"}) {
+    const nlohmann::json drawn = summary({"--shard", shard});
+    all += drawn["drawn"].get<int>();
+    const std::string journal = "out/brume-journal." + std::string(shard, 1) + "-of-4.jsonl";
+    std::ofstream(directory_ / journal) << "";  // as if nothing had been drawn, but the model is known
+    for (const auto& [name, bytes] : pictures()) fs::remove(directory_ / "out" / name);
+    const nlohmann::json plan = planned({"--shard", shard});
+    EXPECT_EQ(plan["knows_its_share"], true);
+    EXPECT_EQ(plan["pictures"], drawn["drawn"]);
+  }
+  EXPECT_EQ(all, 40);
 }
 
 TEST_F(BatchCommand, APlanOfBadLinesEndsAsTheirRun) {

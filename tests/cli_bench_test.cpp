@@ -12,23 +12,25 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kEnough = 6;  // rounds for an interval
+
 class BenchCommand : public CommandLine {
  protected:
-  /// Two rounds of two steps, and `more`.
-  Outcome bench(const Words& more) const {
-    Words words{"bench", "--steps", "2", "--max-rounds", "2"};
+  /// Two rounds of two steps, or so many, and `more`.
+  Outcome bench(const Words& more, int rounds = 2) const {
+    Words words{"bench", "--steps", "2", "--max-rounds", std::to_string(rounds)};
     words.insert(words.end(), more.begin(), more.end());
     return brume(words);
   }
-  json result(Words more) const {
+  json result(Words more, int rounds = 2) const {
     more.emplace_back("--json");
-    const Outcome outcome = bench(more);
+    const Outcome outcome = bench(more, rounds);
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return json::parse(outcome.out);
   }
   /// A result of --arch tiny, changed, as a file.
   void write_baseline(const std::function<void(json&)>& edit) const {
-    json object = result({"--arch", "tiny"});
+    json object = result({"--arch", "tiny"}, kEnough);
     edit(object);
     std::ofstream(directory_ / "old.json") << object;
   }
@@ -101,7 +103,7 @@ TEST_F(BenchCommand, RunsOnUntilALimit) {
 
 TEST_F(BenchCommand, HoldsTheSpeedAgainstABaseline) {
   write_baseline([](json& object) { object["steps_per_second"] = object["pictures_per_second"] = 1e-6; });
-  const json faster = result({"--arch", "tiny", "--baseline", "old.json", "--max-regress", "3%"});
+  const json faster = result({"--arch", "tiny", "--baseline", "old.json", "--max-regress", "3%"}, kEnough);
   EXPECT_EQ(schema_faults(schema(), faster), Words{});
   EXPECT_GT(faster["comparison"]["steps_change_percent"], 0);
 
@@ -109,11 +111,16 @@ TEST_F(BenchCommand, HoldsTheSpeedAgainstABaseline) {
     object["steps_per_second"] = 1e9;
     object["pictures_per_second"] = 1e-6;
   });
-  const Outcome slower = bench({"--arch", "tiny", "--baseline", "old.json", "--json"});
+  const Outcome slower = bench({"--arch", "tiny", "--baseline", "old.json", "--json"}, kEnough);
   expect_error(slower, 1, {"steps a second fell by 100.0%", "3.0% allowed"});
   const json object = json::parse(slower.out);
   EXPECT_EQ(schema_faults(schema(), object), Words{});
   EXPECT_EQ(object["verdict"]["passed"], false);
+
+  // Two rounds have no interval: however slow they were, the next ones may not be.
+  const Outcome few = bench({"--arch", "tiny", "--baseline", "old.json", "--json"});
+  expect_error(few, 9, {"steps a second: ", "fewer than six rounds"});
+  EXPECT_EQ(schema_faults(schema(), json::parse(few.out)), Words{});
 }
 
 TEST_F(BenchCommand, ProfilesARound) {
@@ -181,6 +188,9 @@ TEST_F(BenchCommand, WrongOptionsAreNamed) {
   expect_error(bench({"--arch", "tiny", "--max-regress", "3%"}), 2, {"--max-regress", "--baseline"});
   expect_error(bench({"--arch", "tiny", "--max-regress", "three"}), 2, {"--max-regress", "three"});
   expect_error(bench({"--arch", "tiny", "--interval", "-1%"}), 2, {"--interval"});
+  expect_error(bench({"--arch", "tiny", "--baseline", "x", "--max-regress", "0.03"}), 2,
+               {"--max-regress", "write 3% or 0.03%"});
+  expect_error(bench({"--arch", "tiny", "--baseline", "absent", "--max-regress", "0.03%"}), 4, {"absent"});
   expect_error(bench({"--arch", "tiny", "--max-error", "256"}), 2, {"--max-error"});
   expect_error(bench({"--arch", "tiny", "--batch-size", "0"}), 2, {"--batch-size"});
   expect_error(bench({"--arch", "tiny", "-W", "65"}), 2, {"--width 65", "64"});

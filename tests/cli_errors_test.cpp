@@ -114,7 +114,7 @@ TEST_F(CommandLine, BrokenInput) {
   expect_error(generate({"--init-latents", "."}), 4, {"--init-latents", "regular file"});
   expect_error(generate({"--init-latents", weights}), 4, {"has no tensor \"latents\"", "--save-latents"});
   expect_error(generate({"--init-latents", "one.safetensors", "-W", "72"}), 4, {"[1, 4, 8, 9]"});
-  expect_error(generate({"--init-latents", "one.safetensors", "-b", "2"}), 4, {"1 pictures, not 2", "-b 1"});
+  expect_error(generate({"--init-latents", "one.safetensors", "-b", "2"}), 4, {"1 picture, not 2", "-b 1"});
   expect_error(generate({"-p", "\xff\xfe"}), 4, {"UTF-8", "\\xff\\xfe"});
   expect_error(generate({"-n", "\xff"}), 4, {"UTF-8"});
   expect_error(brume({"tokenize", "-m", model("sd1").string(), "\xc0"}), 4, {"UTF-8"});

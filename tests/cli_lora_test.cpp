@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -261,6 +262,51 @@ TEST_F(LoraCommand, AnAdapterThatSpoilsTheWeightsFailsItsJobsAlone) {
     if (here.empty()) here = told;
     EXPECT_EQ(told, here);
   }
+}
+
+/// A damaged model is no fault of the adapters: every job would fail of it.
+TEST_F(LoraCommand, AModelThatIsDamagedEndsTheBatch) {
+  const fs::path damaged = copy_of("sd1");
+  edit_weights(damaged / "unet/diffusion_pytorch_model.safetensors",
+               [](EditedTensors& tensors) { tensors.erase("conv_norm_out.weight"); });
+  write_jobs("a fox <lora:ink:1> --d 1\na hen <lora:ink:1> --d 2\n");
+  for (const Words& more : {Words{}, Words{"--devices", "cpu:2"}}) {
+    Words all = words({"--lora-model-dir", "loras"});
+    std::replace(all.begin(), all.end(), model("sd1").string(), damaged.string());
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = brume(all);
+    EXPECT_EQ(outcome.code, 3) << outcome.err;
+    EXPECT_EQ(times_in(outcome.err, "conv_norm_out.weight"), 1U) << outcome.err;
+    EXPECT_FALSE(fs::exists(directory_ / "out/failed.jsonl"));
+  }
+}
+
+/// Held up by standard error that is full, so that the signal comes in the middle of it.
+TEST_F(LoraCommand, AStopWhileJobsAreRefusedLoadsNoOtherGroup) {
+  copy("sd1_full", "nan");
+  edit_weights(directory_ / "loras/nan.safetensors", [](EditedTensors& tensors) {
+    tensors.begin()->second.values.front() = std::numeric_limits<float>::quiet_NaN();
+  });
+  std::string jobs = "a fox <lora:nan:1>\nan owl\n";
+  for (int i = 0; i < 1000; ++i) jobs += "hen " + std::to_string(i) + " <lora:nan:1>\n";
+  write_jobs(jobs);
+  ASSERT_EQ(::mkfifo((directory_ / "errors").c_str(), 0600), 0);
+  const int errors = ::open((directory_ / "errors").c_str(), O_RDWR);
+  ASSERT_GE(errors, 0);
+  ::fcntl(errors, F_SETPIPE_SZ, 8192);
+  Program program({.arguments = words({"--lora-model-dir", "loras", "--json"}),
+                   .directory = directory_,
+                   .err = directory_ / "errors"});
+  const fs::path failures = directory_ / "out/.failed.jsonl.new";
+  for (int i = 0; i < 600 && !fs::exists(failures); ++i) ASSERT_TRUE(program.runs_for(0.1));
+  ASSERT_TRUE(program.runs_for(1));
+  program.send(SIGTERM);
+  const Outcome outcome = program.finish(60);
+  ::close(errors);
+  EXPECT_EQ(outcome.code, kSignalled + SIGTERM);
+  const nlohmann::json summary = nlohmann::json::parse(outcome.out);
+  EXPECT_LT(summary["failed"], 1001);
+  EXPECT_EQ(summary["load_ms"], 0);
 }
 
 /// Nor does it end a batch that goes on for as long as jobs come.

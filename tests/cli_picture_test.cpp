@@ -1,3 +1,6 @@
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <string>
@@ -49,6 +52,26 @@ TEST_F(PictureCommands, HaveThePicturesOwnSizeOrTheOneThatIsSaid) {
   }
   EXPECT_EQ(draw({"-i", "in/turn_6.jpg", "-o", "turned.png"}).code, 0);
   EXPECT_EQ(recipe_of("turned.png")["width"], 24);
+}
+
+/// A photograph takes long to decode.
+TEST_F(PictureCommands, AreReadOnceToBeLookedAtAndOnceForTheirPixels) {
+  const auto times_opened = [&](const std::string& file, const Words& words) {
+    const int watch = ::inotify_init1(IN_NONBLOCK);
+    EXPECT_GE(::inotify_add_watch(watch, (directory_ / file).c_str(), IN_OPEN | IN_CLOSE), 0);
+    const Outcome outcome = draw(words);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    int64_t times = 0;
+    // Those that follow their like are not told apart, but between two of them there is an end.
+    for (inotify_event event{}; ::read(watch, &event, sizeof event) == sizeof event;)
+      times += (event.mask & IN_OPEN) != 0 ? 1 : 0;
+    ::close(watch);
+    return times;
+  };
+  fs::copy(directory_ / "in/plain.png", directory_ / "mask.png");
+  const Words words{"-i", "in/plain.jpg", "--mask", "mask.png", "-b", "3", "-o", "x_%d.png"};
+  EXPECT_EQ(times_opened("in/plain.jpg", words), 2);
+  EXPECT_EQ(times_opened("mask.png", words), 2);
 }
 
 TEST_F(PictureCommands, KeepWhatTheyWereDrawnFromInTheirRecipe) {

@@ -61,6 +61,13 @@ std::string escape_control(std::string_view text) {
   return out;
 }
 
+std::string bounded(std::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  size_t end = most;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const size_t n = sequence_length(text);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/image/png.h"
 
 namespace brume::batch {
@@ -22,6 +23,20 @@ void add(const Busy& more, Busy& sum) {
   sum.write += more.write;
 }
 
+/// What the reader should know of a picture.
+std::vector<std::string> notes_for_reader(const Made& made, const ReadyJob& job) {
+  std::vector<std::string> lines;
+  for (const std::string& note : made.result.notes) {
+    if (note.starts_with(kPromptCut))
+      lines.push_back("the prompt is too long for this model; its last" + note.substr(kPromptCut.size()) +
+                      " tokens are not seen");
+    if (note.starts_with(kPromptIgnored)) lines.push_back("prompt:" + note.substr(kPromptIgnored.size()));
+  }
+  for (const std::string& name : job.unknown_wildcards)
+    lines.push_back("__" + name + "__ stands for itself; name a directory with --wildcards");
+  return lines;
+}
+
 }  // namespace
 
 FeedFaults BatchRun::faults() {
@@ -30,7 +45,9 @@ FeedFaults BatchRun::faults() {
                 const Guard guard(mutex_);
                 ++tally_.bad_lines;
                 failed_ = true;
-                listener_.on_bad_line(line);
+                BadLine told = line;
+                told.reason = bounded(line.reason, kMostReason);
+                listener_.on_bad_line(told);
               },
           .refused =
               [this](const Job& job, const Error& error) {
@@ -73,6 +90,7 @@ void BatchRun::take(Made made) {
   std::vector<std::byte> png;
   if (made.result.picture) {
     Recipe recipe = work.job.label.recipe;
+    if (!made.device.empty()) recipe.engine.device = made.device;
     recipe.notes.insert(recipe.notes.begin(), made.result.notes.begin(), made.result.notes.end());
     png = encode_png(*made.result.picture, recipe_texts(recipe));
   }
@@ -81,16 +99,8 @@ void BatchRun::take(Made made) {
   if (made.result.picture) {
     const std::filesystem::path file = store_.commit(work.job.label, png, seconds);
     ++tally_.drawn;
-    for (const std::string& note : made.result.notes) {
-      if (note.starts_with(kPromptCut))
-        listener_.on_note(work.job.job, "the prompt is too long for this model; its last" +
-                                            note.substr(kPromptCut.size()) + " tokens are not seen");
-      if (note.starts_with(kPromptIgnored))
-        listener_.on_note(work.job.job, "prompt:" + note.substr(kPromptIgnored.size()));
-    }
-    for (const std::string& name : work.job.unknown_wildcards)
-      listener_.on_note(work.job.job,
-                        "__" + name + "__ stands for itself; name a directory with --wildcards");
+    for (const std::string& note : notes_for_reader(made, work.job))
+      listener_.on_note(work.job.job, bounded(note, kMostReason));
     listener_.on_drawn(work.job, file, seconds);
   } else {
     // First into the list: it alone says what has failed.
@@ -100,9 +110,10 @@ void BatchRun::take(Made made) {
   keys_.erase(work.job.label.key);  // from here on the store holds it
 }
 
-void BatchRun::fail(const FailedJob& failed) {
+void BatchRun::fail(FailedJob failed) {
   ++tally_.failed;
   failed_ = true;
+  failed.reason = bounded(failed.reason, kMostReason);
   listener_.on_failed(failed);
 }
 
@@ -117,12 +128,15 @@ std::optional<Job> BatchRun::next_refused(JobGroups& group) {
   return job ? std::optional(std::move(job->job)) : std::nullopt;
 }
 
-void BatchRun::refuse(JobGroups& group, const std::string& reason) {
-  while (const std::optional<Job> job = next_refused(group)) {
-    const Guard guard(mutex_);
-    fail({*job, reason});
-    if (fail_fast_) stopped_ = true;
-    if (stopped_) return;
+void BatchRun::refuse(JobGroups& group, const std::string& reason, const std::function<int()>& stop_signal) {
+  while (!stopped_) {
+    const std::optional<Job> job = next_refused(group);
+    if (job) {
+      const Guard guard(mutex_);
+      fail({*job, reason});
+    }
+    stopped_ = (job && fail_fast_) || stop_signal() != 0;
+    if (!job) return;
   }
 }
 

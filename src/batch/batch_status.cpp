@@ -1,5 +1,6 @@
 #include "brume/batch/batch_status.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -9,8 +10,10 @@
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/base/file.h"
 #include "brume/base/strict_json.h"
+#include "brume/batch/failed_job.h"
 #include "brume/batch/key_table.h"
 #include "brume/batch/run_lock.h"
 #include "brume/batch/shard_files.h"
@@ -69,7 +72,7 @@ FailureLine read_failure_line(const std::string& line) {
     const auto found = values.find(name);
     return found != values.end() && found->is_string() ? found->get<std::string>() : "";
   };
-  FailureLine read{{}, JobKey::from_hex(text("_key")), text("_failed")};
+  FailureLine read{{}, JobKey::from_hex(text("_key")), bounded(text("_failed"), kMostReason)};
   for (auto at = values.begin(); at != values.end();)
     at = at.key().starts_with('_') ? values.erase(at) : ++at;
   read.job = values.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -121,11 +124,25 @@ void read_lists(const fs::path& directory, Failures& failures, BatchStatus& stat
   }
 }
 
+/// What is wrong with a job file's lines only a first shard tells.
+void remark_on_first_shards(const std::vector<Shard>& shards, BatchStatus& status) {
+  std::map<int64_t, bool> told;  // by the number of shards
+  for (const Shard& shard : shards) told[shard.count] |= shard.index == 0;
+  if (told.contains(1)) return;
+  for (const auto& [count, by_first] : told) {
+    if (!by_first)
+      status.remarks.push_back(
+          "shard 0/" + std::to_string(count) +
+          " has not run here, which tells of lines that ask for nothing that can be drawn");
+  }
+}
+
 }  // namespace
 
 BatchStatus read_status(std::span<const fs::path> directories, size_t most_failures) {
   BatchStatus status;
   DoneKeys done;
+  std::vector<Shard> all;
   for (const fs::path& directory : directories) {
     const std::vector<Shard> shards = kJournal.shards_in(directory);
     if (shards.empty()) {
@@ -139,7 +156,9 @@ BatchStatus read_status(std::span<const fs::path> directories, size_t most_failu
         status.running.push_back(path.string() + ": " + *who);
       ++status.journals;
     }
+    all.insert(all.end(), shards.begin(), shards.end());
   }
+  remark_on_first_shards(all, status);
   status.done = done.count();
   Failures failures(done, most_failures);
   for (const fs::path& directory : directories) read_lists(directory, failures, status);

@@ -168,16 +168,22 @@ bool FailureFile::is_kept(const List& list, const std::string& line, bool comple
 }
 
 void FailureFile::settle(bool complete) {
-  const auto nothing_there = [](const List& list) { return !is_there(list.file) && !is_there(list.fresh); };
-  if (std::all_of(lists_.begin(), lists_.end(), nothing_there)) return;
-  write(lists_.front(), lists_,
-        [&](const List& list, const std::string& line) { return is_kept(list, line, complete); });
+  const auto is_of_use = [](const List& list) { return is_there(list.file) || is_there(list.fresh); };
+  const auto keep = [&](const List& list, const std::string& line) { return is_kept(list, line, complete); };
+  if (complete) {
+    if (std::any_of(lists_.begin(), lists_.end(), is_of_use)) write(lists_.front(), lists_, keep);
+    return;
+  }
+  for (const List& list : lists_) {
+    if (is_of_use(list)) write(list, {list}, keep, is_jobs(list) ? Empty::kStays : Empty::kGoes);
+  }
 }
 
 /// The earlier lines that are kept, each job of several lists once, then the fresh ones; and nothing else
 /// stays of the lists they were in.
-void FailureFile::write(const List& to, const std::vector<List>& from, const LineTest& keep) const {
-  bool any = false;
+void FailureFile::write(const List& to, const std::vector<List>& from, const LineTest& keep,
+                        Empty empty) const {
+  bool any = empty == Empty::kStays;
   const auto produce = [&](const ByteSink& sink) {
     const auto put = [&](const std::string& line) {
       sink(std::as_bytes(std::span(line)));

@@ -36,11 +36,25 @@ std::optional<ReadyJob> JobFeed::next() {
     std::optional<JobOrBadLine> line = reader_.next();
     if (!line) return {};
     if (const auto* bad = std::get_if<BadLine>(&*line)) {
-      if (reports_) faults_.bad_line(*bad);
+      tell_bad(*bad);
     } else {
       take(std::get<Job>(*line));
     }
   }
+}
+
+void JobFeed::tell_bad(const BadLine& line) {
+  if (reports_)
+    faults_.bad_line(line);
+  else
+    ++left_to_first_;
+}
+
+void JobFeed::refuse(const Job& job, const Error& reason) {
+  if (reports_)
+    faults_.refused(job, reason);
+  else
+    ++left_to_first_;
 }
 
 /// Gives each picture of a job its seed and its index.
@@ -50,7 +64,7 @@ void JobFeed::take(const Job& job) {
   if (!complete.settings.prompt) {
     const Error refusal(ExitCode::kUsage, "the job", "has no prompt",
                         "write one, an empty one for none, or give all of them --prompt");
-    if (reports_) faults_.refused(complete, refusal);
+    refuse(complete, refusal);
     return;
   }
   const bool chosen = complete.settings.seed.value_or(-1) >= 0;
@@ -58,7 +72,7 @@ void JobFeed::take(const Job& job) {
   if (chosen && *complete.settings.seed > std::numeric_limits<int64_t>::max() - more) {
     const Error refusal(ExitCode::kUsage, "--seed " + std::to_string(*complete.settings.seed),
                         "the " + std::to_string(more) + " seeds after it are too large", "use a smaller one");
-    if (reports_) faults_.refused(complete, refusal);
+    refuse(complete, refusal);
     return;
   }
   for (int64_t i = 0; i < settings_.pictures_each; ++i) {
@@ -90,13 +104,13 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
     if (settings_.adapters) settings_.engine.adapters = settings_.adapters(ready.request);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;
-    if (reports_) faults_.refused(job, error);
+    refuse(job, error);
     return {};
   }
   ready.label.recipe = recipe_of(ready.request, seed, settings_.engine);
   note_embeddings(model_, ready.request, ready.label.recipe);
   ready.label.key = job_key(ready.label.recipe, settings_.engine.model_hash);
-  if (!settings_.shard.owns(ready.label.key)) return {};
+  if (!settings_.keep_others && !settings_.shard.owns(ready.label.key)) return {};
   ready.label.recipe.key = ready.label.key.hex();
   ready.label.index = job.index;
   ready.label.line = job.line;

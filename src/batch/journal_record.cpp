@@ -7,7 +7,9 @@
 
 #include "brume/base/digest.h"
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/base/strict_json.h"
+#include "brume/batch/failed_job.h"
 
 namespace brume::batch {
 
@@ -27,7 +29,6 @@ constexpr std::string_view kDone = "done\"";
 constexpr std::string_view kFailed = "failed\"";
 constexpr size_t kKeyDigits = 32;
 constexpr size_t kCrcDigits = 8;
-constexpr size_t kMostReason = 2000;  // bytes
 
 std::string checksum(std::string_view text) {
   Crc32c crc;
@@ -87,7 +88,7 @@ std::string journal_line(const JournalRecord& record) {
     values["bytes"] = record.bytes;
     values["sha256"] = record.sha256;
   } else {
-    values["reason"] = record.reason.substr(0, kMostReason);
+    values["reason"] = bounded(record.reason, kMostReason);
   }
   values["index"] = record.index;
   values["line"] = record.line;

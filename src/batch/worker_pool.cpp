@@ -4,14 +4,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
-#include <deque>
 #include <exception>
-#include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -21,7 +17,7 @@
 #include "brume/base/threads.h"
 #include "brume/batch/worker_protocol.h"
 #include "busier.h"
-#include "child_process.h"
+#include "crew.h"
 #include "worker_end.h"
 
 namespace brume::batch {
@@ -34,17 +30,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kMostFruitlessStarts = 4;
 constexpr const char* kDrewNothing = "4 starts in a row drew nothing, the last: ";
 constexpr auto kLookForStops = std::chrono::milliseconds(50);
-
-struct Task {
-  Work work;
-  int deaths = 0;  // of workers that had it
-};
-
-/// Of processes, memory or descriptors: fewer workers may do.
-bool is_shortage(const std::error_code& code) {
-  return code == std::errc::resource_unavailable_try_again || code == std::errc::not_enough_memory ||
-         code == std::errc::too_many_files_open || code == std::errc::too_many_files_open_in_system;
-}
 
 /// False where it is dead, which shows at its output too.
 bool takes(const ChildProcess& child, const std::string& line) {
@@ -63,15 +48,15 @@ bool takes(const ChildProcess& child, const std::string& line) {
 class WorkerPool::Run {
  public:
   explicit Run(WorkerPool& pool)
-      : pool_(pool), settings_(pool.settings_), workers_(settings_.workers.size()) {}
+      : pool_(pool), settings_(pool.settings_), crew_(settings_.workers.size(), settings_.most_each) {}
 
   bool go() {
     std::vector<std::thread> threads;
-    threads.reserve(2 * workers_.size() + 1);
+    threads.reserve(2 * crew_.workers.size() + 1);
     // All that a run will ever need, so that none is missing in the middle of it.
     guarded([&] {
-      for (size_t i = 0; i < workers_.size(); ++i) {
-        threads.push_back(start_thread([this, i] { send_tasks(workers_[i]); }));
+      for (size_t i = 0; i < crew_.workers.size(); ++i) {
+        threads.push_back(start_thread([this, i] { send_tasks(crew_.workers[i]); }));
         threads.push_back(start_thread([this, i] { attend(i); }));
       }
       threads.push_back(start_thread([this] { guarded([this] { read_source(); }); }));
@@ -83,24 +68,6 @@ class WorkerPool::Run {
   }
 
  private:
-  struct Worker {
-    std::unique_ptr<ChildProcess> child;
-    std::map<uint64_t, Task> tasks;  // that it has
-    bool alone = false;              // it has one that a worker died of, and gets no other
-    bool accepts = false;            // it is there, and its input is open
-    bool sending = false;            // a task is being written
-    int fruitless_starts = 0;        // one after the other, of which came no picture
-    bool has_lived = false;          // it had its model once
-    bool given_up = false;
-    // Of this life:
-    bool ready = false;  // it has its model
-    bool drew = false;
-    std::string told;  // why it ends
-    WorkerUse use;
-    // Of all:
-    int64_t peak_memory = 0;  // of the largest of its lives
-  };
-
   template <class Work>
   void guarded(const Work& work) {
     try {
@@ -116,25 +83,25 @@ class WorkerPool::Run {
   void end_now() {
     stopping_ = true;
     pool_.ending_ = true;
-    waiting_.clear();
-    for (Worker& worker : workers_) {
+    crew_.waiting.clear();
+    for (Worker& worker : crew_.workers) {
       if (worker.child) worker.child->send(SIGTERM);
     }
     changed_.notify_all();
   }
 
   void read_source() {
-    const size_t most = workers_.size() * static_cast<size_t>(settings_.most_each);
+    const size_t most = crew_.workers.size() * static_cast<size_t>(settings_.most_each);
     while (true) {
       {
         Lock lock(mutex_);
-        changed_.wait(lock, [&] { return stopping_ || waiting_.size() < most; });
+        changed_.wait(lock, [&] { return stopping_ || crew_.waiting.size() < most; });
         if (stopping_) break;
       }
       std::optional<Work> work = pool_.source_();
       const Lock lock(mutex_);
       if (!work) break;
-      waiting_.push_back({std::move(*work), 0});
+      crew_.waiting.push_back({std::move(*work), 0});
       changed_.notify_all();
     }
     const Lock lock(mutex_);
@@ -151,15 +118,12 @@ class WorkerPool::Run {
     const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.patience);
     if (changed_.wait_until(lock, deadline, [this] { return at_work_ == 0; })) return;
     // It hangs, or somebody has stopped it.
-    for (Worker& worker : workers_) {
+    for (Worker& worker : crew_.workers) {
       if (worker.child) worker.child->send(SIGKILL);
     }
   }
 
-  bool all_done() const {
-    return source_ended_ && waiting_.empty() &&
-           std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.tasks.empty(); });
-  }
+  bool all_done() const { return source_ended_ && crew_.is_idle(); }
 
   /// No more lives begin, and no more tasks are sent. Once true, this stays so.
   bool ending() const { return stopping_ || all_done(); }
@@ -178,18 +142,18 @@ class WorkerPool::Run {
 
   /// One life of a worker after the other.
   void serve(size_t number) {
-    Worker& worker = workers_[number];
+    Worker& worker = crew_.workers[number];
     {
       // A worker without work need not be started.
       Lock lock(mutex_);
-      changed_.wait(lock, [&] { return ending() || !waiting_.empty(); });
+      changed_.wait(lock, [&] { return ending() || !crew_.waiting.empty(); });
     }
     while (true) {
       std::optional<WorkerEnd> no_room;
       {
         const Lock lock(mutex_);
         if (ending()) break;
-        no_room = begin_life(worker, settings_.workers[number].command);
+        no_room = worker.begin_life(settings_.workers[number].command);
       }
       if (no_room) {
         give_up(number, *no_room);
@@ -205,39 +169,17 @@ class WorkerPool::Run {
     }
   }
 
-  /// Why there is none, where the system has no room for another process.
-  static std::optional<WorkerEnd> begin_life(Worker& worker, const std::vector<std::string>& command) {
-    worker.ready = false;
-    worker.drew = false;
-    worker.use = {};
-    try {
-      worker.child = std::make_unique<ChildProcess>(command);
-    } catch (const std::system_error& error) {
-      if (!is_shortage(error.code())) throw;
-      return WorkerEnd{{.code = static_cast<int>(ExitCode::kOutOfMemory)},
-                       "cannot be started: " + error.code().message() +
-                           "; raise the limit on processes (ulimit -u, a container's pids) or files (ulimit "
-                           "-n), or use fewer workers"};
-    }
-    worker.accepts = true;
-    return std::nullopt;
-  }
-
   void send_tasks(Worker& worker) {
     while (true) {
       std::string line;
       {
         Lock lock(mutex_);
-        changed_.wait(lock, [&] { return ending() || may_have_more(worker); });
+        changed_.wait(lock, [&] { return ending() || crew_.may_have_more(worker); });
         if (ending()) {
           if (worker.accepts) worker.child->close_input();
           return;
         }
-        Task task = std::move(waiting_.front());
-        waiting_.pop_front();
-        worker.alone = task.deaths > 0;
-        line = work_line(task.work);
-        worker.tasks.emplace(task.work.ticket, std::move(task));
+        line = work_line(crew_.give_next(worker));
         worker.sending = true;
         changed_.notify_all();
       }
@@ -249,21 +191,6 @@ class WorkerPool::Run {
     }
   }
 
-  bool may_have_more(const Worker& worker) const {
-    if (waiting_.empty() || !worker.accepts || !worker.ready) return false;
-    if (waiting_.front().deaths > 0 && !may_be_trusted(worker)) return false;
-    if (worker.tasks.empty()) return true;
-    return !worker.alone && waiting_.front().deaths == 0 &&
-           static_cast<int64_t>(worker.tasks.size()) < settings_.most_each;
-  }
-
-  /// Whether a picture may stake its second life on it: not on one whose last start drew nothing, while there
-  /// is a better one. It may be the worker that was to blame.
-  bool may_be_trusted(const Worker& worker) const {
-    const auto is_better = [](const Worker& w) { return !w.given_up && w.fruitless_starts == 0; };
-    return is_better(worker) || std::none_of(workers_.begin(), workers_.end(), is_better);
-  }
-
   void take_pictures(Worker& worker) {
     WorkerReader reader(worker.child->output());
     while (std::optional<WorkerMessage> message = reader.next()) {
@@ -273,6 +200,7 @@ class WorkerPool::Run {
         worker.told = failure->text;
       } else {
         const Lock lock(mutex_);
+        worker.device = std::get<WorkerReady>(*message).device;
         worker.ready = worker.has_lived = true;
         changed_.notify_all();
       }
@@ -291,6 +219,7 @@ class WorkerPool::Run {
     }
     if (!asked_for) return;
     const uint64_t ticket = frame.made.ticket;
+    frame.made.device = worker.device;
     guarded([&] { hand_over(std::move(frame.made)); });
     const Lock lock(mutex_);
     worker.tasks.erase(ticket);
@@ -316,7 +245,7 @@ class WorkerPool::Run {
 
   /// After a worker's end. False where it is not to be started again.
   bool outlive(size_t number) {
-    Worker& worker = workers_[number];
+    Worker& worker = crew_.workers[number];
     const WorkerEnd end{worker.child->wait(), std::exchange(worker.told, {})};
     std::vector<uint64_t> lost;
     {
@@ -327,7 +256,8 @@ class WorkerPool::Run {
         return false;
       }
       worker.fruitless_starts = worker.drew ? 0 : worker.fruitless_starts + 1;
-      lost = take_back(worker);
+      lost = crew_.take_back(worker);
+      changed_.notify_all();
     }
     for (const uint64_t ticket : lost) hand_over({ticket, {}, "its worker died twice (" + end.cause() + ")"});
     const WorkerName& name = settings_.workers[number].name;
@@ -342,33 +272,16 @@ class WorkerPool::Run {
     return true;
   }
 
-  /// A dead worker's tasks wait for another; those that have cost two lives are given back, to fail.
-  std::vector<uint64_t> take_back(Worker& worker) {
-    std::vector<uint64_t> lost;
-    for (auto& [ticket, task] : worker.tasks) {
-      if (++task.deaths > 1) {
-        lost.push_back(ticket);
-      } else {
-        waiting_.push_front(std::move(task));
-      }
-    }
-    worker.tasks.clear();
-    worker.alone = false;
-    changed_.notify_all();
-    return lost;
-  }
-
   /// Goes on with the other workers, where there are any left.
   void give_up(size_t number, const WorkerEnd& end) {
-    Worker& worker = workers_[number];
+    Worker& worker = crew_.workers[number];
     const WorkerName& name = settings_.workers[number].name;
     std::string why = end.advice();
     if (worker.fruitless_starts == kMostFruitlessStarts) why = kDrewNothing + why;
     {
       const Lock lock(mutex_);
       worker.given_up = true;
-      if (std::all_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.given_up; }))
-        throw Error(end.exit_code(), name.text(), why);
+      if (crew_.all_given_up()) throw Error(end.exit_code(), name.text(), why);
     }
     settings_.faults.given_up({name, why});
   }
@@ -377,8 +290,7 @@ class WorkerPool::Run {
   const WorkerPoolSettings& settings_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Worker> workers_;
-  std::deque<Task> waiting_;
+  Crew crew_;
   bool source_ended_ = false;
   bool stopping_ = false;
   size_t at_work_ = 0;

@@ -10,7 +10,9 @@
 #include <span>
 
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/base/file.h"
+#include "brume/batch/failed_job.h"
 
 namespace brume::batch {
 
@@ -130,8 +132,8 @@ void write_line(int fd, const json& fields) {
 
 WorkerMessage read_message(const std::string& line) {
   const json head = json::parse(line);
-  if (head.contains("ready")) return WorkerReady{};
-  if (head.contains("error")) return WorkerFailure{head["error"].get<std::string>()};
+  if (head.contains("ready")) return WorkerReady{head["ready"].get<std::string>()};
+  if (head.contains("error")) return WorkerFailure{bounded(head["error"].get<std::string>(), kMostReason)};
   return read_head(head);
 }
 
@@ -210,7 +212,7 @@ void write_made(int fd, const Made& made, const WorkerUse& use) {
   if (picture) write_all(fd, std::as_bytes(std::span(picture->pixels)), kWorker);
 }
 
-void write_ready(int fd) { write_line(fd, {{"ready", true}}); }
+void write_ready(int fd, const std::string& device) { write_line(fd, {{"ready", device}}); }
 
 void write_failure(int fd, const std::string& text) { write_line(fd, {{"error", text}}); }
 

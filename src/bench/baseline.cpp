@@ -57,6 +57,20 @@ class Reader {
     if (value <= 0) reject(key, "is not above zero");
     return value;
   }
+  /// Of a speed, as far on both sides of it as the times' interval reaches from their median. Nothing where
+  /// the result has none.
+  std::optional<Interval> interval_of(double speed, const char* times) const {
+    const json& summary = object_.value(json::json_pointer(times), json());
+    const json& interval = summary.is_object() ? summary.value("interval_ms", json()) : json();
+    if (interval.is_null()) return {};
+    const json median = summary.value("median_ms", json());
+    const bool is_pair = interval.is_array() && interval.size() == 2 && interval[0].is_number() &&
+                         interval[1].is_number() && median.is_number();
+    if (!is_pair || interval[0] <= 0 || interval[0] > median || median > interval[1])
+      reject(std::string(times) + "/interval_ms", "is no interval around the median");
+    return Interval{speed * median.get<double>() / interval[1].get<double>(),
+                    speed * median.get<double>() / interval[0].get<double>()};
+  }
 
  private:
   const json& at(const char* key) const {
@@ -83,9 +97,11 @@ Baseline Baseline::read(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMostBytes, ExitCode::kInputInvalid);
   const json object = parse_strict_json(text, kMostDepth, file, ExitCode::kInputInvalid);
   const json format = object.is_object() ? object.value("format", json()) : json();
-  const bool older = std::find(kReportFormatsBefore.begin(), kReportFormatsBefore.end(), format) !=
-                     kReportFormatsBefore.end();
-  if (format != kReportFormat && !older)
+  const auto is_one_of = [&format](const auto& formats) {
+    return std::find(formats.begin(), formats.end(), format) != formats.end();
+  };
+  const bool older = is_one_of(kReportFormatsWithoutOptions);
+  if (format != kReportFormat && !older && !is_one_of(kReportFormatsBefore))
     throw Error(ExitCode::kInputInvalid, file, "is not a result of brume bench",
                 "write one with brume bench --json");
   const Reader reader(file, object);
@@ -108,6 +124,8 @@ Baseline Baseline::read(const std::filesystem::path& path) {
                       .instruction_set = reader.text("instruction_set")};
   baseline.steps_per_second = reader.speed("steps_per_second");
   baseline.pictures_per_second = reader.speed("pictures_per_second");
+  baseline.steps_interval = reader.interval_of(baseline.steps_per_second, "/components/unet_step");
+  baseline.pictures_interval = reader.interval_of(baseline.pictures_per_second, "/rounds");
   return baseline;
 }
 
@@ -140,9 +158,18 @@ void Baseline::check_comparable(const Workload& now) const {
 }
 
 Comparison compare(const Result& result, Baseline baseline, double max_regress) {
+  const auto change = [](double now, double then, const auto& now_interval, const auto& then_interval) {
+    Change made{now / then - 1};
+    if (now_interval && then_interval)
+      made.interval =
+          Interval{now_interval->low / then_interval->high - 1, now_interval->high / then_interval->low - 1};
+    return made;
+  };
   Comparison comparison;
-  comparison.steps_change = result.steps_per_second() / baseline.steps_per_second - 1;
-  comparison.pictures_change = result.pictures_per_second() / baseline.pictures_per_second - 1;
+  comparison.steps = change(result.steps_per_second(), baseline.steps_per_second, result.steps_interval(),
+                            baseline.steps_interval);
+  comparison.pictures = change(result.pictures_per_second(), baseline.pictures_per_second,
+                               result.pictures_interval(), baseline.pictures_interval);
   comparison.baseline = std::move(baseline);
   comparison.max_regress = max_regress;
   return comparison;
@@ -150,13 +177,32 @@ Comparison compare(const Result& result, Baseline baseline, double max_regress) 
 
 std::vector<std::string> Comparison::failures() const {
   std::vector<std::string> lines;
-  const auto judge = [&](const char* what, double change) {
-    if (change >= -max_regress) return;
-    lines.push_back(std::string(what) + " a second fell by " + percent_text(-change) + ", more than the " +
-                    percent_text(max_regress) + " allowed");
+  const auto judge = [&](const char* what, const Change& change) {
+    if (!change.interval || change.interval->high >= -max_regress) return;
+    lines.push_back(std::string(what) + " a second fell by " + percent_text(-change.share) +
+                    ", more than the " + percent_text(max_regress) + " allowed");
   };
-  judge("steps", steps_change);
-  judge("pictures", pictures_change);
+  judge("steps", steps);
+  judge("pictures", pictures);
+  return lines;
+}
+
+std::vector<std::string> Comparison::doubts() const {
+  std::vector<std::string> lines;
+  const auto judge = [&](const char* what, const Change& change) {
+    if (!change.interval) {
+      lines.push_back(
+          std::string(what) +
+          " a second: this run or its baseline has fewer than six rounds, which have no interval");
+    } else if (change.interval->low < -max_regress && -max_regress <= change.interval->high) {
+      lines.push_back(std::string(what) + " a second: the change is from " +
+                      signed_percent(change.interval->low) + " to " + signed_percent(change.interval->high) +
+                      ", and " + percent_text(max_regress) +
+                      " slower is allowed; more time or a quieter machine tells");
+    }
+  };
+  judge("steps", steps);
+  judge("pictures", pictures);
   return lines;
 }
 
@@ -166,11 +212,6 @@ std::vector<std::string> Comparison::remarks(const Result& result) const {
   note_other("number of threads", std::to_string(result.machine.threads),
              std::to_string(baseline.machine.threads), lines);
   note_other("version", result.machine.version, baseline.machine.version, lines);
-  const double spread =
-      std::max(result.step.summary().spread().value_or(0), summarize(result.rounds).spread().value_or(0));
-  if (spread > max_regress)
-    lines.push_back("the intervals are up to " + percent_text(spread) +
-                    " wide, more than the change that is looked for");
   return lines;
 }
 

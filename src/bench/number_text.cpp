@@ -31,6 +31,8 @@ std::string short_text(double value) {
 
 std::string percent_text(double share) { return fixed(100 * share, 1) + "%"; }
 
+std::string signed_percent(double share) { return (share >= 0 ? "+" : "") + percent_text(share); }
+
 std::string bytes_text(double bytes) {
   constexpr double kStep = 1024;
   const char* unit = "B";

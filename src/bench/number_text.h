@@ -9,6 +9,8 @@ std::string number_text(double value);
 std::string short_text(double value);
 /// 0.0312 -> "3.1%"
 std::string percent_text(double share);
+/// The same with its sign: "+3.1%".
+std::string signed_percent(double share);
 /// "512 B", "12.3 MiB", "1.5 GiB"
 std::string bytes_text(double bytes);
 

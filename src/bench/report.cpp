@@ -4,6 +4,11 @@
 
 namespace brume::bench {
 
+std::string verdict_name(Verdict verdict) {
+  if (verdict == Verdict::kUndecided) return "undecided";
+  return verdict == Verdict::kPassed ? "passed" : "failed";
+}
+
 std::vector<std::string> ErrorLimits::failures(const PictureError& error) const {
   std::vector<std::string> lines;
   if (max_abs && error.max_abs() > *max_abs)
@@ -24,6 +29,15 @@ std::vector<std::string> Report::failures() const {
   if (comparison) add(comparison->failures());
   if (error) add(limits.failures(*error));
   return lines;
+}
+
+std::vector<std::string> Report::doubts() const {
+  return comparison ? comparison->doubts() : std::vector<std::string>();
+}
+
+Verdict Report::verdict() const {
+  if (!failures().empty()) return Verdict::kFailed;
+  return doubts().empty() ? Verdict::kPassed : Verdict::kUndecided;
 }
 
 std::vector<std::string> Report::remarks() const {

@@ -39,11 +39,11 @@ std::string section(const std::string& title, const std::string& plot) {
 }
 
 std::string verdict_html(const Report& report) {
-  std::string text = report.passed() ? "<p class=\"passed\">Verdict: passed</p>\n"
-                                     : "<p class=\"failed\">Verdict: failed</p>\n";
-  text += "<ul>\n";
+  const std::string verdict = verdict_name(report.verdict());
+  std::string text = "<p class=\"" + verdict + "\">Verdict: " + verdict + "</p>\n<ul>\n";
   for (const std::string& failure : report.failures())
     text += "<li class=\"failed\">" + html_text(failure) + "</li>\n";
+  for (const std::string& doubt : report.doubts()) text += element("li", doubt) + "\n";
   for (const std::string& remark : report.remarks()) text += element("li", remark) + "\n";
   return text + "</ul>\n";
 }

@@ -79,13 +79,20 @@ json profile_json(const std::vector<Operation>& operations) {
   return list;
 }
 
+json interval_json(const Change& change) {
+  if (!change.interval) return {};
+  return {rounded(100 * change.interval->low), rounded(100 * change.interval->high)};
+}
+
 json comparison_json(const Comparison& comparison) {
   return {{"baseline", comparison.baseline.file},
           {"max_regress_percent", rounded(100 * comparison.max_regress)},
           {"steps_per_second", comparison.baseline.steps_per_second},
           {"pictures_per_second", comparison.baseline.pictures_per_second},
-          {"steps_change_percent", rounded(100 * comparison.steps_change)},
-          {"pictures_change_percent", rounded(100 * comparison.pictures_change)}};
+          {"steps_change_percent", rounded(100 * comparison.steps.share)},
+          {"pictures_change_percent", rounded(100 * comparison.pictures.share)},
+          {"steps_change_interval_percent", interval_json(comparison.steps)},
+          {"pictures_change_interval_percent", interval_json(comparison.pictures)}};
 }
 
 json error_json(const PictureError& error, const ErrorLimits& limits) {
@@ -139,7 +146,9 @@ json to_json(const Report& report) {
   object["comparison"] = report.comparison ? comparison_json(*report.comparison) : json();
   object["error"] = report.error ? error_json(*report.error, report.limits) : json();
   object["remarks"] = report.remarks();
-  object["verdict"] = {{"passed", report.passed()}, {"failures", report.failures()}};
+  object["verdict"] = {{"passed", report.verdict() == Verdict::kPassed},
+                       {"failures", report.failures()},
+                       {"doubts", report.doubts()}};
   return object;
 }
 

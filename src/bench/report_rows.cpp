@@ -10,8 +10,6 @@ constexpr double kGiga = 1e9;
 
 std::string milliseconds_text(double seconds) { return number_text(seconds * 1e3) + " ms"; }
 
-std::string signed_percent(double share) { return (share >= 0 ? "+" : "") + percent_text(share); }
-
 std::string interval_text(const Summary& summary) {
   if (!summary.interval) return "too few";
   return number_text(summary.interval->low * 1e3) + " to " + number_text(summary.interval->high * 1e3);
@@ -37,10 +35,16 @@ std::string error_text(const PictureError& error) {
   return "up to " + std::to_string(error.max_abs()) + " of 255, " + number_text(*psnr) + " dB, against fp32";
 }
 
+std::string change_text(const Change& change) {
+  if (!change.interval) return signed_percent(change.share);
+  return signed_percent(change.share) + " (" + signed_percent(change.interval->low) + " to " +
+         signed_percent(change.interval->high) + ")";
+}
+
 std::string comparison_text(const Comparison& comparison) {
-  return "steps/s " + signed_percent(comparison.steps_change) + ", pictures/s " +
-         signed_percent(comparison.pictures_change) + " (" + comparison.baseline.file + "; " +
-         percent_text(comparison.max_regress) + " slower is allowed)";
+  return "steps/s " + change_text(comparison.steps) + ", pictures/s " + change_text(comparison.pictures) +
+         ", against " + comparison.baseline.file + "; " + percent_text(comparison.max_regress) +
+         " slower is allowed";
 }
 
 }  // namespace

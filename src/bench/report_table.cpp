@@ -33,7 +33,8 @@ std::string to_table(const Report& report) {
   for (const Fact& fact : facts(report)) text += left(fact.name, 13) + fact.value + "\n";
   for (const std::string& remark : report.remarks()) text += left("note", 13) + remark + "\n";
   for (const std::string& failure : report.failures()) text += left("failed", 13) + failure + "\n";
-  return text + left("verdict", 13) + (report.passed() ? "passed\n" : "failed\n");
+  for (const std::string& doubt : report.doubts()) text += left("undecided", 13) + doubt + "\n";
+  return text + left("verdict", 13) + verdict_name(report.verdict()) + "\n";
 }
 
 }  // namespace brume::bench

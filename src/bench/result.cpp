@@ -16,6 +16,11 @@ double per_second(double count, const Summary& seconds) {
   return seconds.median > 0 ? count / seconds.median : 0;
 }
 
+std::optional<Interval> interval_per_second(double count, const Summary& seconds) {
+  if (!seconds.interval || seconds.interval->low <= 0) return {};
+  return Interval{count / seconds.interval->high, count / seconds.interval->low};
+}
+
 std::string width_text(const Summary& summary) {
   const std::optional<double> spread = summary.spread();
   return spread ? percent_text(*spread) + " wide" : "not known";
@@ -55,6 +60,14 @@ double Result::steps_per_second() const {
 
 double Result::pictures_per_second() const {
   return per_second(static_cast<double>(workload.batch_size), summarize(rounds));
+}
+
+std::optional<Interval> Result::steps_interval() const {
+  return interval_per_second(static_cast<double>(workload.batch_size), step.summary());
+}
+
+std::optional<Interval> Result::pictures_interval() const {
+  return interval_per_second(static_cast<double>(workload.batch_size), summarize(rounds));
 }
 
 std::vector<std::string> remarks(const Result& result) {

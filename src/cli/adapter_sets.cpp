@@ -1,5 +1,6 @@
 #include "adapter_sets.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -35,6 +36,15 @@ std::vector<std::string> AdapterSets::words(const Request& request) const {
   std::vector<std::string> words;
   for (const AdapterChoice& adapter : adapters_of(options_, request)) words.push_back(choice_text(adapter));
   return words;
+}
+
+bool AdapterSets::are_to_blame(const Error& error, const Request& request) const {
+  if (error.code() != ExitCode::kModelInvalid || !request.adapters) return false;
+  const auto is_named = [&](const AdapterChoice& adapter) { return error.names(adapter.file.string()); };
+  const std::vector<AdapterChoice> all = adapters_of(options_, request);
+  const auto of_the_prompt = all.begin() + static_cast<std::ptrdiff_t>(options_.loras.size());
+  return std::none_of(all.begin(), of_the_prompt, is_named) &&
+         std::any_of(of_the_prompt, all.end(), is_named);
 }
 
 const std::shared_ptr<const Adapters>& AdapterSets::opened(const Request& request) {

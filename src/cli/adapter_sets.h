@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "brume/base/error.h"
 #include "brume/image/recipe.h"
 #include "brume/pipeline/model_config.h"
 #include "brume/pipeline/request.h"
@@ -27,6 +28,9 @@ class AdapterSets {
   ModelConfig adapted(const Request& request);
   /// The set as the command line would have it: a word for each --lora.
   std::vector<std::string> words(const Request& request) const;
+  /// Whether what loading the adapted model threw is the fault of an adapter that the request's prompt names,
+  /// and of nothing that other requests have too.
+  bool are_to_blame(const Error& error, const Request& request) const;
 
  private:
   const std::shared_ptr<const Adapters>& opened(const Request& request);

@@ -16,6 +16,7 @@
 #include "batch_progress.h"
 #include "batch_summary.h"
 #include "brume/base/digest.h"
+#include "brume/base/directory.h"
 #include "brume/base/error.h"
 #include "brume/base/file.h"
 #include "brume/batch/batch_run.h"
@@ -29,6 +30,7 @@
 #include "brume/pipeline/request_recipe.h"
 #include "brume/text/wildcard_files.h"
 #include "commands.h"
+#include "count_text.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
 #include "events.h"
@@ -46,6 +48,14 @@ using batch::BatchTally;
 using nlohmann::json;
 using Seconds = std::chrono::duration<double>;
 using Clock = std::chrono::steady_clock;
+
+bool holds_pictures(const std::filesystem::path& directory) {
+  bool any = false;
+  for_each_entry(directory, ExitCode::kOutputFailed, [&any](const std::filesystem::directory_entry& entry) {
+    any = any || entry.path().extension() == ".png";
+  });
+  return any;
+}
 
 /// One command's work, from its options to its exit code.
 class Batch {
@@ -88,16 +98,16 @@ class Batch {
       planned.set(job->label.key, 1);
       plan.add(*job);
     }
+    if (!knows_its_share()) plan.divide(journal_.shard().count);
     const BatchPlan::Estimate estimate = plan.estimate(options_.directory);
     if (!options_.json) {
       for (const std::string& line : plan_lines(estimate)) progress_.say(line);
     }
-    if (!knows_what_is_there())
-      progress_.say("note: no run has read this model for " + options_.directory.string() +
-                    " yet, and a plan does not: pictures that are there already are counted too");
+    say_what_is_not_known();
     if (options_.json) {
       json all = plan_json(estimate);
       all["knows_what_is_there"] = knows_what_is_there();
+      all["knows_its_share"] = knows_its_share();
       print_json(all);
     }
     print_left_out(run_.tally());
@@ -141,7 +151,20 @@ class Batch {
   }
 
   /// Without the model's digest nothing that is there can be told from what is not.
-  bool knows_what_is_there() const { return !model_hash_.empty() || journal_.size() == 0; }
+  bool knows_what_is_there() const {
+    return !model_hash_.empty() || (journal_.size() == 0 && !holds_pictures(options_.directory));
+  }
+  /// Nor whose a job is.
+  bool knows_its_share() const { return !model_hash_.empty() || journal_.shard().is_whole(); }
+
+  void say_what_is_not_known() {
+    const std::string why =
+        "note: no run has read this model for " + options_.directory.string() + " yet, and a plan does not: ";
+    if (!knows_what_is_there()) progress_.say(why + "pictures that are there already are counted too");
+    if (!knows_its_share())
+      progress_.say(why + "whose a picture is hangs on the weights too; this is an average share of " +
+                    std::to_string(journal_.shard().count) + ", the run's may be larger or smaller");
+  }
 
   /// Standard input may not, whatever file is called "-".
   bool may_be_read_twice() const {
@@ -159,7 +182,7 @@ class Batch {
     batch::JobsReader reader(options_.places);
     while (const std::optional<batch::JobOrBadLine> line = reader.next())
       pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
-    const int64_t shards = journal_.shard().count;
+    const int64_t shards = knows_its_share() ? journal_.shard().count : 1;
     return (pictures + shards / 2) / shards;
   }
 
@@ -173,6 +196,7 @@ class Batch {
             .engine = std::move(engine),
             .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
+            .keep_others = !knows_its_share(),
             .adapters = [this](const Request& request) { return adapters_.recipe(request); },
             .memory = room_of_an_engine()};
   }
@@ -186,7 +210,8 @@ class Batch {
     return std::max(*free / engines - weights, 0.0);
   }
 
-  /// An adapter that the jobs of a group name may spoil the weights: these jobs fail, and no others.
+  /// An adapter that the jobs of a group name may spoil the weights: these jobs fail, and no others. What is
+  /// wrong with the model itself would fail them all.
   void draw_group() {
     const Request request = groups_.request();
     try {
@@ -196,8 +221,8 @@ class Batch {
         draw_by_workers(request);
       }
     } catch (const Error& error) {
-      if (error.code() != ExitCode::kModelInvalid || !request.adapters) throw;
-      run_.refuse(groups_, error.what());
+      if (!adapters_.are_to_blame(error, request)) throw;
+      run_.refuse(groups_, error.what(), stop_signal);
     }
   }
 
@@ -237,8 +262,7 @@ class Batch {
     for (const std::string& line : remark_lines(pipeline, options_.engine.verbose)) say_once(line);
     const batch::RunnerSettings settings = runner_settings(options_.use, options_.engine, compute_, model_);
     if (options_.engine.verbose)
-      progress_.say(std::to_string(rows_) + " pictures in a call, " + std::to_string(settings.threads) +
-                    " threads");
+      progress_.say(count_text(rows_, "picture") + " in a call, " + count_text(settings.threads, "thread"));
     run_.draw(pipeline, settings, groups_, stop_signal);
   }
 
@@ -259,9 +283,9 @@ class Batch {
   }
 
   /// Its path, after those of the pictures.
-  void print_grid() const {
+  void print_grid() {
     if (!grid_ || !grid_->written() || options_.json) return;
-    print_path(*grid_->written());
+    told_ = print_path(*grid_->written());
   }
 
   /// Before all of the jobs were seen to.
@@ -282,10 +306,23 @@ class Batch {
   }
 
   void print_left_out(const BatchTally& tally) {
-    if (tally.skipped > 0) progress_.say(std::to_string(tally.skipped) + " pictures are there already");
+    if (tally.skipped > 0)
+      progress_.say(count_text(tally.skipped, "picture") + (tally.skipped == 1 ? " is" : " are") +
+                    " there already");
     if (tally.bad_lines > 0)
-      progress_.say(std::to_string(tally.bad_lines) + " lines ask for nothing that can be drawn");
-    if (tally.failed > 0) progress_.say(std::to_string(tally.failed) + " pictures do not fit the model");
+      progress_.say(count_text(tally.bad_lines, "line") + (tally.bad_lines == 1 ? " asks" : " ask") +
+                    " for nothing that can be drawn");
+    if (tally.failed > 0)
+      progress_.say(count_text(tally.failed, "picture") + (tally.failed == 1 ? " does" : " do") +
+                    " not fit the model");
+    print_left_to_first();
+  }
+
+  /// What is wrong for every shard is told once, so that what all of them tell adds up.
+  void print_left_to_first() {
+    if (const int64_t left = feed_.left_to_first(); left > 0)
+      progress_.say("note: shard 0/" + std::to_string(journal_.shard().count) + " tells of " +
+                    count_text(left, "line or job", "lines and jobs") + " that can be no shard's");
   }
 
   BatchSummary summary() const {
@@ -307,15 +344,17 @@ class Batch {
 
   void print_summary() {
     const BatchSummary summary = this->summary();
+    print_left_to_first();
     if (!options_.json) progress_.say(summary_line(summary));
     if (!options_.json && options_.engine.verbose) progress_.say(phases_line(summary));
     progress_.end(summary_json(summary));
-    if (options_.json) print_json(summary_json(summary));
+    if (options_.json) told_ = print_json(summary_json(summary));
   }
 
   int exit_code() const {
-    if (stop_signal() != 0 && (stopped() || (grid_ && grid_->stopped())))
-      return signal_exit_code(stop_signal());
+    // What nobody has read was not told, though all is drawn.
+    const bool to_the_end = !stopped() && (!grid_ || !grid_->stopped()) && told_ && progress_.told_paths();
+    if (stop_signal() != 0 && !to_the_end) return signal_exit_code(stop_signal());
     const BatchTally tally = run_.tally();
     if (grid_ && grid_->unreadable() > 0) return static_cast<int>(ExitCode::kItemsFailed);
     return code_of(tally, tally.drawn + tally.skipped);
@@ -348,6 +387,7 @@ class Batch {
   batch::JobGroups groups_;
   std::set<std::string> said_;
   double load_seconds_ = 0;
+  bool told_ = true;  // false: a stop came, and nobody read the summary
 };
 
 }  // namespace

@@ -1,8 +1,13 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "batch_options.h"
@@ -47,11 +52,24 @@ int print_status(const BatchOptions& options) {
   return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 
-/// What can be told before the engine is loaded.
+/// A pipe is opened when its turn comes: its writer may begin later.
+void check_readable(const std::string& jobs) {
+  std::error_code failed;
+  if (jobs == "-" || std::filesystem::is_fifo(jobs, failed)) return;
+  if (std::filesystem::is_directory(jobs, failed))
+    throw Error(ExitCode::kInputInvalid, jobs, "is a directory", "name a file of jobs, a line each");
+  if (::faccessat(AT_FDCWD, jobs.c_str(), R_OK, AT_EACCESS) == 0) return;
+  const std::string reason = std::generic_category().message(errno);
+  throw Error(ExitCode::kInputInvalid, jobs, "cannot read: " + reason,
+              "name a file of jobs, a line each; one picture of a prompt is brume generate -p");
+}
+
+/// What can be told before the engine is loaded, and the weights are read.
 void check_early(const BatchOptions& options) {
   batch::shard_from_text(options.shard, std::getenv);
   const batch::PictureNames names(options.names);
   batch::check_directory(options.directory, options.plan ? batch::Access::kRead : batch::Access::kWrite);
+  for (const std::string& jobs : options.places) check_readable(jobs);
 }
 
 int run_batch(BatchOptions& options) {

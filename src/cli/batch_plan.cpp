@@ -10,6 +10,7 @@
 #include "brume/base/threads.h"
 #include "brume/bench/work.h"
 #include "brume/pipeline/memory.h"
+#include "count_text.h"
 #include "progress.h"
 
 namespace brume::cli {
@@ -44,9 +45,11 @@ constexpr double kKeptOfFirst = 0.15;
 constexpr double kKeptOfMany = 1.25;
 constexpr double kMostKept = 250 * kMebibyte;  // larger maps go back to the system
 
-std::string gibibytes(double bytes) {
+std::string size_text(double bytes) {
+  const bool is_small = bytes < kGibibyte / 10;
   std::ostringstream text;
-  text << std::fixed << std::setprecision(bytes < kGibibyte / 10 ? 3 : 1) << bytes / kGibibyte << " GiB";
+  text << std::fixed << std::setprecision(1) << bytes / (is_small ? kMebibyte : kGibibyte)
+       << (is_small ? " MiB" : " GiB");
   return text.str();
 }
 
@@ -77,6 +80,14 @@ void BatchPlan::add(const batch::ReadyJob& job) {
   pixels_ += static_cast<double>(request.width) * static_cast<double>(request.height);
   step_bytes_ = std::max(step_bytes_, model_.step_bytes(request, settings_.compute.dtype));
   decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.compute.dtype));
+}
+
+void BatchPlan::divide(int64_t shares) {
+  const auto share = [shares](int64_t all) { return (all + shares - 1) / shares; };
+  pictures_ = share(pictures_);
+  steps_ = share(steps_);
+  for (double* const all : {&prompts_, &step_flop_, &decode_flop_, &pixels_})
+    *all /= static_cast<double>(shares);
 }
 
 int64_t BatchPlan::processes() const {
@@ -173,10 +184,10 @@ nlohmann::json plan_json(const BatchPlan::Estimate& estimate) {
 
 std::vector<std::string> plan_lines(const BatchPlan::Estimate& estimate) {
   const auto of_free = [](double bytes, double free) {
-    return gibibytes(bytes) + " of " + gibibytes(free) + " free";
+    return size_text(bytes) + " of " + size_text(free) + " free";
   };
-  return {"to draw: " + std::to_string(estimate.pictures) + " pictures, " + std::to_string(estimate.steps) +
-              " steps; about " + duration_text(estimate.seconds),
+  return {"to draw: " + count_text(estimate.pictures, "picture") + ", " + count_text(estimate.steps, "step") +
+              "; about " + duration_text(estimate.seconds),
           "memory: about " + of_free(estimate.memory_bytes, estimate.free_memory),
           "disk: at most " + of_free(estimate.disk_bytes, estimate.free_disk)};
 }
@@ -184,14 +195,14 @@ std::vector<std::string> plan_lines(const BatchPlan::Estimate& estimate) {
 void check_plan(const BatchPlan::Estimate& estimate, const std::filesystem::path& directory) {
   if (estimate.free_memory > 0 && estimate.memory_bytes > estimate.free_memory) {
     throw Error(ExitCode::kOutOfMemory, "--plan",
-                "needs about " + gibibytes(estimate.memory_bytes) + " of memory, " +
-                    gibibytes(estimate.free_memory) + " are free",
+                "needs about " + size_text(estimate.memory_bytes) + " of memory, " +
+                    size_text(estimate.free_memory) + " are free",
                 "use a smaller --batch-size, smaller pictures, fewer --devices or --dtype bf16");
   }
   if (estimate.free_disk > 0 && estimate.disk_bytes > estimate.free_disk) {
     throw Error(ExitCode::kOutputFailed, directory.string(),
-                "the pictures may take " + gibibytes(estimate.disk_bytes) + ", " +
-                    gibibytes(estimate.free_disk) + " are free",
+                "the pictures may take " + size_text(estimate.disk_bytes) + ", " +
+                    size_text(estimate.free_disk) + " are free",
                 "name a directory with more room");
   }
 }

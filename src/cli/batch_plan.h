@@ -27,6 +27,8 @@ class BatchPlan {
   BatchPlan(const ModelConfig& model, const PlanSettings& settings);
 
   void add(const batch::ReadyJob& job);
+  /// Makes it the plan of one of so many equal shares of what was added.
+  void divide(int64_t shares);
 
   struct Estimate {
     int64_t pictures = 0;

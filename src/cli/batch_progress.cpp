@@ -79,7 +79,7 @@ void BatchProgress::on_drawn(const batch::ReadyJob& job, const std::filesystem::
   }
   if (print_paths_) {
     line_.clear();
-    print_path(file);
+    if (!print_path(file)) told_paths_ = false;
   }
   draw_line();
 }

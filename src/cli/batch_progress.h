@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -41,6 +42,8 @@ class BatchProgress : public batch::BatchListener {
   void say(const std::string& line);
   /// The bar goes, and programs are told what it came to.
   void end(const nlohmann::json& summary);
+  /// False where a stop came, and nobody read the paths of pictures.
+  bool told_paths() const { return told_paths_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -58,6 +61,7 @@ class BatchProgress : public batch::BatchListener {
   bool events_;
   std::vector<std::string> files_;
   bool print_paths_;
+  std::atomic<bool> told_paths_ = true;
   std::optional<int64_t> pictures_;
   std::mutex mutex_;
   int64_t drawn_ = 0;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "count_text.h"
 #include "progress.h"
 
 namespace brume::cli {
@@ -26,12 +27,12 @@ json path_or_null(const std::optional<std::filesystem::path>& path) {
 
 std::string summary_line(const BatchSummary& summary) {
   const batch::BatchTally& tally = summary.tally;
-  std::string line = std::to_string(tally.drawn) + " pictures drawn in " + duration_text(summary.seconds);
+  std::string line = count_text(tally.drawn, "picture") + " drawn in " + duration_text(summary.seconds);
   if (tally.skipped > 0) line += ", " + std::to_string(tally.skipped) + " there already";
   if (tally.failed > 0) line += ", " + std::to_string(tally.failed) + " failed";
-  if (tally.bad_lines > 0) line += ", " + std::to_string(tally.bad_lines) + " bad lines";
-  if (const size_t lost = summary.lost_workers.size(); lost > 0)
-    line += ", " + std::to_string(lost) + (lost == 1 ? " worker" : " workers") + " given up";
+  if (tally.bad_lines > 0) line += ", " + count_text(tally.bad_lines, "bad line");
+  if (const auto lost = static_cast<int64_t>(summary.lost_workers.size()); lost > 0)
+    line += ", " + count_text(lost, "worker") + " given up";
   if (summary.failures)
     line += (tally.failed > 0 ? "; what failed is in " : "; what failed before is in ") +
             summary.failures->string();

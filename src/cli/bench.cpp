@@ -101,6 +101,18 @@ void check_weights_fit(const ModelConfig& model, const Compute& compute, const s
   throw Error(ExitCode::kOutOfMemory, name, problem, "use --dtype bf16 or a smaller model");
 }
 
+ExitCode code_of(bench::Verdict verdict) {
+  if (verdict == bench::Verdict::kUndecided) return ExitCode::kUndecided;
+  return verdict == bench::Verdict::kPassed ? ExitCode::kDone : ExitCode::kItemsFailed;
+}
+
+/// On one line, where there are any.
+void say_all(const std::vector<std::string>& parts) {
+  std::string line;
+  for (const std::string& part : parts) line += (line.empty() ? "" : "; ") + part;
+  if (!line.empty()) say(line);
+}
+
 class Stopper : public Observer {
  public:
   bool stop_requested() override { return stop_signal() != 0; }
@@ -142,8 +154,8 @@ class Bench {
     if (stop_signal() != 0) return stopped();
     if (baseline_)
       report_.comparison = bench::compare(report_.result, *baseline_, options_.max_regress.value_or(0.03));
-    publish();
-    return static_cast<int>(report_.passed() ? ExitCode::kDone : ExitCode::kItemsFailed);
+    if (!publish()) return stopped();
+    return static_cast<int>(code_of(report_.verdict()));
   }
 
  private:
@@ -233,19 +245,17 @@ class Bench {
     return signal_exit_code(stop_signal());
   }
 
-  void publish() const {
+  /// False where a stop came, and nobody read it.
+  bool publish() const {
     if (options_.html) {
       const std::string page = bench::to_html(report_);
       write_file_atomically(*options_.html, std::as_bytes(std::span(page)));
     }
-    if (options_.json) {
-      print_json(bench::to_json(report_));
-    } else {
-      print_text(bench::to_table(report_));
-    }
-    std::string failures;
-    for (const std::string& one : report_.failures()) failures += (failures.empty() ? "" : "; ") + one;
-    if (!failures.empty()) say(failures);
+    if (!(options_.json ? print_json(bench::to_json(report_)) : print_text(bench::to_table(report_))))
+      return false;
+    say_all(report_.failures());
+    if (report_.verdict() == bench::Verdict::kUndecided) say_all(report_.doubts());
+    return true;
   }
 
   const BenchOptions& options_;

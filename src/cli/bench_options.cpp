@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "brume/base/error.h"
+#include "brume/base/shortest_number.h"
 #include "usage_line.h"
 #include "values.h"
 
@@ -14,14 +15,21 @@ namespace {
 constexpr int64_t kMostRounds = 100'000;
 constexpr double kMostSeconds = 1e6;
 
-/// An option that reads "3%" or "3" as 0.03. Returned, so that more can be said of it.
+/// An option that reads "3%" or "3" as 0.03, and refuses "0.03", which may be meant as 3% or as 0.03%.
+/// Returned, so that more can be said of it.
 CLI::Option* add_percent(CLI::App& command, const std::string& name, const std::function<void(double)>& take,
                          const std::string& help) {
   constexpr double kMost = 100;
   const CLI::Validator number = real_number(0, kMost);
   const auto check = [number](std::string& text) {
-    if (text.ends_with('%')) text.pop_back();
-    return number(text);
+    const bool is_percent = text.ends_with('%');
+    if (is_percent) text.pop_back();
+    std::string wrong = number(text);
+    const double value = wrong.empty() ? std::stod(text) : 0;
+    if (!is_percent && value > 0 && value < 1)
+      wrong = '"' + text + "\" may be a share or percent; write " + shortest_number(100 * value) + "% or " +
+              text + "%";
+    return wrong;
   };
   return command
       .add_option_function<double>(
@@ -48,7 +56,9 @@ void add_gates(CLI::App& command, BenchOptions& options) {
       ->check(not_empty());
   add_percent(
       command, "--max-regress", [&options](double share) { options.max_regress = share; },
-      "Exit 1 when steps or pictures a second fell by more than this (default 3%)");
+      "Exit 1 when steps or pictures a second fell by more than this, 9 when the intervals do not tell "
+      "(default "
+      "3%)");
   command
       .add_option("--max-error", options.error_limits.max_abs,
                   "Exit 1 when a value (0 to 255) of a picture is further from the fp32 reference's")

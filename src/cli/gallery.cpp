@@ -9,6 +9,7 @@
 #include "brume/gallery/gallery.h"
 #include "brume/gallery/page.h"
 #include "commands.h"
+#include "count_text.h"
 #include "picture_files.h"
 #include "say.h"
 #include "signals.h"
@@ -64,14 +65,16 @@ int make_gallery(const GalleryOptions& options) {
     tally = write_gallery(settings, sink);
     return !tally.stopped;
   };
+  bool told = true;  // false: a stop came, and nobody read it
   if (to_output) {
-    produce(print_bytes);
+    produce([&told](std::span<const std::byte> bytes) { told = told && print_bytes(bytes); });
   } else if (write_stream_atomically(page, produce)) {
-    print_path(page);
+    told = print_path(page);
   }
+  if (!told) return signal_exit_code(stop_signal());
   if (tally.shown == 0 && tally.failed == 0 && !tally.stopped)
     say("note: " + options.directory.string() + " holds no pictures");
-  if (tally.failed > 0) say(std::to_string(tally.failed) + " pictures cannot be shown");
+  if (tally.failed > 0) say(count_text(tally.failed, "picture") + " cannot be shown");
   return exit_code(tally);
 }
 

@@ -14,6 +14,7 @@
 #include "brume/base/threads.h"
 #include "brume/pipeline/chosen_words.h"
 #include "brume/text/wildcard_files.h"
+#include "count_text.h"
 #include "engine_choices.h"
 #include "engine_commands.h"
 #include "generate_run.h"
@@ -34,7 +35,7 @@ at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) 
   if (latents.size(0) != pictures) {
     throw Error(
         ExitCode::kInputInvalid, path.string(),
-        "holds latents for " + std::to_string(latents.size(0)) + " pictures, not " + std::to_string(pictures),
+        "holds latents for " + count_text(latents.size(0), "picture") + ", not " + std::to_string(pictures),
         "use -b " + std::to_string(latents.size(0)));
   }
   return latents;
@@ -72,7 +73,7 @@ int run_command(const GenerateWork& asked) {
     request.init_latents = initial_latents(*options.run.init_latents, options.run.batch_count);
   config.check_fit(request);
   config.check_pictures(request);
-  look_at_pixels(request);
+  std::optional<EditedPixels> pixels = read_noted_pixels(request);
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), compute);
   const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -86,7 +87,7 @@ int run_command(const GenerateWork& asked) {
     say("note: __" + name + "__ stands for itself; name a directory with --wildcards");
   print_notes(first, options, pipeline);
   const PoliteStop polite;
-  GenerateRun run(pipeline, request, options.run, asked.files,
+  GenerateRun run(pipeline, {request, std::move(pixels)}, options.run, asked.files,
                   recipe_engine(options.engine, compute, pipeline.model()));
   std::exception_ptr failure;
   try {
@@ -94,15 +95,16 @@ int run_command(const GenerateWork& asked) {
   } catch (...) {
     failure = std::current_exception();  // what is done is still kept and told
   }
+  bool told = run.tally().told;
   if (!failure || !run.tally().pictures.empty()) {
     run.save_tensors();
-    if (options.run.json) print_report(request, run.tally(), load_seconds, pipeline);
+    if (options.run.json) told = print_report(request, run.tally(), load_seconds, pipeline);
   }
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
   if (options.engine.verbose) print_times(run.tally(), load_seconds);
 
-  if (stop_signal() != 0 && run.tally().pictures.size() < request.seeds.size()) {
+  if (stop_signal() != 0 && (run.tally().pictures.size() < request.seeds.size() || !told)) {
     say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +
         " of " + std::to_string(options.run.batch_count) + " pictures are written");
     return signal_exit_code(stop_signal());

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -62,15 +63,27 @@ void RunObserver::begin_batch(int64_t pictures) {
   batch_ = pictures;
 }
 
-GenerateRun::GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options,
+GenerateRun::GenerateRun(const Pipeline& pipeline, AskedPictures all, const RunOptions& options,
                          PictureFiles files, RecipeEngine engine)
     : pipeline_(pipeline),
-      all_(all),
+      all_(all.request),
+      pixels_(std::move(all.pixels)),
       options_(options),
       wildcards_(wildcards_in(options.wildcards)),
       files_(std::move(files)),
       engine_(std::move(engine)),
-      observer_(options.batch_count, all.sampling.steps_taken(), options.dump_stages.has_value()) {}
+      observer_(options.batch_count, all_.sampling.steps_taken(), options.dump_stages.has_value()) {}
+
+/// What all pictures begin with; nothing where that is noise alone.
+std::optional<PictureInputs> GenerateRun::take_inputs() {
+  if (!pixels_) return {};
+  const auto start = std::chrono::steady_clock::now();
+  PictureInputs inputs = pipeline_.picture_inputs(all_, *pixels_);
+  pixels_.reset();
+  tally_.times.encode_seconds +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return inputs;
+}
 
 /// The pictures from `first` on, as many as share a call of the UNet: their choices must be the same.
 Request GenerateRun::next_batch(size_t first) const {
@@ -87,7 +100,7 @@ Request GenerateRun::next_batch(size_t first) const {
 }
 
 void GenerateRun::draw_all() {
-  std::optional<PictureInputs> inputs;
+  std::optional<PictureInputs> inputs = take_inputs();
   for (size_t first = 0; first < all_.seeds.size() && stop_signal() == 0;) {
     const Request batch = next_batch(first);
     const size_t count = batch.seeds.size();
@@ -130,7 +143,7 @@ void GenerateRun::deliver(const Request& batch, const PictureResult& result, siz
     if (batch.negative_prompt) entry["chosen_negative_prompt"] = *batch.negative_prompt;
   }
   tally_.pictures.push_back(std::move(entry));
-  if (path && !options_.json) print_path(*path);
+  if (path && !options_.json) tally_.told = print_path(*path);
 }
 
 }  // namespace brume::cli

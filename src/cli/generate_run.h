@@ -2,12 +2,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "brume/image/recipe.h"
 #include "brume/pipeline/chosen_words.h"
+#include "brume/pipeline/picture_inputs.h"
 #include "brume/pipeline/pipeline.h"
 #include "brume/pipeline/request.h"
 #include "generate_options.h"
@@ -40,11 +42,17 @@ class RunObserver : public Observer {
   std::map<std::string, at::Tensor> stages_;
 };
 
+/// All pictures of a run, and what has been read of those that they are made from.
+struct AskedPictures {
+  const Request& request;
+  std::optional<EditedPixels> pixels;
+};
+
 /// One run of brume generate: batch after batch, each picture written as soon as it is done.
 class GenerateRun {
  public:
-  /// `all` is the request for all pictures. What is passed by reference must outlive the run.
-  GenerateRun(const Pipeline& pipeline, const Request& all, const RunOptions& options, PictureFiles files,
+  /// What is passed by reference must outlive the run.
+  GenerateRun(const Pipeline& pipeline, AskedPictures all, const RunOptions& options, PictureFiles files,
               RecipeEngine engine);
 
   /// Returns early where a signal asks for it.
@@ -54,11 +62,13 @@ class GenerateRun {
   const Tally& tally() const { return tally_; }
 
  private:
+  std::optional<PictureInputs> take_inputs();
   Request next_batch(size_t first) const;
   void deliver(const Request& batch, const PictureResult& result, size_t index);
 
   const Pipeline& pipeline_;
   const Request& all_;
+  std::optional<EditedPixels> pixels_;  // until they are encoded
   const RunOptions& options_;
   Wildcards wildcards_;
   PictureFiles files_;

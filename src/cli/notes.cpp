@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "brume/pipeline/picture_inputs.h"
 #include "say.h"
 
 namespace brume::cli {
@@ -59,18 +58,14 @@ void print_resized(const Request& request, const std::string& option, const Pict
 
 }  // namespace
 
-void look_at_pixels(const Request& request) {
-  if (!request.edit) return;
-  switch (cover_of(read_pixels(request))) {
-    case MaskCover::kPart:
-      return;
-    case MaskCover::kNothing:
-      say("note: --mask is black everywhere: nothing of --init-img is drawn anew");
-      return;
-    case MaskCover::kAll:
-      say("note: --mask is white everywhere: all of --init-img is drawn anew");
-      return;
-  }
+std::optional<EditedPixels> read_noted_pixels(const Request& request) {
+  if (!request.edit) return {};
+  EditedPixels pixels = read_pixels(request);
+  const MaskCover cover = cover_of(pixels);
+  if (cover == MaskCover::kNothing)
+    say("note: --mask is black everywhere: nothing of --init-img is drawn anew");
+  if (cover == MaskCover::kAll) say("note: --mask is white everywhere: all of --init-img is drawn anew");
+  return pixels;
 }
 
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {

@@ -151,7 +151,8 @@ std::optional<fs::path> PictureFiles::write(size_t index, std::span<const std::b
     return named_[index];
   }
   if (directory_) return write_under_free_name(png);
-  print_bytes(png);
+  if (!print_bytes(png))
+    throw Error(ExitCode::kOutputFailed, "standard output", "nobody has read the picture before the stop");
   return {};
 }
 

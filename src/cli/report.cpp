@@ -13,7 +13,7 @@ namespace brume::cli {
 
 using nlohmann::json;
 
-void print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline) {
+bool print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline) {
   const auto steps =
       static_cast<double>(request.sampling.steps_taken()) * static_cast<double>(tally.pictures.size());
   json report = {
@@ -45,7 +45,7 @@ void print_report(const Request& request, const Tally& tally, double load_second
     report["steps_taken"] = request.sampling.steps_taken();
     report["vae_encode_ms"] = tally.times.encode_seconds * 1e3;
   }
-  print_json(report);
+  return print_json(report);
 }
 
 void print_times(const Tally& tally, double load_seconds) {

@@ -12,13 +12,15 @@ namespace brume::cli {
 struct Tally {
   std::vector<nlohmann::json> pictures;  // an entry of the report for each, in order
   int64_t failed = 0;                    // of these, those with numbers that are not finite
+  bool told = true;                      // false: a stop came, and nobody read their paths
   PhaseTimes times;
 
   int64_t written() const { return static_cast<int64_t>(pictures.size()) - failed; }
 };
 
 /// One JSON object on standard output; its "complete" is false where the run did not come to all pictures.
-void print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline);
+/// False where a stop came, and nobody read it.
+bool print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline);
 /// The times of the phases, a line on standard error.
 void print_times(const Tally& tally, double load_seconds);
 

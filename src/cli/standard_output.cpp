@@ -4,24 +4,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 
 #include "brume/base/error.h"
 #include "brume/base/file.h"
+#include "stream_room.h"
 
 namespace brume::cli {
 
 namespace fs = std::filesystem;
 
-void print_bytes(std::span<const std::byte> bytes) { write_all(STDOUT_FILENO, bytes, "standard output"); }
+bool print_bytes(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    if (!has_room(STDOUT_FILENO)) return false;
+    const std::span<const std::byte> piece = bytes.first(std::min(bytes.size(), kMostPiece));
+    write_all(STDOUT_FILENO, piece, "standard output");
+    bytes = bytes.subspan(piece.size());
+  }
+  return true;
+}
 
-void print_text(std::string_view text) { print_bytes(std::as_bytes(std::span(text))); }
+bool print_text(std::string_view text) { return print_bytes(std::as_bytes(std::span(text))); }
 
-void print_path(const fs::path& path) { print_text(path.string() + "\n"); }
+bool print_path(const fs::path& path) { return print_text(path.string() + "\n"); }
 
-void print_json(const nlohmann::json& value) {
-  print_text(value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+bool print_json(const nlohmann::json& value) {
+  return print_text(value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 bool is_special(const fs::path& file) {

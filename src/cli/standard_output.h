@@ -6,12 +6,14 @@
 
 namespace brume::cli {
 
-/// What programs read: pictures, paths, reports, tables. All throw kOutputFailed if it cannot be written.
-void print_bytes(std::span<const std::byte> bytes);
-void print_text(std::string_view text);
-void print_path(const std::filesystem::path& path);
+/// What programs read: pictures, paths, reports, tables. All throw kOutputFailed if it cannot be written, and
+/// wait for a reader who does not read; once a stop was asked for only for a moment, after which they are
+/// false, and what there was no room for is dropped.
+bool print_bytes(std::span<const std::byte> bytes);
+bool print_text(std::string_view text);
+bool print_path(const std::filesystem::path& path);
 /// Indented; bytes that are not UTF-8 are replaced.
-void print_json(const nlohmann::json& value);
+bool print_json(const nlohmann::json& value);
 
 /// True for a device, a pipe or a socket.
 bool is_special(const std::filesystem::path& file);

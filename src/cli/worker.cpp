@@ -49,8 +49,8 @@ int work(const WorkerOptions& options) {
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::optional<batch::Runner> runner;
   // Here all is there that drawing needs, the runner's threads too.
-  const auto source = [ready = false]() mutable -> std::optional<batch::Work> {
-    if (!std::exchange(ready, true)) batch::write_ready(STDOUT_FILENO);
+  const auto source = [&compute, ready = false]() mutable -> std::optional<batch::Work> {
+    if (!std::exchange(ready, true)) batch::write_ready(STDOUT_FILENO, compute.device);
     std::string line;
     if (!std::getline(std::cin, line)) return {};
     return batch::read_work_line(line);

@@ -104,12 +104,14 @@ LatentDistribution Pipeline::encode_with(const Autoencoder& vae, const Request& 
 }
 
 PictureInputs Pipeline::picture_inputs(const Request& request) const {
+  return request.edit ? picture_inputs(request, read_pixels(request)) : PictureInputs{};
+}
+
+PictureInputs Pipeline::picture_inputs(const Request& request, const EditedPixels& pixels) const {
   const c10::InferenceMode guard;
   PictureInputs inputs;
-  if (!request.edit) return inputs;
   const PictureEdit& edit = *request.edit;
   const bool inpaints = model_.task() == ModelTask::kInpaint;
-  const EditedPixels pixels = read_pixels(request);
   note_cover(cover_of(pixels), inputs.notes);
   const at::Tensor picture = picture_tensor(pixels.picture);
   if (!inpaints || edit.strength != kFromNoise) inputs.picture = encode(request, picture, inputs);

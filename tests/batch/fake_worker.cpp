@@ -2,7 +2,8 @@
 // "dies-of-N" at the picture with ticket N; "babbles-of-N" there, and lives on; "dies-once FILE" at its first
 // picture, if FILE is not there; "never" at its start; "deaf" does nothing and heeds no signal; "model WHY"
 // says that its model is wrong; "short WHY" that memory is short; "never-again FILE" dies at its first
-// picture, and then at its start; "late FILE" has its model when FILE is there.
+// picture, and then at its start; "late FILE" has its model when FILE is there; "elsewhere" draws on a device
+// of its own.
 #include <unistd.h>
 
 #include <csignal>
@@ -43,7 +44,7 @@ int main(int count, char** words) {
     for (;;) ::pause();
   }
   while (how == "late" && !is_there(words[2])) ::usleep(1000);
-  batch::write_ready(STDOUT_FILENO);
+  batch::write_ready(STDOUT_FILENO, how == "elsewhere" ? "cuda:7" : "cpu");
   int64_t steps = 0;
   for (std::string line; std::getline(std::cin, line);) {
     const batch::Work work = batch::read_work_line(line);

@@ -374,7 +374,7 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   std::thread writer([&] {
-    write_ready(pipe[1]);
+    write_ready(pipe[1], "cuda:1");
     write_made(pipe[1], made, {40, 0.1, 0.2, 0.3, 1e6, int64_t{3} << 40});
     write_made(pipe[1], {6, {}, "no room"}, {});
     write_failure(pipe[1], "no \"memory\" \xff");
@@ -389,7 +389,8 @@ TEST(WorkerProtocol, PicturesComeBackAndTornOnesDoNot) {
     return std::get<MadeFrame>(*message);
   };
   const std::optional<WorkerMessage> start = reader.next();
-  EXPECT_TRUE(start && std::holds_alternative<WorkerReady>(*start));
+  ASSERT_TRUE(start && std::holds_alternative<WorkerReady>(*start));
+  EXPECT_EQ(std::get<WorkerReady>(*start).device, "cuda:1");
   const std::optional<MadeFrame> first = next();
   ASSERT_TRUE(first);
   EXPECT_EQ(first->made.result.picture->pixels, made.result.picture->pixels);
@@ -456,7 +457,8 @@ TEST(WorkerProtocol, NonsenseIsTheEnd) {
                                  with(R"("text":1)", R"("text":null)"),
                                  with(R"("decode":1)", R"("decode":"1")"),
                                  with(R"(,"peak_memory":1)", ""),
-                                 std::string("{\"error\":3}\n")})
+                                 std::string("{\"error\":3}\n"),
+                                 std::string("{\"ready\":true}\n")})
     EXPECT_FALSE(told(bad)) << bad.substr(0, 200);
 }
 

@@ -44,7 +44,26 @@ TEST_F(BaselineFile, IsWhatWasWritten) {
   EXPECT_EQ(baseline.steps_per_second, 20);
   EXPECT_EQ(baseline.pictures_per_second, 0.8);
   EXPECT_EQ(baseline.machine.threads, 2);
+  EXPECT_EQ(baseline.steps_interval->low, 20);
+  EXPECT_EQ(baseline.pictures_interval->high, 0.8);
   baseline.check_comparable(sample_report().result.workload);
+}
+
+TEST_F(BaselineFile, HasTheIntervalsOfItsSpeeds) {
+  json object = to_json(sample_report());
+  const auto with_interval = [&](const json& interval) {
+    object["rounds"]["interval_ms"] = interval;
+    return Baseline::read(write(object)).pictures_interval;
+  };
+  EXPECT_NEAR(with_interval({2000, 4000})->low, 0.5, 1e-9);
+  EXPECT_NEAR(with_interval({2000, 4000})->high, 1, 1e-9);
+  EXPECT_FALSE(with_interval(nullptr));
+  for (const json& wrong : {json{2600, 4000}, json{0, 4000}, json{2000}, json{2000, "4000"}, json("wide")})
+    EXPECT_NE(refusal([&] { with_interval(wrong); }).find("/rounds/interval_ms is no interval"),
+              std::string::npos)
+        << wrong;
+  object.erase("rounds");
+  EXPECT_FALSE(Baseline::read(write(object)).pictures_interval);
 }
 
 TEST_F(BaselineFile, OfOtherWorkIsRefused) {
@@ -84,20 +103,60 @@ TEST_F(BaselineFile, ThatIsNoResultIsRefused) {
   EXPECT_NE(refusal([&] { Baseline::read(directory_ / "none.json"); }), "");
 }
 
-TEST(Comparisons, AllowWhatIsAllowed) {
-  const Result result = sample_report().result;  // 20 steps and 0.8 pictures a second
+/// The sample's 20 steps and 0.8 pictures a second beside others, with intervals that reach so far to both
+/// sides.
+Comparison beside(double steps, double pictures, double reach, double max_regress) {
+  const Result result = sample_report().result;
   Baseline baseline{.file = "old.json", .workload = result.workload, .machine = result.machine};
-  baseline.steps_per_second = 20.5;
-  baseline.pictures_per_second = 0.8;
-  EXPECT_TRUE(compare(result, baseline, 0.03).failures().empty());
-  EXPECT_EQ(compare(result, baseline, 0.02).failures().size(), 1U);
-  baseline.pictures_per_second = 1;
-  const std::vector<std::string> failures = compare(result, baseline, 0.03).failures();
+  baseline.steps_per_second = steps;
+  baseline.pictures_per_second = pictures;
+  baseline.steps_interval = {steps * (1 - reach), steps * (1 + reach)};
+  baseline.pictures_interval = {pictures * (1 - reach), pictures * (1 + reach)};
+  return compare(result, baseline, max_regress);
+}
+
+TEST(Comparisons, AllowWhatIsAllowed) {
+  EXPECT_TRUE(beside(20.5, 0.8, 0, 0.03).failures().empty());
+  EXPECT_EQ(beside(20.5, 0.8, 0, 0.02).failures().size(), 1U);
+  const std::vector<std::string> failures = beside(20.5, 1, 0, 0.03).failures();
   ASSERT_EQ(failures.size(), 1U);
   EXPECT_EQ(failures[0], "pictures a second fell by 20.0%, more than the 3.0% allowed");
-  baseline.steps_per_second = 10;
-  baseline.pictures_per_second = 0.1;
-  EXPECT_TRUE(compare(result, baseline, 0).failures().empty()) << "faster is no fault";
+  EXPECT_TRUE(beside(10, 0.1, 0, 0).failures().empty()) << "faster is no fault";
+  for (const double limit : {0.02, 0.03}) EXPECT_TRUE(beside(20.5, 0.8, 0, limit).doubts().empty());
+}
+
+TEST(Comparisons, AreOnlyAsSureAsTheirIntervals) {
+  // 10 % slower, as 20 is beside 22.2, and 2 % to both sides.
+  const auto steps = [](double reach, double max_regress) {
+    return beside(20 / 0.9, 0.7, reach, max_regress);
+  };
+  EXPECT_EQ(steps(0.02, 0.05).failures().size(), 1U);
+  EXPECT_TRUE(steps(0.02, 0.05).doubts().empty());
+  EXPECT_TRUE(steps(0.02, 0.09).failures().empty()) << "it may be 8 %";
+  ASSERT_EQ(steps(0.02, 0.09).doubts().size(), 1U);
+  EXPECT_EQ(steps(0.02, 0.09).doubts()[0],
+            "steps a second: the change is from -11.8% to -8.2%, and 9.0% slower is allowed; more time or a "
+            "quieter "
+            "machine tells");
+  EXPECT_TRUE(steps(0.02, 0.11).failures().empty());
+  EXPECT_EQ(steps(0.02, 0.11).doubts().size(), 1U) << "it may be 12 %";
+  EXPECT_TRUE(steps(0.02, 0.12).doubts().empty());
+  EXPECT_TRUE(beside(10, 0.4, 0.2, 0.03).doubts().empty()) << "as wide as it may be, it is faster";
+}
+
+TEST(Comparisons, OfTooFewRoundsDecideNothing) {
+  Report report = sample_report();
+  const Comparison with = beside(20, 0.8, 0, 0.03);
+  EXPECT_TRUE(with.doubts().empty());
+  report.result.rounds.resize(5);
+  EXPECT_EQ(compare(report.result, with.baseline, 0.03).doubts().size(), 1U);
+  Baseline without = with.baseline;
+  without.steps_interval.reset();
+  without.steps_per_second = 1e9;
+  const Comparison comparison = compare(sample_report().result, without, 0.03);
+  EXPECT_TRUE(comparison.failures().empty());
+  ASSERT_EQ(comparison.doubts().size(), 1U);
+  EXPECT_NE(comparison.doubts()[0].find("fewer than six rounds"), std::string::npos);
 }
 
 TEST(Comparisons, SayWhatElseDiffers) {
@@ -108,8 +167,6 @@ TEST(Comparisons, SayWhatElseDiffers) {
   EXPECT_TRUE(compare(result, baseline, 0.03).remarks(result).empty());
   baseline.machine = {.version = "brume 0.0.9", .device_name = "Other", .threads = 64, .instruction_set = ""};
   EXPECT_EQ(compare(result, baseline, 0.03).remarks(result).size(), 3U);
-  std::fill_n(result.step.seconds.begin(), 100, 0.2);
-  EXPECT_EQ(compare(result, baseline, 0.03).remarks(result).size(), 4U) << "too noisy for 3 %";
 }
 
 }  // namespace

@@ -36,6 +36,8 @@ Report full_report() {
   baseline.machine = report.result.machine;
   baseline.steps_per_second = 25;
   baseline.pictures_per_second = 0.8;
+  baseline.steps_interval = {25, 25};
+  baseline.pictures_interval = {0.8, 0.8};
   report.comparison = compare(report.result, baseline, 0.03);
   PictureError error;
   error.add({1, 1, {0, 0, 3}}, {1, 1, {0, 0, 0}});
@@ -85,7 +87,7 @@ TEST(BenchReport, TheSchemaSeesFaults) {
     bad[json::json_pointer(pointer)] = value;
     return !schema_faults(schema(), bad).empty();
   };
-  EXPECT_TRUE(faulty("/format", "brume.bench/4"));
+  EXPECT_TRUE(faulty("/format", "brume.bench/5"));
   EXPECT_TRUE(faulty("/unheard_of", 1));
   EXPECT_TRUE(faulty("/steps_per_second", "fast"));
   EXPECT_TRUE(faulty("/steps_per_second", -1));
@@ -134,12 +136,12 @@ TEST(BenchReport, TroubleIsSaid) {
   EXPECT_TRUE(any_holds(report.remarks(), "4 times for heat"));
   EXPECT_TRUE(any_holds(report.remarks(), "not settled"));
   EXPECT_TRUE(any_holds(report.remarks(), "other pictures"));
-  EXPECT_TRUE(report.passed()) << "a remark is no verdict";
+  EXPECT_EQ(report.verdict(), Verdict::kPassed) << "a remark is no verdict";
 }
 
 TEST(BenchReport, OneVerdictOfSpeedAndPictures) {
   Report report = full_report();
-  EXPECT_FALSE(report.passed());
+  EXPECT_EQ(report.verdict(), Verdict::kFailed);
   EXPECT_EQ(report.failures().size(), 2U);
   EXPECT_TRUE(any_holds(report.failures(), "steps a second fell by 20.0%, more than the 3.0% allowed"));
   EXPECT_TRUE(any_holds(report.failures(), "up to 3 of 255, more than the 2 allowed"));
@@ -149,9 +151,25 @@ TEST(BenchReport, OneVerdictOfSpeedAndPictures) {
   EXPECT_TRUE(any_holds(report.failures(), "dB"));
   report.limits.min_psnr = {};
   report.comparison->max_regress = 0.2;
-  EXPECT_TRUE(report.passed());
+  EXPECT_EQ(report.verdict(), Verdict::kPassed);
   report.result.failed_stage = "decoded picture";
-  EXPECT_FALSE(report.passed());
+  EXPECT_EQ(report.verdict(), Verdict::kFailed);
+}
+
+TEST(BenchReport, WhatTheIntervalsDoNotTellIsUndecided) {
+  Report report = full_report();
+  report.limits.max_abs = 3;
+  report.comparison->steps.interval = {-0.21, 0};
+  EXPECT_EQ(report.verdict(), Verdict::kUndecided);
+  EXPECT_EQ(schema_faults(schema(), to_json(report)), std::vector<std::string>{});
+  EXPECT_EQ(to_json(report)["verdict"]["passed"], false);
+  EXPECT_EQ(to_json(report)["comparison"]["steps_change_interval_percent"], (json{-21, 0}));
+  EXPECT_NE(to_table(report).find("verdict        undecided"), std::string::npos);
+  EXPECT_NE(to_html(report).find("Verdict: undecided"), std::string::npos);
+  report.limits.max_abs = 2;
+  EXPECT_EQ(report.verdict(), Verdict::kFailed) << "by its pictures";
+  report.comparison->steps.interval.reset();
+  EXPECT_EQ(schema_faults(schema(), to_json(report)), std::vector<std::string>{});
 }
 
 TEST(BenchReport, TheTableIsNarrowEnoughForATerminal) {

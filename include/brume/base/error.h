@@ -15,6 +15,7 @@ enum class ExitCode : int {
   kOutOfMemory = 6,
   kGpuFault = 7,
   kLocked = 8,
+  kUndecided = 9,  // of a benchmark: its intervals do not tell
 };
 
 /// The only exception brume throws. what() is one printable line: "WHERE: WHAT; REMEDY".
@@ -25,6 +26,8 @@ class Error : public std::runtime_error {
   Error(ExitCode code, const std::string& where, const std::string& problem, const std::string& remedy = {});
 
   ExitCode code() const { return code_; }
+  /// Whether `where` is what it names.
+  bool names(const std::string& where) const;
 
  private:
   ExitCode code_;

@@ -47,8 +47,9 @@ class BatchRun {
   /// The same by other processes; `settings` without faults, which the listener hears of.
   void draw_by_workers(WorkerPoolSettings settings, JobGroups& group, std::function<int()> stop_signal);
 
-  /// Fails every job of a group that cannot be drawn, also those that a drawing that threw had begun.
-  void refuse(JobGroups& group, const std::string& reason);
+  /// Fails every job of a group that cannot be drawn, also those that a drawing that threw had begun; until a
+  /// stop, after which no other group is begun either.
+  void refuse(JobGroups& group, const std::string& reason, const std::function<int()>& stop_signal);
 
   /// No more jobs are wanted: who waits for some need not any longer. From any thread.
   bool ending() const;
@@ -78,7 +79,7 @@ class BatchRun {
   void take(Made made);
   template <class Drawing>
   void run(std::optional<Drawing>& drawing);
-  void fail(const FailedJob& failed);
+  void fail(FailedJob failed);
   std::optional<Job> next_refused(JobGroups& group);
 
   PictureStore& store_;

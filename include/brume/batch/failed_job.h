@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -6,6 +7,9 @@
 #include "brume/batch/job_key.h"
 
 namespace brume::batch {
+
+/// Bytes of a reason: it may quote a line of a job file, which may have a million.
+inline constexpr size_t kMostReason = 1000;
 
 /// A job that there will be no picture of.
 struct FailedJob {

@@ -24,7 +24,9 @@ struct FailurePlace {
 /// "/jobs.txt", "_key": "0123..."}. Nothing is lost from it: what an earlier run wrote stays until this run
 /// has come to the same job, or to the end of the job file that it is from. Failures are written as they
 /// come, to a file beside it, which a run that is killed leaves to the next. The lists of shards that this
-/// one holds all jobs of are its own too: they become one.
+/// one holds all jobs of are its own too: at the end of a run that came to all of its jobs they become one.
+/// One that did not leaves them where they are, also where nothing is left of them and they are the job files
+/// that it was given: the same command goes on.
 class FailureFile {
  public:
   /// Takes in what killed runs left. Lines that are no jobs stay. Throws kOutputFailed for what is there and
@@ -59,7 +61,9 @@ class FailureFile {
   void remember(const List& list);
   std::string origin_for(const Job& job) const;
   bool is_kept(const List& list, const std::string& line, bool complete) const;
-  void write(const List& to, const std::vector<List>& from, const LineTest& keep) const;
+  enum class Empty { kGoes, kStays };
+  void write(const List& to, const std::vector<List>& from, const LineTest& keep,
+             Empty empty = Empty::kGoes) const;
 
   FailurePlace place_;
   std::vector<List> lists_;                       // the first is written to

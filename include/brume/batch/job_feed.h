@@ -38,6 +38,7 @@ struct FeedSettings {
   RecipeEngine engine;          // its model_hash is the whole digest of the model
   Wildcards wildcards = {};     // what __name__ chooses among
   bool keep_too_large = false;  // gives pictures that memory has no room for: they are only planned
+  bool keep_others = false;     // gives other shards' pictures too: whose they are is not known
   /// What recipes say of the adapters that a request's prompt names, with those of the command line. What it
   /// throws refuses the job.
   std::function<std::vector<RecipeAdapter>(const Request&)> adapters = {};
@@ -65,10 +66,14 @@ class JobFeed {
   /// Whether the pictures that it is drawn from can be read to their ends; a job is refused for one that is
   /// damaged.
   bool can_read_pictures(const ReadyJob& job) const;
+  /// How many lines and jobs can be nobody's picture, which the first shard tells of in this one's place.
+  int64_t left_to_first() const { return left_to_first_; }
   /// True once next() came to the end of the job file; false where a stop ended it.
   bool ended() const { return reader_.ended() && pictures_.empty(); }
 
  private:
+  void tell_bad(const BadLine& line);
+  void refuse(const Job& job, const Error& reason);
   void take(const Job& job);
   std::optional<ReadyJob> ready(Job job);
 
@@ -76,7 +81,8 @@ class JobFeed {
   const ModelConfig& model_;
   FeedSettings settings_;
   FeedFaults faults_;
-  bool reports_;  // what can be nobody's picture is told by the first shard alone
+  bool reports_;  // what can be nobody's picture is told by the first shard alone: all shards read all lines
+  int64_t left_to_first_ = 0;
   Occurrences occurrences_;
   std::deque<Job> pictures_;  // of the last line
 };

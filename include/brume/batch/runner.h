@@ -29,6 +29,8 @@ struct Made {
   uint64_t ticket = 0;
   PictureResult result;
   std::string failure;  // why there is no picture; empty where there is one
+  // Of the worker that made it, as recipes have it: several may draw from one list. Empty: as the job says.
+  std::string device = {};
 };
 
 /// Seconds of work of each phase; phases overlap, so that their sum is more than the run took.

@@ -26,8 +26,9 @@ struct WorkerUse {
 
 /// What comes back: a line of JSON, and behind it the pixels.
 void write_made(int fd, const Made& made, const WorkerUse& use);
-/// The first that a worker says: it has its model. Before that nothing is asked of it.
-void write_ready(int fd);
+/// The first that a worker says: it has its model, and draws on this device. Before that nothing is asked of
+/// it.
+void write_ready(int fd, const std::string& device);
 /// The last that it says where it ends by an error: why, for its batch to tell.
 void write_failure(int fd, const std::string& text);
 
@@ -36,7 +37,9 @@ struct MadeFrame {
   WorkerUse use;
 };
 
-struct WorkerReady {};
+struct WorkerReady {
+  std::string device;
+};
 
 struct WorkerFailure {
   std::string text;

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct Baseline {
   Machine machine;
   double steps_per_second = 0;
   double pictures_per_second = 0;
+  std::optional<Interval> steps_interval = {};  // of these speeds, 95 %
+  std::optional<Interval> pictures_interval = {};
 
   /// Throws kInputInvalid for a file that cannot be read, or is no result of `brume bench`.
   static Baseline read(const std::filesystem::path& path);
@@ -21,15 +24,23 @@ struct Baseline {
   void check_comparable(const Workload& workload) const;
 };
 
-/// A result beside its baseline. A change is a share of the baseline's: -0.1 is a tenth slower.
+/// How a speed changed, as a share of the baseline's: -0.1 is a tenth slower.
+struct Change {
+  double share = 0;
+  std::optional<Interval> interval = {};  // from both speeds' 95 % intervals
+};
+
+/// A result beside its baseline.
 struct Comparison {
   Baseline baseline;
   double max_regress = 0;
-  double steps_change = 0;
-  double pictures_change = 0;
+  Change steps;
+  Change pictures;
 
-  /// A line for each speed that fell by more than is allowed.
+  /// A line for each speed that fell by more than is allowed, wherever in its interval the change is.
   std::vector<std::string> failures() const;
+  /// A line for each that may have or may not have: its interval holds both, or there is none.
+  std::vector<std::string> doubts() const;
   /// What else differs: the processor, the threads, brume itself.
   std::vector<std::string> remarks(const Result& result) const;
 };

@@ -14,9 +14,11 @@
 namespace brume::bench {
 
 /// The JSON's "format"; its schema is docs/bench.schema.json.
-inline constexpr const char* kReportFormat = "brume.bench/3";
-/// Those before it, as good as baselines of runs that use no options: without these, and without a profile.
-inline constexpr std::array<std::string_view, 2> kReportFormatsBefore = {"brume.bench/2", "brume.bench/1"};
+inline constexpr const char* kReportFormat = "brume.bench/4";
+/// Those before it, as good as baselines: the first have no options, and are only of runs that use none.
+inline constexpr std::array<std::string_view, 1> kReportFormatsBefore = {"brume.bench/3"};
+inline constexpr std::array<std::string_view, 2> kReportFormatsWithoutOptions = {"brume.bench/2",
+                                                                                 "brume.bench/1"};
 
 /// How far from the fp32 reference a picture may be.
 struct ErrorLimits {
@@ -28,6 +30,11 @@ struct ErrorLimits {
   std::vector<std::string> failures(const PictureError& error) const;
 };
 
+enum class Verdict { kPassed, kFailed, kUndecided };
+
+/// "passed", "failed", "undecided"
+std::string verdict_name(Verdict verdict);
+
 /// A result with what it was held against: one verdict of speed and pictures.
 struct Report {
   Result result;
@@ -37,8 +44,10 @@ struct Report {
 
   /// Why the run does not pass, a line each; empty where it does.
   std::vector<std::string> failures() const;
+  /// Why it may not pass, where nothing says that it does not.
+  std::vector<std::string> doubts() const;
   std::vector<std::string> remarks() const;
-  bool passed() const { return failures().empty(); }
+  Verdict verdict() const;
 };
 
 nlohmann::json to_json(const Report& report);

@@ -74,6 +74,9 @@ struct Result {
   /// Denoising steps of a picture: a step of a batch of two counts twice.
   double steps_per_second() const;
   double pictures_per_second() const;
+  /// Their 95 % intervals; six rounds or more.
+  std::optional<Interval> steps_interval() const;
+  std::optional<Interval> pictures_interval() const;
 };
 
 /// What a reader should know before trusting the numbers, a line each.

@@ -46,6 +46,8 @@ class Pipeline {
   /// What is drawn from the pictures that the request names. Throws kInputInvalid for a file that cannot be
   /// read, or is not what it was.
   PictureInputs picture_inputs(const Request& request) const;
+  /// The same for a request that has pictures, from what read_pixels has read of them.
+  PictureInputs picture_inputs(const Request& request, const EditedPixels& pixels) const;
   /// Both of these.
   PictureMaterial material(const Request& request, Observer& observer) const;
   /// What the walk of each seed begins with, drawn from its own noise in the order of diffusers' pipelines.
