@@ -75,7 +75,7 @@ class ShardsWithoutMemory : public BatchFailures {
   }
   nlohmann::json status() const {
     const Outcome outcome = brume({"batch", "--status", "--json", "out"});
-    const auto told = nlohmann::json::parse(outcome.out);
+    auto told = nlohmann::json::parse(outcome.out);
     EXPECT_EQ(outcome.code, told["failed"] == 0 ? 0 : 1);
     return told;
   }
@@ -199,7 +199,7 @@ TEST_F(BatchFailures, WhatIsWrongForAllShardsIsToldByTheFirst) {
   write_jobs("a fox\n--zz\na cat --w 60\nan owl\n");
   const auto shard = [&](const char* number) {
     const Outcome outcome = batch({"--shard", number, "--json"});
-    const auto summary = nlohmann::json::parse(outcome.out);
+    auto summary = nlohmann::json::parse(outcome.out);
     EXPECT_EQ(outcome.code, summary["failed"] == 0 ? 0 : 1);
     EXPECT_EQ(outcome.err.find("line 2: ") != std::string::npos, summary["bad_lines"] == 1) << outcome.err;
     EXPECT_EQ(outcome.err.find("note: shard 0/2 tells of 2 lines and jobs") != std::string::npos,
