@@ -329,7 +329,13 @@ elif words[0] == "-c": print(json.dumps({{"python": "3", "torch": "2",
     "diffusers": None if os.environ.get("DIFFUSERS") == "none" else "0.42"}}))
 elif words[0].endswith("kernel_bench"):
     folder = pathlib.Path(words[1]); folder.mkdir(); (folder / "kernels.json").write_text(json.dumps(said["kernels"]))
-else: pathlib.Path(words[words.index("--json") + 1]).write_text(json.dumps(said["peer"]))
+else:
+    if "--wait-for" in words:
+        signal = pathlib.Path(words[words.index("--wait-for") + 1])
+        if os.environ.get("UNREADY"): time.sleep(60)
+        pathlib.Path(str(signal) + ".ready").touch()
+        while not signal.exists(): time.sleep(0.05)
+    pathlib.Path(words[words.index("--json") + 1]).write_text(json.dumps(said["peer"]))
 """
 
 
@@ -375,6 +381,31 @@ class CommandLine(unittest.TestCase):
         self.assertIn("gpu_check: sanitizer, racecheck group_norm_kernel: passed after", done.stderr)
         log = (self.folder / "out/gpu_check.log").read_text()
         self.assertEqual(log.count("\n[exit status 0 after"), sum(len(stage["commands"]) for stage in result["stages"]))
+
+    def test_compiling_begins_beside_what_is_not_timed_and_is_measured_in_its_turn(self):
+        done, result = self.check("--only", "tests,bench,peer")
+        said = done.stderr
+        order = [said.index(line) for line in
+                 ("compile sdxl: makes itself ready", "tests, small_kernels: passed", "bench, sdxl batch 8: passed",
+                  "peer, eager sdxl: passed", "peer, compile sd15: passed", "peer, compile sdxl: passed")]
+        self.assertEqual(order, sorted(order))
+        self.assertEqual((done.returncode, result["passed"]), (0, True))
+
+    def test_what_has_not_compiled_in_time_is_ended_before_anything_is_timed(self):
+        done, result = self.check("--only", "tests,bench,peer", "--budget", "20", UNREADY="1")
+        self.assertEqual(done.returncode, 1)
+        bench, peer = result["stages"][1:]
+        self.assertEqual(bench["status"], "passed")
+        self.assertEqual([one["status"] for one in peer["commands"]], ["skipped"] * 2 + ["timed out"] * 2)
+        self.assertRegex(peer["commands"][2]["problem"], "was not ready after 1[12] s")
+        self.assertLess(done.stderr.index("tests, small_kernels"), done.stderr.index("bench, sd15"))
+
+    def test_a_small_gpu_compiles_in_turn(self):
+        self.folder.joinpath("nvidia-smi").write_text(self.folder.joinpath("nvidia-smi").read_text()
+                                                      .replace("81559", "24000"))
+        done, _ = self.check("--only", "tests,peer", UNREADY="1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("makes itself ready", done.stderr)
 
     def test_a_broken_program_fails_its_stage(self):
         done, result = self.check("--only", "bench,tests", BROKEN="brume")

@@ -66,7 +66,8 @@ class Measurements(unittest.TestCase):
     def test_all_of_them_on_a_small_picture(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "peer.json"
-            words = [*TINY, "--size", "64x32", "--steps", "2", "--runs", "2", "--batch8", "--json", str(path)]
+            words = [*TINY, "--size", "64x32", "--steps", "2", "--runs", "2", "--seconds", "600", "--batch8",
+                     "--json", str(path)]
             done = gpu_peer.run(gpu_peer.parse_arguments(words))
             self.assertEqual(json.loads(path.read_text()), done)
         self.assertEqual((done["format"], done["size"], done["finite"], done["complete"]),

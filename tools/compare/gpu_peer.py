@@ -6,7 +6,8 @@ first, as whoever wants speed sets them. The autoencoder decodes in --dtype (the
 published weights). One JSON object on standard output.
 
 The mode compile is torch.compile of the UNet and of the VAE's decoder, each as one graph; the first calls, which
-compile, are compile_seconds and are not counted elsewhere.
+compile, are compile_seconds and are not counted elsewhere. With --wait-for FILE it compiles at once, says with
+FILE.ready that it has, and measures when somebody makes FILE.
 """
 
 from __future__ import annotations
@@ -172,7 +173,15 @@ class Report:
             partial.replace(self.path)
 
 
-def measure(peer: Peer, watch: Watch, report: Report, steps: int, batch: bool) -> None:
+def wait_for(signal: Path | None) -> None:
+    if signal is None:
+        return
+    signal.with_name(signal.name + ".ready").touch()
+    while not signal.exists():
+        time.sleep(0.05)
+
+
+def measure(peer: Peer, watch: Watch, report: Report, steps: int, batch: bool, signal: Path | None = None) -> None:
     samples: dict[str, list[float]] = {}
     latents = peer.random(1, *peer.shape)
     first = watch.once(peer.loop(1, 1)) + watch.once(lambda: peer.decode(latents))
@@ -181,6 +190,7 @@ def measure(peer: Peer, watch: Watch, report: Report, steps: int, batch: bool) -
     for _ in range(WARM_UPS):
         finite = (torch.isfinite(latents).all() & torch.isfinite(peer.decode(latents)).all()).item()
     report.add(finite=finite)
+    wait_for(signal)
     watch.place.forget_peak()
 
     samples["loop_ms"] = [1e3 * taken for taken in watch.often(lambda: peer.loop(1, steps))]
@@ -222,6 +232,7 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch8", action="store_true", help="also pictures a second, eight at a time, of 20 steps")
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="fp16")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: to try this script")
+    parser.add_argument("--wait-for", type=Path, metavar="FILE", help="measure when it is there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what is known, after every measurement")
     return parser.parse_args(words)
 
@@ -244,7 +255,8 @@ def run(arguments: argparse.Namespace) -> dict:
         "peak_memory_bytes": None, "peak_memory_bytes_batch8": None, "finite": None, "samples": {},
         "complete": False})
     report.add(build_seconds=time.perf_counter() - start)
-    measure(peer, Watch(place, arguments.runs, arguments.seconds), report, arguments.steps, arguments.batch8)
+    measure(peer, Watch(place, arguments.runs, arguments.seconds), report, arguments.steps, arguments.batch8,
+            arguments.wait_for)
     report.add(complete=True)
     return report.facts
 

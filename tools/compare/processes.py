@@ -36,35 +36,54 @@ class Ended:
         return f"{how}: {lines[-1][:200]}" if lines else how
 
 
-def run(command: list[str], environment: dict[str, str] | None = None, timeout: float | None = None) -> Ended:
-    """Its children go with it: it is a session of its own, of which nothing is left at the time-out or the end."""
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        start = time.monotonic()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
-                                   env={**os.environ, **(environment or {})}, start_new_session=True)
+class Running:
+    """A command that has been started. It must be ended, or killed: its files go with that."""
+
+    def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+        self.command, self.start = command, time.monotonic()
+        self._output, self._errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._errors,
+                                         env={**os.environ, **(environment or {})}, start_new_session=True)
+
+    def has_ended(self) -> bool:
+        """Its status is left to `end`."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def end(self, timeout: float | None = None) -> Ended:
+        """Waits for it. Its children go with it: of its session nothing is left at the time-out or the end."""
         late = threading.Event()
 
         def stop() -> None:
             late.set()
-            _kill(process.pid)
+            _kill(self._process.pid)
 
         timer = threading.Timer(timeout, stop) if timeout is not None else None
         if timer is not None:
             timer.start()
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            _, status, usage = os.wait4(self._process.pid, 0)
         except BaseException:  # Ctrl-C came to us alone
-            _kill(process.pid)
-            process.wait()
+            self.kill()
             raise
         finally:
             if timer is not None:
                 timer.cancel()
-        _kill(process.pid)  # a compiler's helpers would take the processor from whoever comes next
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - start
-        return Ended(command, process.returncode, _text(output), _text(errors), seconds, usage.ru_maxrss * KIBIBYTE,
-                     late.is_set())
+        _kill(self._process.pid)  # a compiler's helpers would take the processor from whoever comes next
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - self.start
+        with self._output, self._errors:
+            return Ended(self.command, self._process.returncode, _text(self._output), _text(self._errors), seconds,
+                         usage.ru_maxrss * KIBIBYTE, late.is_set())
+
+    def kill(self) -> None:
+        _kill(self._process.pid)
+        self._process.wait()
+        self._output.close()
+        self._errors.close()
+
+
+def run(command: list[str], environment: dict[str, str] | None = None, timeout: float | None = None) -> Ended:
+    return Running(command, environment).end(timeout)
 
 
 def _kill(session: int) -> None:

@@ -29,6 +29,12 @@ class Command:
     read: Callable[[Ended], Reading]
     result: Path | None = None  # the file that it leaves
     least: float = 5  # seconds with which it is worth to begin
+    signal: Path | None = None  # it may begin long before its turn, with --wait-for and this file
+
+
+def ready_file(signal: Path) -> Path:
+    """Which says that a command waits for its signal."""
+    return signal.with_name(signal.name + ".ready")
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Stage:
     commands: list[Command]
     missing: str | None = None  # why it cannot be run, which is a failure
     absent: str | None = None  # why there is nothing to run, which is none
+    timed: bool = False  # nothing else may run beside it
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Settings:
     compile_mode: str
     has_diffusers: bool
     sanitized: tuple[str, ...] = SANITIZED
+    compile_beside: bool = False  # diffusers, beside the stages that are not timed
 
 
 def _tests(programs: Programs, _settings: Settings) -> Stage:
@@ -72,7 +80,8 @@ def _kernels(programs: Programs, settings: Settings) -> Stage:
     result = settings.outdir / "kernels/kernels.json"
     words = [programs.python, str(ROOT / "tools/kernel_bench"), str(result.parent), "--library", str(programs.kernels),
              "--rounds", str(KERNEL_ROUNDS)]
-    return Stage("kernels", 100, [Command("kernel_bench", words, 100, lambda _: readings.kernels(result), result)])
+    return Stage("kernels", 100, [Command("kernel_bench", words, 100, lambda _: readings.kernels(result), result)],
+                 timed=True)
 
 
 def _bench(programs: Programs, _settings: Settings) -> Stage:
@@ -87,7 +96,7 @@ def _bench(programs: Programs, _settings: Settings) -> Stage:
         return Command(name, words, whole, readings.bench)
 
     return Stage("bench", 180, [command("sd15", "sd15", 512, 1, (5, 60)), command("sdxl", "sdxl", 1024, 1, (8, 90)),
-                                command("sdxl batch 8", "sdxl", 1024, 8, (10, 100))])
+                                command("sdxl batch 8", "sdxl", 1024, 8, (10, 100))], timed=True)
 
 
 def _peer(programs: Programs, settings: Settings) -> Stage:
@@ -97,15 +106,16 @@ def _peer(programs: Programs, settings: Settings) -> Stage:
     def command(mode: str, arch: str, side: int, limits: tuple[float, float], *more: str) -> Command:
         least, most = limits
         path = settings.scratch / f"{mode}-{arch}.json"
+        signal = path.with_suffix(".begin") if mode == "compile" and settings.compile_beside else None
         words = [programs.python, str(ROOT / "tools/compare/gpu_peer.py"), "--arch", arch, "--mode", mode, "--size",
                  f"{side}x{side}", "--steps", str(STEPS), "--json", str(path), *more]
-        return Command(f"{mode} {arch}", words, most, lambda _: readings.peer(path), path, least)
+        return Command(f"{mode} {arch}", words, most, lambda _: readings.peer(path), path, least, signal)
 
     how = ("--seconds", "5", "--compile-mode", settings.compile_mode)
     return Stage("peer", 420, [command("eager", "sd15", 512, (15, 60), "--seconds", "5"),
                                command("eager", "sdxl", 1024, (25, 110), "--seconds", "8", "--batch8"),
                                command("compile", "sd15", 512, (40, 180), *how),
-                               command("compile", "sdxl", 1024, (60, 300), *how)])
+                               command("compile", "sdxl", 1024, (60, 300), *how)], timed=True)
 
 
 _MAKERS = dict(zip(NAMES, (_tests, _sanitizer, _kernels, _bench, _peer)))
