@@ -175,6 +175,7 @@ class GroupNorm {
 
   /// Brings a column on chip, from `slot` on, and adds up its moments.
   BRUME_DEVICE void keep(const Column& column, int visits, int slot, Moments& low, Moments& high) const {
+    column.prefetch();
     ColumnMoments<T, kVector> moments;
     if constexpr (sizeof(Values) == 16) {
       const int part = ceil_div(visits, kStages);
@@ -220,20 +221,35 @@ class GroupNorm {
     (place + 2 * threads()).store(mine.squares);
   }
 
-  /// The block's moments of a group, by one warp.
+  /// The block's moments of a group, which has pixels in every block, by one warp.
   BRUME_DEVICE Moments block_moments(const GroupNormWork& work, int group) const {
     const int group_channels = params_.shape.channels / params_.shape.groups;
     // Where there are more columns than threads, the slice is a single group.
     const int first = group * group_channels / kVector;
     const int columns = smaller(((group + 1) * group_channels - 1) / kVector - first + 1, work.width);
-    Moments sum{};
-    for (int i = lane(); i < work.rows * columns; i += 32) {
-      const int column = first + i % columns;
-      const int span = column * kVector < group * group_channels ? 1 : 0;
-      const Shared<float> place = moments_ + (span * 3 * threads() + i / columns * work.width + column);
-      sum = merged(sum, {place.load(), (place + threads()).load(), (place + 2 * threads()).load()});
-    }
-    return merged_in_warp(sum);
+    const auto each = [&](const auto& use) {
+      for (int i = lane(); i < work.rows * columns; i += 32) {
+        const int column = first + i % columns;
+        const int span = column * kVector < group * group_channels ? 1 : 0;
+        const Shared<float> place = moments_ + (span * 3 * threads() + i / columns * work.width + column);
+        use(place.load(), (place + threads()).load(), place + 2 * threads());
+      }
+    };
+    // The mean first and then what is apart from it: sums, where merging divides at every step.
+    float count = 0;
+    float total = 0;
+    each([&](float number, float mean, const Shared<float>&) {
+      count += number;
+      total = multiply_add(number, mean, total);
+    });
+    count = summed_in_warp(count);
+    const float mean = summed_in_warp(total) * reciprocal_fast(count);
+    float squares = 0;
+    each([&](float number, float own, const Shared<float>& around) {
+      const float off = own - mean;
+      squares += multiply_add(off * off, number, around.load());
+    });
+    return {count, mean, summed_in_warp(squares)};
   }
 
   BRUME_DEVICE Partial* partial(const GroupNormWork& work, int group, int chunk) const {

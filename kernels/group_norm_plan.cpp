@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 
 #include "kernels/device/number.h"
 
@@ -20,7 +21,8 @@ constexpr int kMostSliceBytes = 512;  // where whole sectors are a mere wish
 constexpr int kReservedBytes = 1024;  // of shared memory, by the driver, for each block
 constexpr int kMomentFloats = 3;
 constexpr int kPartialBytes = 16;
-constexpr int kVisitsWorthABlock = 4;  // fewer vectors a thread are sooner done than met about
+constexpr int kVisitsOfAMeeting = 2;   // vectors that a thread does while blocks meet
+constexpr int kVisitsWorthABlock = 4;  // of two passes: fewer vectors a thread than another launch is worth
 
 /// A vector of a thread touches `spans` groups: one where groups are whole vectors, else two.
 int spans(int group_channels, int vector) { return group_channels % vector == 0 ? 1 : 2; }
@@ -61,6 +63,23 @@ int tile_slots(const GroupNormPlan& plan, const GroupNormMachine& machine, int s
   return std::max(0, each - scratch) / (plan.threads * plan.vector * element_bytes);
 }
 
+/// Into how many of `least` to `most` blocks each of some slices is cut: the busiest multiprocessor is to
+/// have the least to do. 21 blocks for each of 8 slices are two for some of 132 multiprocessors and one for
+/// most.
+int quickest_blocks(int least, int most, int slices, int pixels, const Cut& cut,
+                    const GroupNormMachine& machine) {
+  int quickest = least;
+  int best = std::numeric_limits<int>::max();
+  for (int blocks = least; blocks <= most; ++blocks) {
+    const int visits = ceil_div(ceil_div(pixels, blocks), cut.rows);
+    const int each = ceil_div(blocks * slices, machine.multiprocessors);
+    const int cost = each * visits + (blocks > 1 ? kVisitsOfAMeeting : 0);
+    if (cost < best) quickest = blocks;
+    best = std::min(best, cost);
+  }
+  return quickest;
+}
+
 /// False where the slice does not fit.
 bool cut_for_one_launch(GroupNormPlan& plan, const Cut& cut, int pixels, const GroupNormMachine& machine) {
   const int visits_a_pixel = ceil_div(cut.columns, plan.threads);
@@ -72,8 +91,7 @@ bool cut_for_one_launch(GroupNormPlan& plan, const Cut& cut, int pixels, const G
   // As few turns as can be, then all multiprocessors for the slices of a turn.
   const int turns = ceil_div(cut.jobs, std::min(cut.jobs, resident / least));
   plan.teams = ceil_div(cut.jobs, turns);
-  const int wanted = ceil_div(pixels, kVisitsWorthABlock * cut.rows);
-  const int blocks = std::max(least, std::min(wanted, resident / plan.teams));
+  const int blocks = quickest_blocks(least, resident / plan.teams, plan.teams, pixels, cut, machine);
   plan.chunk_pixels = ceil_div(pixels, blocks);
   plan.chunks = ceil_div(pixels, plan.chunk_pixels);
   plan.slots = ceil_div(plan.chunk_pixels, cut.rows) * visits_a_pixel;

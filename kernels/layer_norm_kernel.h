@@ -36,7 +36,8 @@ class LayerNorm {
 
   BRUME_DEVICE void operator()() const {
     if (row_ >= params_.rows) return;
-    const float mean = summed(keep()) / static_cast<float>(params_.width);
+    prefetch();
+    const float mean = summed_in_warp(keep()) / static_cast<float>(params_.width);
     // Of the deviations themselves: nothing cancels.
     float squares = 0;
     for (int i = lane(); i < vectors_; i += 32) {
@@ -47,7 +48,7 @@ class LayerNorm {
         squares = multiply_add(off, off, squares);
       }
     }
-    const float variance = summed(squares) / static_cast<float>(params_.width);
+    const float variance = summed_in_warp(squares) / static_cast<float>(params_.width);
     write(mean, reciprocal_root(variance + params_.eps));
   }
 
@@ -61,6 +62,15 @@ class LayerNorm {
   }
   BRUME_DEVICE T* write_place(const MutableRows& matrix, int i) const {
     return static_cast<T*>(matrix.data) + row_ * matrix.stride + i * kVector;
+  }
+
+  /// Brings nearer what all rows of the block read when their moments are known.
+  BRUME_DEVICE void prefetch() const {
+    if (warp() != 0) return;
+    for (int i = lane(); i < vectors_; i += 32) {
+      prefetch_global(static_cast<const T*>(params_.weight) + i * kVector);
+      prefetch_global(static_cast<const T*>(params_.bias) + i * kVector);
+    }
   }
 
   /// Brings the row on chip; gives the sum of the lane's part.
@@ -96,11 +106,6 @@ class LayerNorm {
     BRUME_UNROLL
     for (int j = 0; j < kVector; ++j) sum[j] = from_float<T>(to_float(a[j]) + to_float(b[j]));
     return sum;
-  }
-
-  BRUME_DEVICE static float summed(float mine) {
-    for (int mask = 16; mask > 0; mask /= 2) mine += shuffle_xor(mine, mask);
-    return mine;
   }
 
   BRUME_DEVICE void write(float mean, float root) const {

@@ -27,7 +27,11 @@ BRUME_DEVICE Moments merged(const Moments& a, const Moments& b) {
           multiply_add(apart * apart * a.count, share, a.squares + b.squares)};
 }
 
-/// Of a warp's lanes together, the same in each.
+/// Of a warp's lanes, the same in each.
+BRUME_DEVICE float summed_in_warp(float mine) {
+  for (int mask = 16; mask > 0; mask /= 2) mine += shuffle_xor(mine, mask);
+  return mine;
+}
 BRUME_DEVICE Moments merged_in_warp(Moments mine) {
   for (int mask = 16; mask > 0; mask /= 2) {
     const Moments other{shuffle_xor(mine.count, mask), shuffle_xor(mine.mean, mask),

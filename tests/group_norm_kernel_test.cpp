@@ -193,8 +193,8 @@ class Experiment {
 };
 
 /// The conflicts of a launch that gathers moments: where the groups of a slice lie side by side, the rows
-/// that a warp reads of a group are a slice's width apart, and may fall on the same banks. Three reads, for
-/// count, mean and squares, once a chunk.
+/// that a warp reads of a group are a slice's width apart, and may fall on the same banks. Five reads,
+/// once a chunk: count and mean, then both again and squares.
 int64_t gathering_conflicts(const GroupNormParams& params, const GroupNormPlan& plan) {
   const int group_channels = params.shape.channels / params.shape.groups;
   int64_t passes = 0;
@@ -212,7 +212,7 @@ int64_t gathering_conflicts(const GroupNormParams& params, const GroupNormPlan& 
           const int span = column * plan.vector < group * group_channels ? 1 : 0;
           reads.emplace_back(4 * (span * 3 * plan.threads + i / columns * width + column), 4);
         }
-        passes += 3 * host::extra_passes(reads);
+        passes += 5 * host::extra_passes(reads);
       }
     }
   }

@@ -114,6 +114,27 @@ TEST(GroupNormPlan, MapsOfTheModelsTakeOneLaunchWhereTheyFit) {
   EXPECT_EQ(mode({2, 64 * 64, 320, 32}, kGpus[1].machine), Mode::kOneLaunch);
 }
 
+/// Vectors that the busiest multiprocessor sees of each thread's columns, over what it would be if all were
+/// as busy.
+TEST(GroupNormPlan, MultiprocessorsAreBusyAlike) {
+  for (const GroupNormShape& shape : {GroupNormShape{2, 64 * 64, 320, 32},
+                                      {2, 64 * 64, 640, 32},
+                                      {2, 32 * 32, 1280, 32},
+                                      {2, 128 * 128, 320, 32},
+                                      {2, 64 * 64, 960, 32}}) {
+    const GroupNormMachine machine = kGpus[2].machine;
+    const GroupNormPlan plan = plan_group_norm(shape, GroupNormAccess::kVectors, 2, machine);
+    ASSERT_EQ(plan.mode, Mode::kOneLaunch);
+    const int each = ceil_div(plan.chunks * plan.teams, machine.multiprocessors);
+    const double vectors = double{1} * shape.pictures * shape.pixels * shape.channels / plan.vector;
+    EXPECT_LT(each * plan.slots * plan.threads / (vectors / machine.multiprocessors), 1.3) << name_of(shape);
+  }
+  // A tiny one is sooner done by a block than met about.
+  const GroupNormPlan tiny =
+      plan_group_norm({2, 8 * 8, 1280, 32}, GroupNormAccess::kVectors, 2, kGpus[2].machine);
+  EXPECT_EQ(tiny.chunks, 1);
+}
+
 TEST(GroupNormPlan, AMapLargerThanL2IsReadWholePixelByPixel) {
   for (const GroupNormShape& shape :
        {GroupNormShape{2, 256 * 256, 512, 32}, {1, 512 * 512, 256, 32}, {1, 1024 * 1024, 128, 32}}) {

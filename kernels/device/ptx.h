@@ -83,6 +83,12 @@ BRUME_DEVICE void store_global(T* to, const V& value) {
   *reinterpret_cast<V*>(to) = value;
 }
 
+/// Asks for what will be read, and waits for nothing.
+template <class T>
+BRUME_DEVICE void prefetch_global(const T* from) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
+}
+
 /// A place in the block's shared memory.
 template <class T>
 class Shared {

@@ -84,6 +84,9 @@ void store_global(T* to, const V& value) {
 }
 
 template <class T>
+void prefetch_global(const T* /*from*/) {}
+
+template <class T>
 class Shared {
  public:
   explicit Shared(int offset) : offset_(offset) {}
