@@ -20,8 +20,6 @@ namespace {
 PreparedWords part_of(const PreparedWords& words, int64_t first, int64_t count) {
   PreparedWords part;
   for (const at::Tensor& one : words.keys_values) part.keys_values.push_back(one.narrow(0, first, count));
-  if (words.added.defined()) part.added = words.added.narrow(0, first, count);
-  if (words.scale.defined()) part.scale = words.scale.narrow(0, first, count);
   for (int64_t i = 0; i < count && !words.changes.empty(); ++i)
     part.changes.push_back(words.changes[static_cast<size_t>(first + i)]);
   return part;
@@ -36,16 +34,14 @@ class FittingRows : public ::testing::TestWithParam<const char*> {
     fitting_ = std::make_unique<RowsThatFit>(calls_.unet(), *gpu_, at::kFloat);
   }
 
-  PredictedRows predict(const Given& given) {
-    return (*fitting_)(given.latents, given.timesteps, given.words);
-  }
+  PredictedRows predict(const Given& given) { return (*fitting_)(given.latents, given.times, given.words); }
 
   /// By the UNet's own calls, for so many rows at a time.
   at::Tensor in_parts(const Given& given, int64_t count) const {
     std::vector<at::Tensor> parts;
     for (int64_t first = 0; first < given.latents.size(0); first += count)
       parts.push_back(
-          calls_.own_call({given.latents.narrow(0, first, count), given.timesteps.narrow(0, first, count),
+          calls_.own_call({given.latents.narrow(0, first, count), given.times.narrow(0, first, count),
                            part_of(given.words, first, count)}));
     return at::cat(parts);
   }

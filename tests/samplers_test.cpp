@@ -255,6 +255,29 @@ TEST(NetworkCalls, AreTwoAStepWhereTheSamplerLooksTwice) {
   }
 }
 
+TEST(NetworkTimesteps, AreKnownBeforeTheWalk) {
+  const NoiseSchedule schedule = stable_diffusion();
+  const auto normal = [] { return at::randn({1, 2, 3, 3}); };
+  for (int sampler = 0; sampler <= static_cast<int>(Sampler::kTcd); ++sampler) {
+    for (const int64_t first : {0, 3}) {
+      SamplingSettings settings;
+      settings.sampler = static_cast<Sampler>(sampler);
+      settings.steps = 7;
+      settings.eta = 1;
+      settings.first_step = first;
+      std::vector<double> asked;
+      const auto ask = [&](const at::Tensor& latents, const NoiseLevel& level) {
+        if (asked.empty() || asked.back() != level.timestep) asked.push_back(level.timestep);
+        return NetworkOutput{latents.sin(), latents.cos()};
+      };
+      sample(schedule, settings, {normal(), first > 0 ? normal() : at::Tensor()}, ask, normal,
+             [](int64_t, const at::Tensor&) { return true; });
+      EXPECT_GE(asked.size(), 4U);
+      EXPECT_EQ(network_timesteps(schedule, settings), asked) << sampler_name(settings.sampler) << first;
+    }
+  }
+}
+
 /// With a network that takes each value alone, what is drawn anew is what it would be without a mask.
 TEST(Masks, KeepTheirPartOfThePictureWithEverySampler) {
   const NoiseSchedule schedule = stable_diffusion();

@@ -14,7 +14,7 @@ namespace brume::testing {
 /// What a call of a UNet takes.
 struct Given {
   at::Tensor latents;
-  at::Tensor timesteps;
+  at::Tensor times;
   PreparedWords words;
 };
 
@@ -50,11 +50,20 @@ class UNetCalls {
 
   Given given(const Shape& shape, uint64_t seed) const {
     at::Generator generator = at::detail::createCPUGenerator(seed + 1000);
-    return {at::randn({shape.rows, unet_.config().in_channels, shape.height, shape.width}, generator),
-            at::randint(0, 1000, {shape.rows}, generator, at::kFloat), words(shape, seed)};
+    const at::Tensor latents =
+        at::randn({shape.rows, unet_.config().in_channels, shape.height, shape.width}, generator);
+    const at::Tensor timesteps = at::randint(0, 1000, {shape.rows}, generator, at::kFloat);
+    const PreparedWords told = words(shape, seed);
+    return {latents, times(timesteps, told), told};
   }
 
-  at::Tensor own_call(const Given& given) const { return unet_(given.latents, given.timesteps, given.words); }
+  /// A timestep for each row: [N, columns].
+  at::Tensor times(const at::Tensor& timesteps, const PreparedWords& words) const {
+    const at::Tensor rows = at::arange(timesteps.size(0));
+    return unet_.times(timesteps, words).index({rows, rows});
+  }
+
+  at::Tensor own_call(const Given& given) const { return unet_(given.latents, given.times, given.words); }
 
  private:
   static UNet open(const std::filesystem::path& directory) {

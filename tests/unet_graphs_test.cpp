@@ -19,7 +19,7 @@ class Graphs : public ::testing::TestWithParam<const char*> {
   PreparedWords words(const Shape& shape, uint64_t seed) const { return calls_.words(shape, seed); }
   Given given(const Shape& shape, uint64_t seed) const { return calls_.given(shape, seed); }
   at::Tensor own_call(const Given& given) const { return calls_.own_call(given); }
-  at::Tensor recorded(const Given& given) { return graphs_(given.latents, given.timesteps, given.words); }
+  at::Tensor recorded(const Given& given) { return graphs_(given.latents, given.times, given.words); }
 
   /// A row alone, until no other graph counts as in use.
   void call_for_long() {
@@ -77,9 +77,6 @@ TEST_P(Graphs, CopyWordsOnlyWhenOthersCome) {
   EXPECT_TRUE(recorded(first).equal(wanted));
   // Nobody writes into words; here it shows that they were not looked at again.
   for (const at::Tensor& one : first.words.keys_values) one.zero_();
-  for (const at::Tensor& one : {first.words.added, first.words.scale}) {
-    if (one.defined()) one.zero_();
-  }
   EXPECT_TRUE(recorded(first).equal(wanted));
 }
 
@@ -101,18 +98,12 @@ TEST_P(Graphs, CopyWordsOfWhichOneTensorIsAnother) {
   const PreparedWords others = words({}, 2);
   one.words.keys_values.back() = others.keys_values.back();
   EXPECT_TRUE(recorded(one).equal(own_call(one)));
-  if (others.added.defined()) one.words.added = others.added;
-  if (others.scale.defined()) one.words.scale = others.scale;
-  EXPECT_TRUE(recorded(one).equal(own_call(one)));
 }
 
 TEST_P(Graphs, KnowNewWordsFromThoseThatLayThereBefore) {
   Given one = given({}, 0);
   const auto each = [](PreparedWords& words, const auto& change) {
     for (at::Tensor& tensor : words.keys_values) change(tensor);
-    for (at::Tensor* tensor : {&words.added, &words.scale}) {
-      if (tensor->defined()) change(*tensor);
-    }
   };
   std::vector<at::Tensor> places;  // stay where they are
   each(one.words, [&](const at::Tensor& tensor) { places.push_back(tensor.clone()); });

@@ -179,6 +179,21 @@ void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& setti
     schedule.timesteps(settings.steps);
 }
 
+/// What a walk asks for does not hang on the answers: it is walked with one value for a picture.
+std::vector<double> network_timesteps(const NoiseSchedule& schedule, const SamplingSettings& settings) {
+  std::vector<double> timesteps;
+  const at::Tensor nothing = at::zeros({1, 1, 1, 1});
+  const auto ask = [&](const at::Tensor& latents, const NoiseLevel& level) {
+    if (std::find(timesteps.begin(), timesteps.end(), level.timestep) == timesteps.end())
+      timesteps.push_back(level.timestep);
+    return NetworkOutput{latents, latents};
+  };
+  sample(
+      schedule, settings, {nothing}, ask, [&] { return nothing; },
+      [](int64_t /*step*/, const at::Tensor& /*latents*/) { return true; });
+  return timesteps;
+}
+
 at::Tensor sample(const NoiseSchedule& schedule, const SamplingSettings& settings, const Beginning& beginning,
                   const Denoiser& denoise, const NoiseSource& noise, const StepObserver& observe) {
   return takes_spacing(settings.sampler)

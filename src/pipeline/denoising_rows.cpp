@@ -32,8 +32,6 @@ PreparedWords joined(const std::vector<const PreparedWords*>& rows) {
   PreparedWords words;
   for (size_t i = 0; i < rows.front()->keys_values.size(); ++i)
     words.keys_values.push_back(all([i](const PreparedWords& row) { return row.keys_values[i]; }));
-  if (rows.front()->added.defined()) words.added = all([](const PreparedWords& row) { return row.added; });
-  if (rows.front()->scale.defined()) words.scale = all([](const PreparedWords& row) { return row.scale; });
   const auto changes = [](const PreparedWords* row) { return !row->changes.empty(); };
   if (std::none_of(rows.begin(), rows.end(), changes)) return words;
   for (const PreparedWords* row : rows) {
@@ -66,9 +64,9 @@ class DenoisingRows::Row {
   int64_t steps() const { return steps_; }
   int64_t calls_left() const { return network_calls(request_.sampling) - calls_; }
   const std::vector<WordGroup>& groups() const { return words_.groups(); }
+  at::Tensor times(size_t group) { return words_.times(words_.groups()[group], level_.timestep); }
   /// What the prediction is wanted for. [rows of the group, in_channels, h, w]
   at::Tensor input(const WordGroup& group) const { return words_.input(group, latents_); }
-  double timestep() const { return level_.timestep; }
 
   /// What the UNet has for one of the groups. [rows of the group, C, h, w]
   void take(const WordGroup& group, const at::Tensor& prediction) {
@@ -207,13 +205,13 @@ std::vector<DenoisingRows::Call> DenoisingRows::calls() const {
 
 void DenoisingRows::predict(const Call& call) const {
   std::vector<at::Tensor> inputs;
-  std::vector<float> timesteps;
+  std::vector<at::Tensor> times;
   for (const auto& [row, i] : call.groups) {
     const WordGroup& group = row->groups()[i];
     inputs.push_back(row->input(group));
-    timesteps.insert(timesteps.end(), group.rows.size(), static_cast<float>(row->timestep()));
+    times.push_back(row->times(i));
   }
-  const PredictedRows predicted = pipeline_.predict(at::cat(inputs), at::tensor(timesteps), call.words);
+  const PredictedRows predicted = pipeline_.predict(at::cat(inputs), at::cat(times), call.words);
   int64_t first = 0;
   for (const auto& [row, i] : call.groups) {
     const WordGroup& group = row->groups()[i];

@@ -16,6 +16,7 @@ WordsInTime::WordsInTime(const Pipeline& pipeline, const Request& request, Pictu
       guidance_(request.guidance),
       free_u_(request.free_u),
       steps_(request.sampling.steps_taken()),
+      timesteps_(network_timesteps(pipeline.model().schedule(), request.sampling)),
       pictures_(static_cast<int64_t>(request.seeds.size())) {
   for (size_t part = 0; part < words_.rows.size(); ++part)
     rows_.push_back({part, guidance_.active() && part == 0, false});
@@ -58,7 +59,7 @@ void WordsInTime::prepare() {
       return tokens_of(group.rows.front()) == tokens_of(row);
     });
     if (same == groups_.end()) {
-      groups_.push_back({{row}, {}, {}});
+      groups_.push_back({{row}, {}, {}, {}});
     } else {
       same->rows.push_back(row);
     }
@@ -79,6 +80,7 @@ void WordsInTime::prepare() {
     }
     if (words_.texts.front().scale.defined()) group.conditioning.scale = stacked(&Conditioning::scale);
     group.words = pipeline_->prepare(group.conditioning);
+    group.times = TimeTable(timesteps_);
     if (!changes) continue;
     for (const size_t row : group.rows)
       group.words.changes.insert(group.words.changes.end(), static_cast<size_t>(pictures_),

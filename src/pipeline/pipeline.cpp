@@ -280,16 +280,14 @@ WordsInTime Pipeline::first_words(const Request& request, FiniteCheck& finite, O
   return all;
 }
 
-Denoiser Pipeline::denoiser(const WordsInTime& words, Observer& observer,
-                            std::vector<std::string>& notes) const {
+Denoiser Pipeline::denoiser(WordsInTime& words, Observer& observer, std::vector<std::string>& notes) const {
   return [this, &words, &observer, &notes, first = true](const at::Tensor& latents,
                                                          const NoiseLevel& level) mutable {
     std::vector<at::Tensor> predictions(words.rows());
-    for (const WordGroup& group : words.groups()) {
+    for (WordGroup& group : words.groups()) {
       const auto count = static_cast<int64_t>(group.rows.size());
       const at::Tensor input = words.input(group, latents);
-      const at::Tensor timesteps = at::full({input.size(0)}, static_cast<float>(level.timestep), at::kFloat);
-      const PredictedRows predicted = predict(input, timesteps, group.words);
+      const PredictedRows predicted = predict(input, words.times(group, level.timestep), group.words);
       if (predicted.in_parts) add_note(notes, kSmallerBatchNote);
       const std::vector<at::Tensor> parts = predicted.prediction.chunk(count);
       for (size_t i = 0; i < parts.size(); ++i) predictions[group.rows[i]] = parts[i];
@@ -304,12 +302,18 @@ PreparedWords Pipeline::prepare(const Conditioning& words) const {
   return with_room(rows_.get(), [&] { return unet_->prepare(words); });
 }
 
-PredictedRows Pipeline::predict(const at::Tensor& input, const at::Tensor& timesteps,
+at::Tensor Pipeline::times(const std::vector<double>& timesteps, const PreparedWords& words) const {
+  const c10::InferenceMode guard;
+  const at::Tensor asked = at::tensor(timesteps).to(at::kFloat);
+  return with_room(rows_.get(), [&] { return unet_->times(asked, words); });
+}
+
+PredictedRows Pipeline::predict(const at::Tensor& input, const at::Tensor& times,
                                 const PreparedWords& words) const {
   const c10::InferenceMode guard;
-  if (!rows_) return {(*unet_)(input.to(dtype()), timesteps, words).to(at::kFloat)};
+  if (!rows_) return {(*unet_)(input.to(dtype()), times, words).to(at::kFloat)};
   try {
-    return (*rows_)(input, timesteps, words);
+    return (*rows_)(input, times, words);
   } catch (const c10::OutOfMemoryError&) {
     throw no_room("a step of one row", model_.row_bytes(input.size(2), input.size(3), dtype()),
                   static_cast<double>(gpu_->free_memory()),

@@ -13,12 +13,9 @@ namespace brume {
 namespace {
 
 PreparedWords rows_of(const PreparedWords& words, int64_t first, int64_t count) {
-  const auto part = [&](const at::Tensor& all) { return all.defined() ? all.narrow(0, first, count) : all; };
   PreparedWords rows;
   rows.keys_values.reserve(words.keys_values.size());
-  for (const at::Tensor& all : words.keys_values) rows.keys_values.push_back(part(all));
-  rows.added = part(words.added);
-  rows.scale = part(words.scale);
+  for (const at::Tensor& all : words.keys_values) rows.keys_values.push_back(all.narrow(0, first, count));
   if (words.changes.empty()) return rows;
   const auto begin = words.changes.begin() + static_cast<std::ptrdiff_t>(first);
   rows.changes.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
@@ -30,7 +27,7 @@ PreparedWords rows_of(const PreparedWords& words, int64_t first, int64_t count) 
 RowsThatFit::RowsThatFit(const UNet& unet, const kernels::gpu::Gpu& gpu, at::ScalarType dtype)
     : gpu_(gpu), graphs_(unet, gpu, dtype) {}
 
-PredictedRows RowsThatFit::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
+PredictedRows RowsThatFit::operator()(const at::Tensor& latents, const at::Tensor& times,
                                       const PreparedWords& words) {
   const int64_t rows = latents.size(0);
   const int64_t area = latents.size(2) * latents.size(3);
@@ -40,10 +37,9 @@ PredictedRows RowsThatFit::operator()(const at::Tensor& latents, const at::Tenso
   for (int64_t first = 0; first < rows;) {
     count = std::min(count, rows - first);
     try {
-      parts.push_back(count == rows
-                          ? graphs_(latents, timesteps, words)
-                          : graphs_(latents.narrow(0, first, count), timesteps.narrow(0, first, count),
-                                    rows_of(words, first, count)));
+      parts.push_back(count == rows ? graphs_(latents, times, words)
+                                    : graphs_(latents.narrow(0, first, count), times.narrow(0, first, count),
+                                              rows_of(words, first, count)));
       first += count;
     } catch (const c10::OutOfMemoryError&) {
       // Once more where it may help; another thread may have had the memory, too.

@@ -24,6 +24,7 @@ std::vector<PerturbedLayers> perturbed_of(const std::vector<RowChange>& rows) {
 
 UNet::UNet(const WeightsView& weights, const UNetConfig& config)
     : config_(config),
+      placement_(weights.placement()),
       conv_in_(weights / "conv_in", {config.in_channels, config.levels.front().channels}),
       time_embedding_(weights / "time_embedding", config.levels.front().channels, time_width(config)),
       times_(time_width(config)),
@@ -49,6 +50,7 @@ UNet::UNet(const WeightsView& weights, const UNetConfig& config)
 
 PreparedWords UNet::prepare(const Conditioning& conditioning) const {
   PreparedWords words;
+  words.rows = conditioning.context.size(0);
   for (const DownBlock& block : down_) block.prepare(conditioning.context, words.keys_values);
   if (mid_) mid_->prepare(conditioning.context, words.keys_values);
   for (const UpBlock& block : up_) block.prepare(conditioning.context, words.keys_values);
@@ -57,15 +59,21 @@ PreparedWords UNet::prepare(const Conditioning& conditioning) const {
   return words;
 }
 
-at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
-                            const PreparedWords& words) const {
-  at::Tensor time = sinusoid(timesteps, config_.levels.front().channels, latents.scalar_type());  // [N, C0]
-  if (words.scale.defined()) time = time + words.scale;
-  time = time_embedding_(time);  // [N, 4 C0]
+at::Tensor UNet::times(const at::Tensor& timesteps, const PreparedWords& words) const {
+  const at::Tensor here = timesteps.to(placement_.device, timesteps.scalar_type(), /*non_blocking=*/true);
+  at::Tensor time = sinusoid(here, config_.levels.front().channels, placement_.dtype);  // [M, C0]
+  time = time.unsqueeze(1);
+  if (words.scale.defined()) time = time + words.scale;  // [M, N, C0]
+  time = time_embedding_(time);                          // [M, 1 or N, 4 C0]
   if (words.added.defined()) time = time + words.added;
+  return times_(kernels::silu(time)).expand({-1, words.rows, -1});
+}
+
+at::Tensor UNet::operator()(const at::Tensor& latents, const at::Tensor& times,
+                            const PreparedWords& words) const {
   nn::PreparedReader reader(words.keys_values);
   nn::LoneTokens lone(perturbed_of(words.changes));
-  BlockInput input{times_(kernels::silu(time)), reader, lone, {}};
+  BlockInput input{times, reader, lone, {}};
   at::Tensor x = conv_in_(latents);  // [N, C0, H, W]
   std::vector<at::Tensor> skips{x};
   for (const DownBlock& block : down_) x = block(x, input, skips);  // [N, C_last, H / 2^(levels - 1), ...]

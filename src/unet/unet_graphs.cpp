@@ -17,15 +17,6 @@ constexpr size_t kMostCalls = 4;
 /// gain.
 constexpr uint64_t kInUse = 16;
 
-/// All tensors of words, in one order.
-std::vector<at::Tensor> tensors_of(const PreparedWords& words) {
-  std::vector<at::Tensor> tensors = words.keys_values;
-  for (const at::Tensor& other : {words.added, words.scale}) {
-    if (other.defined()) tensors.push_back(other);
-  }
-  return tensors;
-}
-
 bool same_sizes(const std::vector<at::Tensor>& left, const std::vector<at::Tensor>& right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
                     [](const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes(); });
@@ -40,8 +31,6 @@ PreparedWords copy_of(const PreparedWords& words) {
   PreparedWords copy;
   copy.keys_values.reserve(words.keys_values.size());
   for (const at::Tensor& one : words.keys_values) copy.keys_values.push_back(one.clone());
-  if (words.added.defined()) copy.added = words.added.clone();
-  if (words.scale.defined()) copy.scale = words.scale.clone();
   return copy;
 }
 
@@ -51,31 +40,30 @@ PreparedWords copy_of(const PreparedWords& words) {
 class UNetGraphs::Call {
  public:
   Call(const UNet& unet, const kernels::gpu::Gpu& gpu, at::ScalarType dtype, const at::Tensor& latents,
-       const PreparedWords& words)
+       const at::Tensor& times, const PreparedWords& words)
       : words_(copy_of(words)),
-        inputs_(tensors_of(words_)),
-        latents_(at::zeros(latents.sizes(), inputs_.front().options().dtype(at::kFloat))),
-        timesteps_(at::zeros({latents.size(0)}, latents_.options())),
-        given_(tensors_of(words)) {
+        latents_(at::zeros(latents.sizes(), times.options().dtype(at::kFloat))),
+        times_(times.contiguous().clone()),
+        given_(words.keys_values) {
     graph_ = gpu.capture([this, &unet, dtype] {
-      prediction_ = unet(latents_.to(dtype), timesteps_, words_).to(at::kFloat).contiguous();
+      prediction_ = unet(latents_.to(dtype), times_, words_).to(at::kFloat).contiguous();
     });
   }
 
   bool fits(const at::Tensor& latents, const PreparedWords& words) const {
-    return latents.sizes() == latents_.sizes() && same_sizes(tensors_of(words), inputs_);
+    return latents.sizes() == latents_.sizes() && same_sizes(words.keys_values, words_.keys_values);
   }
 
-  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps, const PreparedWords& words) {
-    std::vector<at::Tensor> given = tensors_of(words);
+  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& times, const PreparedWords& words) {
+    const std::vector<at::Tensor>& given = words.keys_values;
     if (!same_tensors(given, given_)) {
       given_.clear();  // until all are copied
-      for (size_t i = 0; i < given.size(); ++i) inputs_[i].copy_(given[i]);
-      given_ = std::move(given);
+      for (size_t i = 0; i < given.size(); ++i) words_.keys_values[i].copy_(given[i]);
+      given_ = given;
     }
     // What comes from the CPU has been taken when this returns; nothing waits for the GPU.
     latents_.copy_(latents, /*non_blocking=*/true);
-    timesteps_.copy_(timesteps, /*non_blocking=*/true);
+    times_.copy_(times);
     graph_->replay();
     return prediction_.clone();  // the next call writes there
   }
@@ -83,12 +71,11 @@ class UNetGraphs::Call {
   uint64_t last_used = 0;
 
  private:
-  PreparedWords words_;             // that the graph reads
-  std::vector<at::Tensor> inputs_;  // its tensors
-  at::Tensor latents_;              // [N, C, H, W] fp32
-  at::Tensor timesteps_;            // [N] fp32
-  std::vector<at::Tensor> given_;   // whose contents are in inputs_
-  at::Tensor prediction_;           // [N, C', H, W] fp32
+  PreparedWords words_;            // that the graph reads
+  at::Tensor latents_;             // [N, C, H, W] fp32
+  at::Tensor times_;               // [N, columns]
+  std::vector<at::Tensor> given_;  // whose contents words_ has
+  at::Tensor prediction_;          // [N, C', H, W] fp32
   std::unique_ptr<kernels::gpu::Graph> graph_;
 };
 
@@ -96,7 +83,8 @@ UNetGraphs::UNetGraphs(const UNet& unet, const kernels::gpu::Gpu& gpu, at::Scala
     : unet_(unet), gpu_(gpu), dtype_(dtype) {}
 UNetGraphs::~UNetGraphs() = default;
 
-UNetGraphs::Call* UNetGraphs::call_for(const at::Tensor& latents, const PreparedWords& words) {
+UNetGraphs::Call* UNetGraphs::call_for(const at::Tensor& latents, const at::Tensor& times,
+                                       const PreparedWords& words) {
   ++asked_;
   const auto found = std::find_if(calls_.begin(), calls_.end(),
                                   [&](const auto& call) { return call->fits(latents, words); });
@@ -107,18 +95,16 @@ UNetGraphs::Call* UNetGraphs::call_for(const at::Tensor& latents, const Prepared
       if (asked_ - calls_.back()->last_used < kInUse) return nullptr;
       calls_.pop_back();
     }
-    calls_.push_front(std::make_unique<Call>(unet_, gpu_, dtype_, latents, words));
+    calls_.push_front(std::make_unique<Call>(unet_, gpu_, dtype_, latents, times, words));
   }
   calls_.front()->last_used = asked_;
   return calls_.front().get();
 }
 
-at::Tensor UNetGraphs::unrecorded(const at::Tensor& latents, const at::Tensor& timesteps,
+at::Tensor UNetGraphs::unrecorded(const at::Tensor& latents, const at::Tensor& times,
                                   const PreparedWords& words) const {
-  const auto placed = [this](const at::Tensor& values) {
-    return values.to(gpu_.properties().device, values.scalar_type(), /*non_blocking=*/true);
-  };
-  return unet_(placed(latents).to(dtype_), placed(timesteps), words).to(at::kFloat);
+  const at::Tensor placed = latents.to(gpu_.properties().device, at::kFloat, /*non_blocking=*/true);
+  return unet_(placed.to(dtype_), times, words).to(at::kFloat);
 }
 
 bool UNetGraphs::drop() {
@@ -128,13 +114,13 @@ bool UNetGraphs::drop() {
   return any;
 }
 
-at::Tensor UNetGraphs::operator()(const at::Tensor& latents, const at::Tensor& timesteps,
+at::Tensor UNetGraphs::operator()(const at::Tensor& latents, const at::Tensor& times,
                                   const PreparedWords& words) {
   if (words.changes.empty()) {
     const std::lock_guard lock(mutex_);
-    if (Call* const call = call_for(latents, words)) return (*call)(latents, timesteps, words);
+    if (Call* const call = call_for(latents, times, words)) return (*call)(latents, times, words);
   }
-  return unrecorded(latents, timesteps, words);
+  return unrecorded(latents, times, words);
 }
 
 }  // namespace brume

@@ -152,6 +152,9 @@ at::Tensor tcd_step(const NoiseSchedule& schedule, const ConsistencyStep& step, 
 /// Throws kUsage where the model's schedule has not so many steps for this sampler.
 void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& settings);
 
+/// At which timesteps `sample` asks the network, in its order, each once.
+std::vector<double> network_timesteps(const NoiseSchedule& schedule, const SamplingSettings& settings);
+
 /// Runs the whole loop from its beginning to clean latents. Noise is drawn only in steps that use it.
 at::Tensor sample(const NoiseSchedule& schedule, const SamplingSettings& settings, const Beginning& beginning,
                   const Denoiser& denoise, const NoiseSource& noise, const StepObserver& observe);

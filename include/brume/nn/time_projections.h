@@ -29,7 +29,7 @@ class TimeProjections {
   TimeColumns add(const WeightsView& weights, int64_t out);
   /// All blocks have theirs. To be called once, before the first product.
   void close();
-  /// time [N, width] after its SiLU -> [N, all columns]
+  /// time [..., width] after its SiLU -> [..., all columns]
   at::Tensor operator()(const at::Tensor& time) const { return (*product_)(time); }
 
  private:

@@ -10,7 +10,7 @@ namespace brume::nn {
 class TimestepEmbedding {
  public:
   TimestepEmbedding(const WeightsView& weights, int64_t in, int64_t width);
-  /// [N, in] -> [N, width]
+  /// [..., in] -> [..., width]
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:

@@ -8,6 +8,7 @@
 
 #include "brume/diffusion/guidance.h"
 #include "brume/diffusion/samplers.h"
+#include "brume/pipeline/time_table.h"
 #include "brume/text/prompt_plan.h"
 #include "brume/unet/row_change.h"
 #include "brume/unet/unet.h"
@@ -28,6 +29,7 @@ struct WordGroup {
   std::vector<size_t> rows;   // of WordsInTime
   Conditioning conditioning;  // [rows * N, T, D], row after row
   PreparedWords words;
+  TimeTable times = {};
 };
 
 /// The words of N pictures of one request, made ready for one step after the other. Rows of other lengths
@@ -43,6 +45,7 @@ class WordsInTime {
   /// For a UNet that sees more than the latents, before its first call: [N, channels, h, w] fp32.
   void set_beside(at::Tensor beside) { beside_ = std::move(beside); }
 
+  std::vector<WordGroup>& groups() { return groups_; }
   const std::vector<WordGroup>& groups() const { return groups_; }
   const PictureWords& words() const { return words_; }
   /// Rows that one picture has at most.
@@ -50,6 +53,10 @@ class WordsInTime {
   /// What the UNet gets for a group: `latents` [N, C, h, w], and what it sees beside them ->
   /// [rows of the group * N, in_channels, h, w].
   at::Tensor input(const WordGroup& group, const at::Tensor& latents) const;
+  /// What the UNet reads of the time for one of the groups: [rows of the group * N, columns].
+  at::Tensor times(WordGroup& group, double timestep) const {
+    return group.times.at(timestep, *pipeline_, group.words);
+  }
   /// What the sampler goes by, of a prediction [N, C, h, w] for each row that is in a group, for latents of
   /// the same shape.
   NetworkOutput output(const std::vector<at::Tensor>& predictions, const at::Tensor& latents,
@@ -82,6 +89,7 @@ class WordsInTime {
   std::optional<FreeU> free_u_;
   PerturbedLayers perturbed_layers_;
   int64_t steps_;
+  std::vector<double> timesteps_;  // of the walk, each once
   int64_t pictures_;
   std::vector<Row> rows_;
   at::Tensor beside_;

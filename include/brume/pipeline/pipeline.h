@@ -54,12 +54,13 @@ class Pipeline {
   PictureStart start(const Request& request, const PictureInputs& inputs, Noise& noise) const;
   /// What the UNet makes of words once for all steps.
   PreparedWords prepare(const Conditioning& words) const;
+  /// What it reads of timesteps beside words of N rows: [timesteps, N, columns].
+  at::Tensor times(const std::vector<double>& timesteps, const PreparedWords& words) const;
   /// One call of the UNet in the pipeline's dtype: input [N, in_channels, h, w] fp32 (the latents, and what
-  /// the model sees beside them), timesteps [N] fp32 and words of N rows -> prediction [N, C, h, w] fp32,
-  /// on the GPU where there is one. Does not wait for it. Throws kOutOfMemory where a GPU has no room for a
+  /// the model sees beside them), times [N, columns] and words of N rows -> prediction [N, C, h, w] fp32, on
+  /// the GPU where there is one. Does not wait for it. Throws kOutOfMemory where a GPU has no room for a
   /// single row.
-  PredictedRows predict(const at::Tensor& input, const at::Tensor& timesteps,
-                        const PreparedWords& words) const;
+  PredictedRows predict(const at::Tensor& input, const at::Tensor& times, const PreparedWords& words) const;
   /// Where the pipeline computes: the same values, in the pipeline's own device.
   at::Tensor placed(const at::Tensor& values) const;
   /// The picture of one seed from its latents [1, C, h, w] fp32; where there is a mask, what it leaves of the
@@ -92,7 +93,7 @@ class Pipeline {
   LatentDistribution encode_with(const Autoencoder& vae, const Request& request, const at::Tensor& pictures,
                                  std::vector<std::string>& notes) const;
   at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;
-  Denoiser denoiser(const WordsInTime& words, Observer& observer, std::vector<std::string>& notes) const;
+  Denoiser denoiser(WordsInTime& words, Observer& observer, std::vector<std::string>& notes) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         const PictureInputs& inputs, FiniteCheck& finite,
                                         Observer& observer) const;

@@ -27,8 +27,7 @@ class RowsThatFit {
 
   /// As the UNet's own call, for latents [N, C, H, W] fp32 of any device. Does not wait for the GPU. Throws
   /// c10::OutOfMemoryError where a single row has no room.
-  PredictedRows operator()(const at::Tensor& latents, const at::Tensor& timesteps,
-                           const PreparedWords& words);
+  PredictedRows operator()(const at::Tensor& latents, const at::Tensor& times, const PreparedWords& words);
 
   /// Gives back the memory that nobody uses, and that of the recorded calls. True where there were any.
   bool make_room();

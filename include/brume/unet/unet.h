@@ -1,9 +1,11 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "brume/base/placement.h"
 #include "brume/nn/conv2d.h"
 #include "brume/nn/linear.h"
 #include "brume/nn/norm.h"
@@ -28,9 +30,11 @@ struct Conditioning {
 /// What of it is the same in every step, as the UNet reads it.
 struct PreparedWords {
   std::vector<at::Tensor> keys_values;  // [N, T, 2 width] for each cross-attention, in the network's order
-  at::Tensor added;                     // [N, 4 C0], where the model has an added condition
-  at::Tensor scale;                     // [N, C0], where the network is told the guidance scale
   std::vector<RowChange> changes = {};  // N, or empty where no row has any
+  // For times():
+  int64_t rows = 0;       // N
+  at::Tensor added = {};  // [N, 4 C0], where the model has an added condition
+  at::Tensor scale = {};  // [N, C0], where the network is told the guidance scale
 };
 
 /// The denoising network of Stable Diffusion 1, 2 and XL ("High-Resolution Image Synthesis with Latent
@@ -41,10 +45,12 @@ class UNet {
   UNet(const WeightsView& weights, const UNetConfig& config);
 
   PreparedWords prepare(const Conditioning& conditioning) const;
-  /// latents [N, in_channels, H, W], timesteps [N] fp32 -> prediction [N, out_channels, H, W], in the
+  /// What its residual blocks read of timesteps [M] fp32 beside words of N rows: [M, N, columns]. Known as
+  /// soon as the schedule is, and in one product for all steps.
+  at::Tensor times(const at::Tensor& timesteps, const PreparedWords& words) const;
+  /// latents [N, in_channels, H, W], times [N, columns] -> prediction [N, out_channels, H, W], in the
   /// latents' dtype.
-  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps,
-                        const PreparedWords& words) const;
+  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& times, const PreparedWords& words) const;
   const UNetConfig& config() const { return config_; }
 
  private:
@@ -53,6 +59,7 @@ class UNet {
   at::Tensor embed_scale(const Conditioning& conditioning) const;
 
   UNetConfig config_;
+  Placement placement_;
   nn::Conv2d conv_in_;
   nn::TimestepEmbedding time_embedding_;
   std::optional<nn::TimestepEmbedding> added_embedding_;

@@ -23,16 +23,15 @@ class UNetGraphs {
   ~UNetGraphs();
 
   /// As the UNet's own call, for latents [N, C, H, W] fp32 of any device -> fp32 on the GPU.
-  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& timesteps, const PreparedWords& words);
+  at::Tensor operator()(const at::Tensor& latents, const at::Tensor& times, const PreparedWords& words);
   /// Forgets what was recorded, which has the memory of whole steps. True where there was anything.
   bool drop();
 
  private:
   class Call;
   /// Null where none should be recorded.
-  Call* call_for(const at::Tensor& latents, const PreparedWords& words);
-  at::Tensor unrecorded(const at::Tensor& latents, const at::Tensor& timesteps,
-                        const PreparedWords& words) const;
+  Call* call_for(const at::Tensor& latents, const at::Tensor& times, const PreparedWords& words);
+  at::Tensor unrecorded(const at::Tensor& latents, const at::Tensor& times, const PreparedWords& words) const;
 
   const UNet& unet_;
   const kernels::gpu::Gpu& gpu_;

@@ -84,6 +84,7 @@ class WeightsView {
   std::string full_name(std::string_view name) const;
   /// Of the tensors it gives.
   at::ScalarType dtype() const { return placement_.dtype; }
+  const Placement& placement() const { return placement_; }
 
  private:
   friend class Weights;
