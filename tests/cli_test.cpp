@@ -147,8 +147,8 @@ TEST_F(CommandLine, TypesHaveTheNamesOfOtherPrograms) {
 TEST_F(CommandLine, VerboseSaysWhatLoadingTook) {
   const Outcome outcome = generate({"-o", "x.png", "-v"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part :
-       {"memory: at most 0.", " GiB until here; beside the weights a step about ", "loaded in "})
+  for (const char* part : {"memory: at most 0.", " GiB until here; beside the weights a step about ",
+                           "loaded in ", " s, first step ", " s after the start, text "})
     EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
 }
 

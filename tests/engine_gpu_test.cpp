@@ -8,11 +8,14 @@
 
 #include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
+#include "hard_weights.h"
 #include "kernels/gpu/door.h"
 #include "kernels/gpu/driver.h"
 #include "message_of.h"
 #include "reference_case.h"
 #include "skip_all.h"
+#include "src/pipeline/gpu_loader.h"
+#include "temporary_directory.h"
 
 // The engine on a GPU beside the engine on the CPU, which other tests hold against diffusers.
 namespace brume::testing {
@@ -77,6 +80,32 @@ void expect_like(const Generation& made, const Generation& wanted, double decibe
     ASSERT_TRUE(made.pictures[i].picture) << made.pictures[i].failed_stage;
     EXPECT_GE(peak_signal_to_noise(*made.pictures[i].picture, *wanted.pictures[i].picture), decibels);
   }
+}
+
+class LoadingOntoAGpu : public TemporaryDirectory {};
+
+TEST_F(LoadingOntoAGpu, EveryStoredTypeIsRoundedAsOnTheCpu) {
+  for (const at::ScalarType stored : kStoredTypes) {
+    const HardWeights hard(directory_ / "m.safetensors", stored);
+    for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+      const auto loader = std::make_shared<GpuLoader>(
+          the_gpu(), LoaderSizes{.slot = 512, .slots = 2, .threads = 4, .chunk = 64});
+      const Placement placement(dtype, the_gpu()->properties().device);
+      EXPECT_TRUE(same_bits(hard.read(placement, loader), hard.read(dtype, nullptr)))
+          << stored << " as " << dtype;
+    }
+  }
+}
+
+/// Many times around the ring, while the GPU computes with what came before.
+TEST_F(LoadingOntoAGpu, LargeTensorsComeWhole) {
+  const at::Tensor values = at::randn({3, 7 << 20}, at::kFloat);
+  write_safetensors(directory_ / "m.safetensors", {stored_entry("a", values)}, {});
+  const Weights weights = Weights::open_file(directory_ / "m.safetensors");
+  const Placement placement(at::kHalf, the_gpu()->properties().device);
+  const WeightsView view = weights.view(placement, std::make_shared<GpuLoader>(the_gpu()));
+  const at::Tensor wanted = values.to(at::kHalf);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(view.tensor("a", values.sizes()).cpu().equal(wanted));
 }
 
 class OnAGpu : public ::testing::TestWithParam<const char*> {

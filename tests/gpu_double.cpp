@@ -3,6 +3,10 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <utility>
 
 #include "graph_memory.h"
 
@@ -12,6 +16,7 @@ namespace {
 
 using kernels::gpu::Graph;
 using kernels::gpu::Mark;
+using kernels::gpu::Staging;
 using Log = std::shared_ptr<GpuDouble::Log>;
 
 class GraphDouble : public Graph {
@@ -51,6 +56,56 @@ class MarkDouble : public Mark {
   Log log_;
 };
 
+class StagingDouble : public Staging {
+ public:
+  StagingDouble(size_t bytes, int64_t number, Log log)
+      : bytes_(bytes), number_(std::to_string(number)), log_(std::move(log)) {
+    log_->add("staging " + number_);
+  }
+  ~StagingDouble() override {
+    copy_all();
+    log_->add("staging " + number_ + " ends");
+  }
+  StagingDouble(const StagingDouble&) = delete;
+  StagingDouble& operator=(const StagingDouble&) = delete;
+
+  std::span<std::byte> bytes() override { return bytes_; }
+
+  void send(size_t first, const at::Tensor& to) override {
+    if (std::this_thread::get_id() != thread_) throw std::logic_error("sent by a thread that is not its own");
+    if (!to.is_contiguous()) throw std::logic_error("sent to a tensor that is not contiguous");
+    if (first > bytes_.size() || to.nbytes() > bytes_.size() - first)
+      throw std::logic_error("sent are bytes that are not there");
+    log_->add("send " + number_);
+    sent_.push_back({first, to});
+    copy(sent_.back());
+  }
+
+  void wait() override {
+    copy_all();
+    log_->add("sent " + number_);
+  }
+
+ private:
+  struct Sent {
+    size_t first;
+    at::Tensor to;
+  };
+  void copy(const Sent& sent) {
+    std::memcpy(sent.to.mutable_data_ptr(), bytes_.data() + sent.first, sent.to.nbytes());
+  }
+  void copy_all() {
+    for (const Sent& sent : sent_) copy(sent);
+    sent_.clear();
+  }
+
+  std::vector<std::byte> bytes_;
+  std::string number_;
+  Log log_;
+  std::vector<Sent> sent_;
+  std::thread::id thread_ = std::this_thread::get_id();
+};
+
 }  // namespace
 
 void GpuDouble::Log::add(const std::string& event) {
@@ -74,6 +129,10 @@ std::unique_ptr<Graph> GpuDouble::capture(const std::function<void()>& work) con
 }
 
 std::unique_ptr<Mark> GpuDouble::mark() const { return std::make_unique<MarkDouble>(++marks_, log_); }
+
+std::unique_ptr<Staging> GpuDouble::staging(size_t bytes) const {
+  return std::make_unique<StagingDouble>(bytes, ++stagings_, log_);
+}
 
 int64_t GpuDouble::count(const std::string& kind) const {
   const std::vector<std::string> all = events();

@@ -8,6 +8,7 @@
 #include <cuda_runtime_api.h>
 
 #include <mutex>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -84,6 +85,39 @@ class CudaMark : public Mark {
   at::cuda::CUDAEvent event_;
 };
 
+class CudaStaging : public Staging {
+ public:
+  CudaStaging(c10::Device where, size_t bytes) : where_(where), bytes_(bytes) {
+    const c10::cuda::CUDAGuard device(where_);
+    check(cudaHostAlloc(&memory_, bytes, cudaHostAllocDefault), "memory to copy to the GPU from");
+  }
+  /// A failure is told by what comes next.
+  ~CudaStaging() override {
+    if (sent_.isCreated()) (void)cudaEventSynchronize(sent_.event());
+    (void)cudaFreeHost(memory_);
+  }
+  CudaStaging(const CudaStaging&) = delete;
+  CudaStaging& operator=(const CudaStaging&) = delete;
+
+  std::span<std::byte> bytes() override { return {static_cast<std::byte*>(memory_), bytes_}; }
+
+  void send(size_t first, const at::Tensor& to) override {
+    const c10::cuda::CUDAGuard device(where_);
+    check(cudaMemcpyAsync(to.mutable_data_ptr(), bytes().subspan(first, to.nbytes()).data(), to.nbytes(),
+                          cudaMemcpyHostToDevice, current_stream()),
+          "a copy to the GPU");
+    sent_.record();
+  }
+
+  void wait() override { sent_.synchronize(); }
+
+ private:
+  c10::Device where_;
+  size_t bytes_;
+  void* memory_ = nullptr;
+  at::cuda::CUDAEvent sent_;  // after the last copy
+};
+
 class CudaGpu : public Gpu {
  public:
   CudaGpu(int32_t index, const std::filesystem::path& cache, const std::function<void()>& on_measuring)
@@ -121,6 +155,10 @@ class CudaGpu : public Gpu {
   }
 
   std::unique_ptr<Mark> mark() const override { return std::make_unique<CudaMark>(); }
+
+  std::unique_ptr<Staging> staging(size_t bytes) const override {
+    return std::make_unique<CudaStaging>(properties_.device, bytes);
+  }
 
   void give_back() const override {
     const std::lock_guard lock(capturing_);  // libtorch forbids it while anybody records

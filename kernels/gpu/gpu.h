@@ -1,10 +1,13 @@
 #pragma once
+#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace brume::kernels::gpu {
@@ -22,6 +25,19 @@ class Mark {
  public:
   virtual ~Mark() = default;
   /// Until all that was started before it is done.
+  virtual void wait() = 0;
+};
+
+/// Memory of the processor, from which the GPU copies while the processor goes on. Of one thread at a time.
+/// Goes when all that was sent is copied.
+class Staging {
+ public:
+  virtual ~Staging() = default;
+  virtual std::span<std::byte> bytes() = 0;
+  /// Starts to copy the bytes from `first` on into all of `to`, a contiguous tensor on the GPU, behind what
+  /// the caller's thread has started before. Until wait() they must stay as they are.
+  virtual void send(size_t first, const at::Tensor& to) = 0;
+  /// Until all that was sent is copied.
   virtual void wait() = 0;
 };
 
@@ -48,6 +64,8 @@ class Gpu {
   virtual std::unique_ptr<Graph> capture(const std::function<void()>& work) const = 0;
   /// Behind all that the caller's thread has started.
   virtual std::unique_ptr<Mark> mark() const = 0;
+  /// Of so many bytes, more than 0. Costs some 0.3 ms a megabyte, so keep it.
+  virtual std::unique_ptr<Staging> staging(size_t bytes) const = 0;
   /// Gives the memory of tensors that are gone to whoever asks next, be it for something else than a tensor.
   virtual void give_back() const = 0;
   /// Waits for all that was started.

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <variant>
 
@@ -14,6 +15,7 @@ namespace brume::cli {
 struct GenerateWork {
   GenerateOptions options;
   PictureFiles files;
+  std::chrono::steady_clock::time_point began;  // before the library was loaded
 };
 
 /// What the engine's library is asked to do: the command whose options these are.

@@ -29,6 +29,12 @@ namespace brume::cli {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
 /// The latents that all pictures of the run start from, one row a picture.
 at::Tensor initial_latents(const std::filesystem::path& path, int64_t pictures) {
   at::Tensor latents = read_latents(path);
@@ -62,8 +68,10 @@ std::string memory_text(const ModelConfig& model, Request request, int64_t pictu
 
 int run_command(const GenerateWork& asked) {
   const GenerateOptions& options = asked.options;
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   const Compute compute = open_compute(options.engine);
+  StartTimes times;
+  if (compute.gpu) times.gpu = seconds_between(start, Clock::now());
   const std::filesystem::path model = options.engine.model_path();
   if (options.engine.verbose) say("loading " + model.string());
   ModelConfig config = open_model(options.engine);
@@ -76,7 +84,7 @@ int run_command(const GenerateWork& asked) {
   std::optional<EditedPixels> pixels = read_noted_pixels(request);
   adapt(config, adapters_of(options.engine.adapters, request), options.engine.adapters);
   const Pipeline pipeline = open_pipeline(std::move(config), compute);
-  const double load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  times.load = seconds_between(start, Clock::now());
 
   if (options.engine.verbose) say(memory_text(pipeline.model(), request, options.run.batch_size, compute));
   const double work = pipeline.model().step_work(request.width, request.height);
@@ -98,11 +106,12 @@ int run_command(const GenerateWork& asked) {
   bool told = run.tally().told;
   if (!failure || !run.tally().pictures.empty()) {
     run.save_tensors();
-    if (options.run.json) told = print_report(request, run.tally(), load_seconds, pipeline);
+    if (options.run.json) told = print_report(request, run.tally(), times.load, pipeline);
   }
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
-  if (options.engine.verbose) print_times(run.tally(), load_seconds);
+  if (const auto first = run.observer().first_step()) times.first_step = seconds_between(asked.began, *first);
+  if (options.engine.verbose) print_times(run.tally(), times);
 
   if (stop_signal() != 0 && (run.tally().pictures.size() < request.seeds.size() || !told)) {
     say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +

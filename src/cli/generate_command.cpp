@@ -1,3 +1,4 @@
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -44,11 +45,12 @@ void check_places(const PictureSettings& picture, const RunOptions& run, const P
 }
 
 int generate(const GenerateOptions& options) {
+  const auto began = std::chrono::steady_clock::now();
   check_options(options);
   check_standard_output();
   PictureFiles files(options.run.output, options.run.batch_count);
   check_places(options.picture, options.run, files);
-  return work_in_engine(GenerateWork{options, std::move(files)});
+  return work_in_engine(GenerateWork{options, std::move(files), began});
 }
 
 }  // namespace

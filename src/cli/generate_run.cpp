@@ -52,6 +52,7 @@ void RunObserver::on_stage(std::string_view name, const at::Tensor& tensor) {
 }
 
 void RunObserver::on_step(int64_t done, int64_t total) {
+  if (!first_step_) first_step_ = std::chrono::steady_clock::now();
   bar_.advance(before_ + batch_ * done);
   last_total_ = total;
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,6 +33,8 @@ class RunObserver : public Observer {
   void begin_batch(int64_t pictures);
   ProgressBar& bar() { return bar_; }
   const std::map<std::string, at::Tensor>& stages() const { return stages_; }
+  /// When the first step was done, on a GPU: begun.
+  std::optional<std::chrono::steady_clock::time_point> first_step() const { return first_step_; }
 
  private:
   ProgressBar bar_;
@@ -39,6 +42,7 @@ class RunObserver : public Observer {
   int64_t before_ = 0;      // steps of finished batches
   int64_t batch_ = 0;       // pictures in this one
   int64_t last_total_ = 0;  // steps of each picture
+  std::optional<std::chrono::steady_clock::time_point> first_step_;
   std::map<std::string, at::Tensor> stages_;
 };
 
@@ -60,6 +64,7 @@ class GenerateRun {
   /// Writes the tensors that were asked for, of what has been drawn.
   void save_tensors() const;
   const Tally& tally() const { return tally_; }
+  const RunObserver& observer() const { return observer_; }
 
  private:
   std::optional<PictureInputs> take_inputs();

@@ -13,6 +13,16 @@ namespace brume::cli {
 
 using nlohmann::json;
 
+namespace {
+
+std::string seconds_text(double seconds) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2f s", seconds);
+  return text.data();
+}
+
+}  // namespace
+
 bool print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline) {
   const auto steps =
       static_cast<double>(request.sampling.steps_taken()) * static_cast<double>(tally.pictures.size());
@@ -48,12 +58,12 @@ bool print_report(const Request& request, const Tally& tally, double load_second
   return print_json(report);
 }
 
-void print_times(const Tally& tally, double load_seconds) {
-  std::array<char, 160> text{};
-  std::snprintf(text.data(), text.size(), "loaded in %.2f s, text %.2f s, denoising %.2f s, decoding %.2f s",
-                load_seconds, tally.times.text_seconds, tally.times.denoise_seconds,
-                tally.times.decode_seconds);
-  say(text.data());
+void print_times(const Tally& tally, const StartTimes& start) {
+  std::string text = "loaded in " + seconds_text(start.load);
+  if (start.gpu) text += " (the GPU was open after " + seconds_text(*start.gpu) + ")";
+  if (start.first_step) text += ", first step " + seconds_text(*start.first_step) + " after the start";
+  say(text + ", text " + seconds_text(tally.times.text_seconds) + ", denoising " +
+      seconds_text(tally.times.denoise_seconds) + ", decoding " + seconds_text(tally.times.decode_seconds));
 }
 
 }  // namespace brume::cli

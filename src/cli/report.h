@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "brume/pipeline/pipeline.h"
@@ -18,10 +19,17 @@ struct Tally {
   int64_t written() const { return static_cast<int64_t>(pictures.size()) - failed; }
 };
 
+/// What there was to wait for before anything was drawn, in seconds.
+struct StartTimes {
+  std::optional<double> gpu = {};         // to open it; nothing where the CPU draws
+  double load = 0;                        // the GPU and all that is loaded
+  std::optional<double> first_step = {};  // since the program's start, until the first step was under way
+};
+
 /// One JSON object on standard output; its "complete" is false where the run did not come to all pictures.
 /// False where a stop came, and nobody read it.
 bool print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline);
 /// The times of the phases, a line on standard error.
-void print_times(const Tally& tally, double load_seconds);
+void print_times(const Tally& tally, const StartTimes& start);
 
 }  // namespace brume::cli

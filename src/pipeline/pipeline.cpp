@@ -13,6 +13,7 @@
 #include "brume/weights/adapters/adapters.h"
 #include "brume/weights/weights.h"
 #include "finite.h"
+#include "gpu_loader.h"
 #include "no_room.h"
 #include "pace.h"
 #include "remarks.h"
@@ -37,10 +38,11 @@ class Stopwatch {
 /// A network of the model, made by `make` from its weights as and where `placement` says.
 template <class Make>
 auto open_network(const ModelSource& model, const char* component, const Placement& placement,
-                  std::vector<std::string>& remarks, const Make& make) {
+                  const std::shared_ptr<TensorLoader>& loader, std::vector<std::string>& remarks,
+                  const Make& make) {
   const c10::InferenceMode guard;
   const Weights weights = model.weights(component);
-  auto network = make(weights.view(placement));
+  auto network = make(weights.view(placement, loader));
   append_unused(weights, component, remarks);
   return network;
 }
@@ -68,15 +70,19 @@ void append_rows(const PromptPlan& plan, PictureWords& words) {
 }  // namespace
 
 Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu)
+    : Pipeline(std::move(model), dtype, gpu, loader_onto(gpu)) {}
+
+Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu,
+                   const std::shared_ptr<TensorLoader>& loader)
     : model_(std::move(model)),
       gpu_(std::move(gpu)),
       placement_(dtype, gpu_ ? gpu_->properties().device : c10::Device(c10::kCPU)),
       remarks_(model_.remarks()),
-      prompts_(model_.source(), model_.embeddings(), placement_, remarks_),
+      prompts_(model_.source(), model_.embeddings(), placement_, loader, remarks_),
       unet_(open_network(
-          model_.source(), "unet", placement_, remarks_,
+          model_.source(), "unet", placement_, loader, remarks_,
           [&](const WeightsView& weights) { return std::make_unique<const UNet>(weights, model_.unet()); })),
-      vae_(open_vae(vae_dtype(), remarks_)),
+      vae_(open_vae(vae_dtype(), loader, remarks_)),
       exact_vae_(std::make_unique<ExactVae>()) {
   if (gpu_) rows_ = std::make_unique<RowsThatFit>(*unet_, *gpu_, dtype);
   check_words();
@@ -87,8 +93,9 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<cons
 }
 
 std::unique_ptr<const Autoencoder> Pipeline::open_vae(at::ScalarType dtype,
+                                                      const std::shared_ptr<TensorLoader>& loader,
                                                       std::vector<std::string>& remarks) const {
-  return open_network(model_.source(), "vae", Placement(dtype, placement_.device), remarks,
+  return open_network(model_.source(), "vae", Placement(dtype, placement_.device), loader, remarks,
                       [&](const WeightsView& weights) { return open_autoencoder(weights, model_.vae()); });
 }
 
@@ -96,7 +103,8 @@ const Autoencoder& Pipeline::exact_vae() const {
   const std::lock_guard lock(exact_vae_->mutex);
   std::unique_ptr<const Autoencoder>& vae = exact_vae_->vae;
   std::vector<std::string> said_before;
-  if (!vae) vae = with_room(rows_.get(), [&] { return open_vae(at::kFloat, said_before); });
+  if (!vae)
+    vae = with_room(rows_.get(), [&] { return open_vae(at::kFloat, loader_onto(gpu_), said_before); });
   return *vae;
 }
 

@@ -14,11 +14,12 @@ namespace brume {
 namespace {
 
 TextTower open_tower(const ModelSource& model, const std::string& suffix, const Placement& placement,
-                     std::vector<std::string>& remarks) {
+                     const std::shared_ptr<TensorLoader>& loader, std::vector<std::string>& remarks) {
   const std::string name = "text_encoder" + suffix;
   const ClipTextConfig config = ClipTextConfig::read(model.config(name), remarks);
   const Weights weights = model.weights(name);
-  TextTower tower{model.tokenizer("tokenizer" + suffix), ClipTextEncoder(weights.view(placement), config)};
+  TextTower tower{model.tokenizer("tokenizer" + suffix),
+                  ClipTextEncoder(weights.view(placement, loader), config)};
   append_unused(weights, name, remarks);
   if (tower.tokenizer.max_length() > config.max_tokens) {
     throw Error(ExitCode::kModelInvalid, model.config_name(name),
@@ -75,12 +76,13 @@ const at::Tensor& layer_from_end(const TextStates& states, int64_t from_end) {
 }  // namespace
 
 PromptEncoder::PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings,
-                             const Placement& placement, std::vector<std::string>& remarks)
+                             const Placement& placement, const std::shared_ptr<TensorLoader>& loader,
+                             std::vector<std::string>& remarks)
     : family_(model.family()),
       zero_empty_negative_(model.facts().zero_empty_negative),
       embeddings_(std::move(embeddings)) {
   for (const std::string& suffix : tower_suffixes(family_))
-    towers_.push_back(open_tower(model, suffix, placement, remarks));
+    towers_.push_back(open_tower(model, suffix, placement, loader, remarks));
   const int64_t first = towers_.front().tokenizer.max_length();
   const int64_t last = towers_.back().tokenizer.max_length();
   if (first == last) return;

@@ -25,15 +25,21 @@ bool same_shape(const std::vector<uint64_t>& stored, at::IntArrayRef wanted) {
                     [](uint64_t a, int64_t b) { return b >= 0 && a == static_cast<uint64_t>(b); });
 }
 
-/// Fills `out`, of the file's own type, with the tensor's values from `first` on.
-void read_values(const TensorFile& file, const TensorPlace& place, int64_t first, const at::Tensor& out) {
-  const auto size = static_cast<uint64_t>(out.element_size());
-  const uint64_t begin = (place.first + static_cast<uint64_t>(first)) * size;
+/// Fills `out` with the tensor's bytes from `first` on.
+void read_bytes(const TensorFile& file, const TensorPlace& place, uint64_t first, std::span<std::byte> out) {
+  const uint64_t begin =
+      place.first * static_cast<uint64_t>(stored_type_bits(place.stored->dtype) / 8) + first;
   const uint64_t stored = place.stored->end - place.stored->begin;
-  if (begin > stored || out.nbytes() > stored - begin)
+  if (begin > stored || out.size() > stored - begin)
     throw Error(ExitCode::kModelInvalid, file.path().string(),
                 "tensor \"" + place.stored->name + "\" ends before its part does", "fetch the file again");
-  file.read_part(*place.stored, begin, {static_cast<std::byte*>(out.data_ptr()), out.nbytes()});
+  file.read_part(*place.stored, begin, out);
+}
+
+/// Fills `out`, of the file's own type, with the tensor's values from `first` on.
+void read_values(const TensorFile& file, const TensorPlace& place, int64_t first, const at::Tensor& out) {
+  read_bytes(file, place, static_cast<uint64_t>(first * out.element_size()),
+             {static_cast<std::byte*>(out.data_ptr()), out.nbytes()});
 }
 
 /// Through fp32 and in pieces that a cache holds: ATen converts between two types of 16 bits one number at a
@@ -49,6 +55,23 @@ void read_converted(const TensorFile& file, const TensorPlace& place, at::Scalar
   }
 }
 
+/// On the CPU. ATen's memory is aligned whatever the tensor's place in the file is.
+at::Tensor read_here(const TensorFile& file, const TensorPlace& place, at::IntArrayRef shape,
+                     at::ScalarType type, at::ScalarType dtype) {
+  at::Tensor values = at::empty(shape, at::TensorOptions(dtype));
+  if (type == dtype)
+    read_values(file, place, 0, values);
+  else
+    read_converted(file, place, type, values);
+  return values;
+}
+
+/// Rounded there as here.
+at::Tensor converted_there(const at::Tensor& values, at::ScalarType dtype) {
+  // Between the others ATen goes through fp32 itself.
+  return (values.scalar_type() == at::kDouble ? values.to(at::kFloat) : values).to(dtype);
+}
+
 }  // namespace
 
 FileStore::FileStore(std::vector<FilePart> parts, std::string where, std::string remedy)
@@ -61,10 +84,10 @@ FileStore::FileStore(std::vector<FilePart> parts, std::string where, std::string
 }
 
 std::optional<at::Tensor> FileStore::find(const std::string& name, at::IntArrayRef shape,
-                                          at::ScalarType dtype) {
+                                          at::ScalarType dtype, TensorLoader* loader) {
   const Place* place = place_of(name);
   if (place == nullptr) return std::nullopt;
-  at::Tensor loaded = load(*place, shape, dtype);
+  at::Tensor loaded = load(*place, shape, dtype, loader);
   const std::lock_guard lock(mutex_);
   taken_.insert(name);
   return loaded;
@@ -130,7 +153,8 @@ at::ScalarType FileStore::dtype_of(const Place& place) const {
   return *type;
 }
 
-at::Tensor FileStore::load(const Place& place, at::IntArrayRef shape, at::ScalarType dtype) const {
+at::Tensor FileStore::load(const Place& place, at::IntArrayRef shape, at::ScalarType dtype,
+                           TensorLoader* loader) const {
   const TensorPlace& tensor = *place.tensor;
   if (!same_shape(tensor.shape, shape))
     reject(place, "has shape " + shape_text(tensor.shape) + ", not " + shape_text(shape), remedy());
@@ -138,12 +162,15 @@ at::Tensor FileStore::load(const Place& place, at::IntArrayRef shape, at::Scalar
   const bool swapped = tensor.axes == Axes::kSwapped;
   const std::vector<int64_t> stored_shape =
       swapped ? std::vector<int64_t>(shape.rbegin(), shape.rend()) : shape.vec();
-  // ATen's memory is aligned whatever the tensor's place in the file is.
-  at::Tensor values = at::empty(stored_shape, at::TensorOptions(dtype));
-  if (type == dtype)
-    read_values(*place.file, tensor, 0, values);
-  else
-    read_converted(*place.file, tensor, type, values);
+  at::Tensor values;
+  if (loader != nullptr) {
+    const PartReader read = [&](uint64_t first, std::span<std::byte> out) {
+      read_bytes(*place.file, tensor, first, out);
+    };
+    values = converted_there(loader->load(stored_shape, type, read), dtype);
+  } else {
+    values = read_here(*place.file, tensor, stored_shape, type, dtype);
+  }
   return swapped ? values.t().contiguous() : values;
 }
 

@@ -28,8 +28,8 @@ class FileStore : public Weights::Store {
   /// Throws kModelInvalid where there are no tensors at all.
   FileStore(std::vector<FilePart> parts, std::string where, std::string remedy);
 
-  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape,
-                                 at::ScalarType dtype) override;
+  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype,
+                                 TensorLoader* loader) override;
   bool contains(const std::string& name) const override { return place_of(name) != nullptr; }
   std::vector<int64_t> shape(const std::string& name) const override;
   at::ScalarType stored_dtype(const std::string& name) const override;
@@ -46,7 +46,8 @@ class FileStore : public Weights::Store {
   const Place* place_of(const std::string& name) const;
   [[noreturn]] void reject(const Place& place, const std::string& problem, const std::string& remedy) const;
   at::ScalarType dtype_of(const Place& place) const;
-  at::Tensor load(const Place& place, at::IntArrayRef shape, at::ScalarType dtype) const;
+  at::Tensor load(const Place& place, at::IntArrayRef shape, at::ScalarType dtype,
+                  TensorLoader* loader) const;
 
   const std::vector<FilePart> parts_;
   std::map<std::string, Place> places_;

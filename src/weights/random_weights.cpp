@@ -37,8 +37,8 @@ class RandomStore : public Weights::Store {
   explicit RandomStore(std::string_view part)
       : Store("random weights of " + std::string(part)), part_(part) {}
 
-  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape,
-                                 at::ScalarType dtype) override {
+  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype,
+                                 TensorLoader* /*loader*/) override {
     // A norm's scale is one, and every bias nothing; a matrix or a kernel keeps the variance of what it
     // reads.
     if (shape.size() < 2) {

@@ -73,7 +73,9 @@ Weights Weights::part_of(std::shared_ptr<const TensorFile> file, ComponentTensor
       std::move(parts), where, "the file is incomplete, or of a kind that brume does not know"));
 }
 
-WeightsView Weights::view(const Placement& placement) const { return {store_, "", placement}; }
+WeightsView Weights::view(const Placement& placement, std::shared_ptr<TensorLoader> loader) const {
+  return {store_, "", placement, std::move(loader)};
+}
 
 std::vector<std::string> Weights::names() const { return store_->names(); }
 
@@ -90,11 +92,14 @@ std::vector<std::string> Weights::unused() const { return store_->unused(); }
 std::vector<std::filesystem::path> Weights::files() const { return store_->files(); }
 
 WeightsView::WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix,
-                         const Placement& placement)
-    : store_(std::move(store)), prefix_(std::move(prefix)), placement_(placement) {}
+                         const Placement& placement, std::shared_ptr<TensorLoader> loader)
+    : store_(std::move(store)),
+      prefix_(std::move(prefix)),
+      placement_(placement),
+      loader_(std::move(loader)) {}
 
 WeightsView WeightsView::operator/(std::string_view name) const {
-  return {store_, full_name(name) + ".", placement_};
+  return {store_, full_name(name) + ".", placement_, loader_};
 }
 
 at::Tensor WeightsView::tensor(std::string_view name, at::IntArrayRef shape) const {
@@ -104,8 +109,8 @@ at::Tensor WeightsView::tensor(std::string_view name, at::IntArrayRef shape) con
 }
 
 std::optional<at::Tensor> WeightsView::find(std::string_view name, at::IntArrayRef shape) const {
-  std::optional<at::Tensor> found = store_->find(full_name(name), shape, placement_.dtype);
-  if (found && !placement_.device.is_cpu()) found = found->to(placement_.device);
+  std::optional<at::Tensor> found = store_->find(full_name(name), shape, placement_.dtype, loader_.get());
+  if (found && !placement_.device.is_cpu()) found = found->to(placement_.device);  // if it is not there yet
   return found;
 }
 

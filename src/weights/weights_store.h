@@ -22,9 +22,10 @@ class Weights::Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  /// As WeightsView::find, in `dtype`.
-  virtual std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape,
-                                         at::ScalarType dtype) = 0;
+  /// As WeightsView::find, in `dtype`: on the CPU, or where `loader` brings it if that is not null and the
+  /// values are a file's.
+  virtual std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype,
+                                         TensorLoader* loader) = 0;
   virtual bool contains(const std::string& name) const = 0;
   virtual std::vector<int64_t> shape(const std::string& name) const = 0;
   /// As Weights::stored_dtype.

@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -296,6 +297,29 @@ TEST_P(WideUNet, IsNotChangedByWhatFitsNeither) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Channels, WideUNet, ::testing::Values(9, 8));
+
+/// Remembers the shapes of what it was asked for.
+class RememberingLoader : public TensorLoader {
+ public:
+  at::Tensor load(at::IntArrayRef shape, at::ScalarType type, const PartReader& read) override {
+    shapes.push_back(shape.vec());
+    at::Tensor loaded = at::empty(shape, at::TensorOptions(type));
+    read(0, {static_cast<std::byte*>(loaded.data_ptr()), loaded.nbytes()});
+    return loaded;
+  }
+  std::vector<std::vector<int64_t>> shapes;
+};
+
+TEST_F(AdaptersTest, ALoaderBringsWhatIsNotChanged) {
+  write("a", lora());
+  const Weights weights = open({choice("a")}).adapt("unet", Weights::open_file(file("unet")));
+  const auto loader = std::make_shared<RememberingLoader>();
+  const WeightsView view = weights.view(at::kFloat, loader);
+  EXPECT_TRUE(view.tensor("mid_block.attentions.0.to_q.weight", {3, 2}).equal(base() + change()));
+  EXPECT_TRUE(loader->shapes.empty());
+  EXPECT_TRUE(view.tensor("mid_block.resnets.0.norm1.weight", {2}).equal(at::ones({2})));
+  EXPECT_EQ(loader->shapes, (std::vector<std::vector<int64_t>>{{2}}));
+}
 
 TEST_F(AdaptersTest, BlockFactorsMustFitTheUNet) {
   write("a", lora());

@@ -78,11 +78,15 @@ class Pipeline {
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
+  Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu,
+           const std::shared_ptr<TensorLoader>& loader);
   at::ScalarType vae_dtype() const;
   void check(const Request& request) const;
   void check_words() const;
   void wait() const;
-  std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype, std::vector<std::string>& remarks) const;
+  std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype,
+                                              const std::shared_ptr<TensorLoader>& loader,
+                                              std::vector<std::string>& remarks) const;
   const Autoencoder& exact_vae() const;
   void check_read(const Request& request) const;
   PictureStart start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const;

@@ -39,9 +39,11 @@ struct TextTower {
 /// emphasis and several windows A1111's sd_hijack_clip.py.
 class PromptEncoder {
  public:
-  /// Remarks (ignored keys, unused weights) are appended to `remarks`. `embeddings` may be null.
+  /// Remarks (ignored keys, unused weights) are appended to `remarks`. `embeddings` may be null, and `loader`
+  /// as Weights::view says.
   PromptEncoder(const ModelSource& model, std::shared_ptr<const Embeddings> embeddings,
-                const Placement& placement, std::vector<std::string>& remarks);
+                const Placement& placement, const std::shared_ptr<TensorLoader>& loader,
+                std::vector<std::string>& remarks);
 
   /// A text of one moment. `clip_skip` 1 is the model's own choice of layer, 2 the layer before. Throws
   /// kUsage where there is no such layer.

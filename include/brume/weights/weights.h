@@ -12,6 +12,7 @@
 #include "brume/base/placement.h"
 #include "brume/weights/component_tensors.h"
 #include "brume/weights/tensor_file.h"
+#include "brume/weights/tensor_loader.h"
 
 namespace brume {
 
@@ -39,8 +40,9 @@ class Weights {
   ~Weights();
   Weights(Weights&&) noexcept;
 
-  /// A view of everything, whose tensors are given as and where `placement` says.
-  WeightsView view(const Placement& placement) const;
+  /// A view of everything, whose tensors are given as and where `placement` says. `loader` brings those there
+  /// that are in files as they are wanted but for their dtype; null: they are read and converted here.
+  WeightsView view(const Placement& placement, std::shared_ptr<TensorLoader> loader = nullptr) const;
   /// All names, sorted; random ones have none.
   std::vector<std::string> names() const;
   /// Those without what every checkpoint carries for nothing (text_model.embeddings.position_ids).
@@ -88,10 +90,12 @@ class WeightsView {
 
  private:
   friend class Weights;
-  WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, const Placement& placement);
+  WeightsView(std::shared_ptr<Weights::Store> store, std::string prefix, const Placement& placement,
+              std::shared_ptr<TensorLoader> loader);
   std::shared_ptr<Weights::Store> store_;
   std::string prefix_;  // empty, or ends with a dot
   Placement placement_;
+  std::shared_ptr<TensorLoader> loader_;  // null: tensors come by the CPU
 };
 
 }  // namespace brume

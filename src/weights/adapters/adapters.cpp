@@ -213,11 +213,11 @@ class AdaptedStore : public Weights::Store {
   AdaptedStore(std::shared_ptr<Weights::Store> base, std::shared_ptr<const AdapterPatches> patches)
       : Store(base->where()), base_(std::move(base)), patches_(std::move(patches)) {}
 
-  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape,
-                                 at::ScalarType dtype) override {
+  std::optional<at::Tensor> find(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype,
+                                 TensorLoader* loader) override {
     const auto found = patches_->find(name);
-    if (found == patches_->end()) return base_->find(name, shape, dtype);
-    std::optional<at::Tensor> tensor = base_->find(name, shape, at::kFloat);
+    if (found == patches_->end()) return base_->find(name, shape, dtype, loader);
+    std::optional<at::Tensor> tensor = base_->find(name, shape, at::kFloat, nullptr);
     if (!tensor) return tensor;
     for (const AdapterPatch& patch : found->second) patch.apply(*tensor);
     return tensor->to(dtype);
