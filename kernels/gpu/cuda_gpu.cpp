@@ -2,6 +2,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/ops/empty_like.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -120,6 +121,12 @@ class CudaGpu : public Gpu {
   void give_back() const override {
     const std::lock_guard lock(capturing_);  // libtorch forbids it while anybody records
     c10::cuda::CUDACachingAllocator::emptyCache();
+  }
+
+  /// Pinned: from other memory a copy waits for what was started before it, and no graph may hold it.
+  at::Tensor host_copy(const at::Tensor& tensor) const override {
+    const at::Tensor host = at::empty_like(tensor, tensor.options().device(c10::kCPU).pinned_memory(true));
+    return host.copy_(tensor);
   }
 
   void synchronize() const override {

@@ -7,6 +7,10 @@
 #include <memory>
 #include <string>
 
+namespace at {
+class Tensor;
+}
+
 namespace brume::kernels::gpu {
 
 /// Work that was recorded once and is started as a whole.
@@ -50,6 +54,8 @@ class Gpu {
   virtual std::unique_ptr<Mark> mark() const = 0;
   /// Gives the memory of tensors that are gone to whoever asks next, be it for something else than a tensor.
   virtual void give_back() const = 0;
+  /// A copy in memory of the machine's own that this GPU can fetch from while it works.
+  virtual at::Tensor host_copy(const at::Tensor& tensor) const = 0;
   /// Waits for all that was started.
   virtual void synchronize() const = 0;
 };

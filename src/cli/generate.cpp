@@ -102,7 +102,10 @@ int run_command(const GenerateWork& asked) {
   }
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
-  if (options.engine.verbose) print_times(run.tally(), load_seconds);
+  if (options.engine.verbose) {
+    print_on_the_way(run.tally());
+    print_times(run.tally(), load_seconds);
+  }
 
   if (stop_signal() != 0 && (run.tally().pictures.size() < request.seeds.size() || !told)) {
     say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +

@@ -84,6 +84,8 @@ class WeightsView {
   std::string full_name(std::string_view name) const;
   /// Of the tensors it gives.
   at::ScalarType dtype() const { return placement_.dtype; }
+  /// Where a layer is to keep its large weights; empty: where it computes.
+  const HostCopy& host_copy() const { return placement_.host_copy; }
 
  private:
   friend class Weights;
