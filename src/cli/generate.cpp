@@ -52,8 +52,8 @@ std::string memory_text(const ModelConfig& model, Request request, int64_t pictu
   };
   std::string text = "memory: at most " + gibibytes(static_cast<double>(compute.peak_memory())) +
                      " until here; beside the weights a step about " +
-                     gibibytes(model.step_bytes(request, compute.dtype)) + ", decoding about " +
-                     gibibytes(model.decode_bytes(request, compute.dtype));
+                     gibibytes(model.step_bytes(request, compute.estimate_dtype())) + ", decoding about " +
+                     gibibytes(model.decode_bytes(request, compute.estimate_dtype()));
   if (const std::optional<double> free = compute.free_memory()) text += "; " + gibibytes(*free) + " are free";
   return text;
 }

@@ -99,7 +99,7 @@ Error Pipeline::no_room_for_vae(const Request& request, const std::string& work)
   least.seeds.resize(1);
   least.decode = DecodeMode::kTiled;
   const double free = gpu_ ? static_cast<double>(gpu_->free_memory()) : 0;
-  return no_room(work, model_.decode_bytes(least, dtype()), free, "use a smaller size or --device cpu");
+  return no_room(work, model_.decode_bytes(least, vae_dtype()), free, "use a smaller size or --device cpu");
 }
 
 }  // namespace brume

@@ -154,7 +154,8 @@ void Pipeline::check(const Request& request) const {
   model_.check_fit(request);
   model_.check_pictures(request);
   const int64_t free = gpu_->free_memory() + networks_->streamable_bytes();
-  model_.check_least_memory(request, dtype(), static_cast<double>(free));
+  // A GPU has both in types of one width.
+  model_.check_least_memory(request, vae_dtype(), static_cast<double>(free));
 }
 
 /// For the GPU to have done what it was told.
