@@ -23,6 +23,9 @@ class ForwardingGpu : public kernels::gpu::Gpu {
   std::unique_ptr<kernels::gpu::Mark> mark() const override { return gpu_->mark(); }
   void give_back() const override { gpu_->give_back(); }
   at::Tensor host_copy(const at::Tensor& tensor) const override { return gpu_->host_copy(tensor); }
+  void watch_memory(const kernels::gpu::MemoryWatcher& watcher) const override {
+    gpu_->watch_memory(watcher);
+  }
   void synchronize() const override { gpu_->synchronize(); }
 
  private:

@@ -129,6 +129,17 @@ class CudaGpu : public Gpu {
     return host.copy_(tensor);
   }
 
+  void watch_memory(const MemoryWatcher& watcher) const override {
+    using c10::CachingDeviceAllocator::TraceEntry;
+    const auto tell = [watcher, index = properties_.device.index()](const TraceEntry& entry) {
+      const auto bytes = static_cast<int64_t>(entry.size_);
+      if (entry.device_ != index) return;
+      if (entry.action_ == TraceEntry::ALLOC) watcher(entry.addr_, bytes);
+      if (entry.action_ == TraceEntry::FREE_COMPLETED) watcher(entry.addr_, -bytes);
+    };
+    c10::cuda::CUDACachingAllocator::attachAllocatorTraceTracker(tell);
+  }
+
   void synchronize() const override {
     const c10::cuda::CUDAGuard device(properties_.device);
     check(cudaDeviceSynchronize(), "the GPU's work");

@@ -29,6 +29,9 @@ class Mark {
   virtual void wait() = 0;
 };
 
+/// Is told of memory at an address that a tensor has taken, or, `bytes` below zero, let go.
+using MemoryWatcher = std::function<void(uint64_t address, int64_t bytes)>;
+
 struct Properties {
   std::string name;    // "NVIDIA H100 80GB HBM3"
   c10::Device device;  // where its tensors are
@@ -56,6 +59,9 @@ class Gpu {
   virtual void give_back() const = 0;
   /// A copy in memory of the machine's own that this GPU can fetch from while it works.
   virtual at::Tensor host_copy(const at::Tensor& tensor) const = 0;
+  /// Tells `watcher`, from now on until the process ends, of all memory of tensors: from any thread, and
+  /// before that one goes on. It may not ask this GPU for anything.
+  virtual void watch_memory(const MemoryWatcher& watcher) const = 0;
   /// Waits for all that was started.
   virtual void synchronize() const = 0;
 };
