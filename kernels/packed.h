@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 
+#include "brume/base/placement.h"
+
 namespace brume::kernels {
 
 class ConvolutionLayouts;
@@ -13,7 +15,8 @@ enum class Activation;
 
 /// A convolution's weights, laid out for the library that computes with them (oneDNN where it computes in
 /// their dtype on this CPU, cuDNN on a GPU, else as they are). In both bias and sum are part of the product,
-/// and the result is rounded once.
+/// and the result is rounded once. With a HostCopy it keeps its weight as that gives it, and has it where it
+/// computes only while it does: the same bits, in less memory and more time. So too for those below.
 class PackedConvolution {
  public:
   struct Shape {
@@ -22,7 +25,8 @@ class PackedConvolution {
   };
 
   /// weight [out, in, k, k], bias [out] or none.
-  PackedConvolution(const at::Tensor& weight, std::optional<at::Tensor> bias, Shape shape);
+  PackedConvolution(const at::Tensor& weight, std::optional<at::Tensor> bias, Shape shape,
+                    const HostCopy& host_copy = nullptr);
   /// [N, in, H, W] -> [N, out, H', W'], channels last.
   at::Tensor operator()(const at::Tensor& x) const;
   /// relu(y).
@@ -34,6 +38,7 @@ class PackedConvolution {
   void add_relu_to(at::Tensor& sum, const at::Tensor& x) const;
 
  private:
+  PackedConvolution beside(const at::Tensor& x) const;
   at::Tensor packed_product(const at::Tensor& x, onednn::Activation activation) const;
   void add_packed_product(at::Tensor& sum, const at::Tensor& x, onednn::Activation activation) const;
   at::Tensor plain_product(const at::Tensor& x) const;
@@ -44,6 +49,7 @@ class PackedConvolution {
   std::optional<at::Tensor> bias_;
   int64_t channels_;  // of the result
   Shape shape_;
+  bool streamed_;  // weight_ is far away
 };
 
 /// Whether a convolution adds to a map like this one where it lies, so that who needs it later must copy it.
@@ -53,7 +59,7 @@ inline bool sums_in_place(const at::Tensor& map) { return !map.is_cuda(); }
 class PackedLinear {
  public:
   /// weight [out, in], bias [out] or none.
-  PackedLinear(const at::Tensor& weight, std::optional<at::Tensor> bias);
+  PackedLinear(const at::Tensor& weight, std::optional<at::Tensor> bias, const HostCopy& host_copy = nullptr);
   /// [..., in] -> [..., out]
   at::Tensor operator()(const at::Tensor& x) const;
   /// y + other. other [..., out]
@@ -64,8 +70,11 @@ class PackedLinear {
   at::Tensor times(const at::Tensor& x, const at::Tensor& other) const;
 
  private:
+  PackedLinear beside(const at::Tensor& x) const;
+
   at::Tensor weight_;  // packed, or [out, in]
   std::optional<at::Tensor> bias_;
+  bool streamed_;  // weight_ is far away
 };
 
 /// A linear layer to twice the width, whose first half is multiplied by the GELU of its second: two products
@@ -73,7 +82,7 @@ class PackedLinear {
 class PackedGatedLinear {
  public:
   /// weight [2 out, in], bias [2 out].
-  PackedGatedLinear(const at::Tensor& weight, const at::Tensor& bias);
+  PackedGatedLinear(const at::Tensor& weight, const at::Tensor& bias, const HostCopy& host_copy = nullptr);
   /// [..., in] -> [..., out]
   at::Tensor operator()(const at::Tensor& x) const;
 

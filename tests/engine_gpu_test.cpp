@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,39 +8,16 @@
 #include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
 #include "hard_weights.h"
-#include "kernels/gpu/door.h"
-#include "kernels/gpu/driver.h"
 #include "message_of.h"
 #include "reference_case.h"
-#include "skip_all.h"
 #include "src/pipeline/gpu_loader.h"
+#include "streaming_gpu.h"
 #include "temporary_directory.h"
+#include "the_gpu.h"
 
 // The engine on a GPU beside the engine on the CPU, which other tests hold against diffusers.
 namespace brume::testing {
 namespace {
-
-using kernels::gpu::Gpu;
-
-/// Opened once, before any tensor; null where none answers.
-std::shared_ptr<const Gpu>& the_gpu() {
-  static std::shared_ptr<const Gpu> gpu;
-  return gpu;
-}
-
-class NeedsGpu : public ::testing::Environment {
- public:
-  void SetUp() override {
-    try {
-      if (!kernels::gpu::has_driver()) throw std::runtime_error("there is no driver");
-      the_gpu() = kernels::gpu::open_gpu(BRUME_CUDA_PLUGIN, 0, {}, nullptr);
-    } catch (const std::exception& error) {
-      skip_all(std::string("no GPU: ") + error.what(), "BRUME_REQUIRE_GPU");
-    }
-  }
-};
-
-[[maybe_unused]] ::testing::Environment* const kSkips = ::testing::AddGlobalTestEnvironment(new NeedsGpu);
 
 Request request_of(const Pipeline& pipeline, const PictureSettings& more = {}) {
   PictureSettings settings = more;
@@ -60,26 +36,9 @@ class StageKeeper : public Observer {
   std::map<std::string, at::Tensor> stages;
 };
 
-double peak_signal_to_noise(const Picture& a, const Picture& b) {
-  double squares = 0;
-  for (size_t i = 0; i < a.pixels.size(); ++i) {
-    const double difference = static_cast<double>(a.pixels[i]) - b.pixels[i];
-    squares += difference * difference;
-  }
-  return 10 * std::log10(255.0 * 255.0 * static_cast<double>(a.pixels.size()) / std::max(squares, 1e-9));
-}
-
 Generation drawn_by(const Pipeline& pipeline, const PictureSettings& settings = {}) {
   StageKeeper unseen;
   return pipeline.generate(request_of(pipeline, settings), unseen);
-}
-
-void expect_like(const Generation& made, const Generation& wanted, double decibels) {
-  ASSERT_EQ(made.pictures.size(), wanted.pictures.size());
-  for (size_t i = 0; i < made.pictures.size(); ++i) {
-    ASSERT_TRUE(made.pictures[i].picture) << made.pictures[i].failed_stage;
-    EXPECT_GE(peak_signal_to_noise(*made.pictures[i].picture, *wanted.pictures[i].picture), decibels);
-  }
 }
 
 class LoadingOntoAGpu : public TemporaryDirectory {};
@@ -224,6 +183,23 @@ TEST_P(OnAGpu, SamplersAndThresholdsWorkThere) {
     if (std::string(sampler) == "heun") settings.cfg_rescale = 0.7;
     SCOPED_TRACE(sampler);
     expect_close(drawn_by(gpu, settings).latents, drawn_by(cpu, settings).latents, "latents", 2e-3);
+  }
+}
+
+TEST_P(OnAGpu, StreamedWeightsChangeNoBit) {
+  const auto streaming = std::make_shared<StreamingGpu>(the_gpu());
+  const Pipeline resident = pipeline(at::kHalf, the_gpu());
+  const Pipeline streamed = pipeline(at::kHalf, streaming);
+  const Generation wanted = drawn_by(resident);
+  EXPECT_EQ(streaming->hosted(), 0);
+  for (int round = 0; round < 3; ++round) {  // from the second on the words' weights are streamed, too
+    const Generation made = drawn_by(streamed);
+    EXPECT_GT(streaming->hosted(), 0);
+    EXPECT_TRUE(made.latents.equal(wanted.latents));
+    for (size_t i = 0; i < made.pictures.size(); ++i) {
+      EXPECT_EQ(made.pictures[i].picture->pixels, wanted.pictures[i].picture->pixels);
+      EXPECT_EQ(made.pictures[i].notes, std::vector<std::string>{"weights_streamed memory"});
+    }
   }
 }
 

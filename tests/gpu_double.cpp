@@ -1,5 +1,7 @@
 #include "gpu_double.h"
 
+#include <ATen/ATen.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -132,6 +134,18 @@ std::unique_ptr<Mark> GpuDouble::mark() const { return std::make_unique<MarkDoub
 
 std::unique_ptr<Staging> GpuDouble::staging(size_t bytes) const {
   return std::make_unique<StagingDouble>(bytes, ++stagings_, log_);
+}
+
+at::Tensor GpuDouble::host_copy(const at::Tensor& tensor) const {
+  auto memory = std::make_shared<c10::DataPtr>(c10::GetDefaultCPUAllocator()->allocate(tensor.nbytes()));
+  const auto count = [log = log_](int64_t more) {
+    const std::lock_guard lock(log->mutex);
+    log->hosted += more;
+  };
+  count(1);
+  void* const place = memory->get();
+  const auto free = [memory = std::move(memory), count](void* /*place*/) { count(-1); };
+  return at::from_blob(place, tensor.sizes(), tensor.strides(), free, tensor.options()).copy_(tensor);
 }
 
 int64_t GpuDouble::count(const std::string& kind) const {

@@ -27,6 +27,10 @@ class GpuDouble : public kernels::gpu::Gpu {
   std::unique_ptr<kernels::gpu::Mark> mark() const override;
   std::unique_ptr<kernels::gpu::Staging> staging(size_t bytes) const override;
   void give_back() const override { log_->add("give back"); }
+  /// In memory that no supply of the tests counts.
+  at::Tensor host_copy(const at::Tensor& tensor) const override;
+  /// It has nobody to tell: the tests count its memory themselves.
+  void watch_memory(const kernels::gpu::MemoryWatcher& /*watcher*/) const override {}
   void synchronize() const override { log_->add("synchronize"); }
 
   /// What it was asked for, in order: "capture", "replay", "mark 1", "wait 1", "give back", "synchronize";
@@ -36,6 +40,8 @@ class GpuDouble : public kernels::gpu::Gpu {
   int64_t count(const std::string& kind) const;
   /// Graphs that are there now.
   int64_t graphs() const { return log_->graphs; }
+  /// Weights that are in the machine's memory now.
+  int64_t hosted() const { return log_->hosted; }
   /// The `k`-th capture from now on, counted from 1, throws between its first run and the recording.
   void fail_capture(int64_t k) { captures_to_failure_ = k; }
 
@@ -46,6 +52,7 @@ class GpuDouble : public kernels::gpu::Gpu {
 
     std::vector<std::string> events;
     int64_t graphs = 0;
+    int64_t hosted = 0;
     mutable std::mutex mutex;
   };
 

@@ -13,6 +13,7 @@
 #include "gpu_double.h"
 #include "own_unet.h"
 #include "reference_case.h"
+#include "streaming_gpu.h"
 #include "temporary_directory.h"
 
 // Whole pictures on a double of a GPU: what is recorded, deferred and waited for changes no bit of them.
@@ -59,7 +60,7 @@ void expect_same(const Generation& made, const Generation& wanted) {
 
 class OnADouble : public TemporaryDirectory, public ::testing::WithParamInterface<Drawing> {
  protected:
-  std::unique_ptr<Pipeline> pipeline(std::shared_ptr<const GpuDouble> gpu) const {
+  std::unique_ptr<Pipeline> pipeline(std::shared_ptr<const kernels::gpu::Gpu> gpu) const {
     const std::string name = GetParam().model;
     const std::filesystem::path model = name.find('_') == std::string::npos
                                             ? reference_path(name)
@@ -98,6 +99,26 @@ TEST_P(OnADouble, ThePictureIsTheCpus) {
   Observer unseen;
   expect_same(there->generate(wanted, unseen), drawn);
   EXPECT_EQ(gpu->count("capture"), GetParam().shapes);  // by the graphs that are there
+}
+
+TEST_P(OnADouble, StreamedWeightsChangeNoBit) {
+  if (GetParam().shapes == 0) return;  // nothing is recorded, which is what has no room
+  const auto gpu = std::make_shared<StreamingGpu>(std::make_shared<GpuDouble>());
+  const auto here = pipeline(nullptr);
+  const auto there = pipeline(gpu);
+  EXPECT_EQ(gpu->hosted(), 0);
+  const Request request = this->request(*here, {7, 8});
+  Observer unseen;
+  Generation drawn = here->generate(request, unseen);
+  for (PictureResult& picture : drawn.pictures) picture.notes.emplace_back("weights_streamed memory");
+  int64_t hosted = 0;
+  for (int round = 0; round < 2; ++round) {  // the second has its words' weights streamed, too
+    expect_same(there->generate(request, unseen), drawn);
+    EXPECT_GT(gpu->hosted(), hosted);
+    hosted = gpu->hosted();
+  }
+  expect_same(there->generate(request, unseen), drawn);
+  EXPECT_EQ(gpu->hosted(), hosted);
 }
 
 /// Another picture of that size is on its way with it, and begins before it.

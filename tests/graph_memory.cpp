@@ -25,7 +25,10 @@ struct MemorySupply::Account {
   void take(int64_t wanted) {
     const std::lock_guard lock(mutex);
     largest = std::max(largest, wanted);
-    if (++requests == limits.failing || wanted > limits.bytes - used || wanted > limits.bytes_at_once)
+    ++requests;
+    const bool fails =
+        limits.failing > 0 && requests >= limits.failing && requests < limits.failing + limits.failures;
+    if (fails || wanted > limits.bytes - used || wanted > limits.bytes_at_once)
       C10_THROW_ERROR(OutOfMemoryError, "CUDA out of memory. Tried to allocate 20.00 MiB.");
     used += wanted;
     peak = std::max(peak, used);

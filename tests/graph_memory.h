@@ -14,7 +14,8 @@ namespace brume::testing {
 struct MemoryLimits {
   int64_t bytes = std::numeric_limits<int64_t>::max();
   int64_t bytes_at_once = std::numeric_limits<int64_t>::max();  // in one piece
-  int64_t failing = 0;  // this request, counted from 1, fails in any case
+  int64_t failing = 0;   // this request, counted from 1, fails in any case,
+  int64_t failures = 1;  // and so many from it on
 };
 
 /// How much memory there is for the CPU's tensors that are made while this is there, of which there is one at

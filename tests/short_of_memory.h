@@ -21,6 +21,7 @@ using Notes = std::vector<std::string>;
 inline const Notes kNoNotes;
 inline const Notes kInParts{"smaller_batch memory"};
 inline const Notes kTiled{"vae_tiling memory"};
+inline const Notes kStreamed{"weights_streamed memory"};
 
 class ShortOfMemory : public ::testing::Test {
  protected:

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "message_of.h"
@@ -163,6 +164,19 @@ TEST(TorchErrors, OfCudasLibrariesAreToldApart) {
   expect_in(
       line_of(std::runtime_error("cublasLt: multiply: CUBLAS_STATUS_INTERNAL_ERROR"), ExitCode::kGpuFault),
       "the GPU: cublasLt: multiply");
+}
+
+/// Where a GPU has failed, all that ends there warns of it, from any thread.
+TEST(TorchErrors, AreOneLineWithoutTheWarningsAroundThem) {
+  testing::internal::CaptureStderr();
+  const auto warn = [] { TORCH_WARN("CUDA warning: an illegal memory access was encountered"); };
+  without_torch_errors([&] {
+    warn();
+    std::thread(warn).join();
+    return 0;
+  });
+  warn();  // from what is destroyed later
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST(TorchErrors, OfTheCpuAreWhatTheyWere) {

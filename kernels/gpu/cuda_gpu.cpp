@@ -2,6 +2,7 @@
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/ops/empty_like.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -163,6 +164,23 @@ class CudaGpu : public Gpu {
   void give_back() const override {
     const std::lock_guard lock(capturing_);  // libtorch forbids it while anybody records
     c10::cuda::CUDACachingAllocator::emptyCache();
+  }
+
+  /// Pinned: from other memory a copy waits for what was started before it, and no graph may hold it.
+  at::Tensor host_copy(const at::Tensor& tensor) const override {
+    const at::Tensor host = at::empty_like(tensor, tensor.options().device(c10::kCPU).pinned_memory(true));
+    return host.copy_(tensor);
+  }
+
+  void watch_memory(const MemoryWatcher& watcher) const override {
+    using c10::CachingDeviceAllocator::TraceEntry;
+    const auto tell = [watcher, index = properties_.device.index()](const TraceEntry& entry) {
+      const auto bytes = static_cast<int64_t>(entry.size_);
+      if (entry.device_ != index) return;
+      if (entry.action_ == TraceEntry::ALLOC) watcher(entry.addr_, bytes);
+      if (entry.action_ == TraceEntry::FREE_COMPLETED) watcher(entry.addr_, -bytes);
+    };
+    c10::cuda::CUDACachingAllocator::attachAllocatorTraceTracker(tell);
   }
 
   void synchronize() const override {

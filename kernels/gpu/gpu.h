@@ -10,6 +10,10 @@
 #include <span>
 #include <string>
 
+namespace at {
+class Tensor;
+}
+
 namespace brume::kernels::gpu {
 
 /// Work that was recorded once and is started as a whole.
@@ -41,6 +45,9 @@ class Staging {
   virtual void wait() = 0;
 };
 
+/// Is told of memory at an address that a tensor has taken, or, `bytes` below zero, let go.
+using MemoryWatcher = std::function<void(uint64_t address, int64_t bytes)>;
+
 struct Properties {
   std::string name;    // "NVIDIA H100 80GB HBM3"
   c10::Device device;  // where its tensors are
@@ -68,6 +75,11 @@ class Gpu {
   virtual std::unique_ptr<Staging> staging(size_t bytes) const = 0;
   /// Gives the memory of tensors that are gone to whoever asks next, be it for something else than a tensor.
   virtual void give_back() const = 0;
+  /// A copy in memory of the machine's own that this GPU can fetch from while it works.
+  virtual at::Tensor host_copy(const at::Tensor& tensor) const = 0;
+  /// Tells `watcher`, from now on until the process ends, of all memory of tensors: from any thread, and
+  /// before that one goes on. It may not ask this GPU for anything.
+  virtual void watch_memory(const MemoryWatcher& watcher) const = 0;
   /// Waits for all that was started.
   virtual void synchronize() const = 0;
 };

@@ -86,8 +86,8 @@ bool Scratch::holds(const void* address) const {
 }
 
 void Scratch::zero_at_once(cudaGraph_t graph) {
-  const Nodes nodes = all_of(
-      [&](cudaGraphNode_t* all, size_t* count) { return cudaGraphGetNodes(graph, all, count); });
+  const Nodes nodes =
+      all_of([&](cudaGraphNode_t* all, size_t* count) { return cudaGraphGetNodes(graph, all, count); });
   std::map<const void*, Nodes> zeroed;  // by where
   for (cudaGraphNode_t node : nodes) {
     cudaGraphNodeType type{};
@@ -104,8 +104,8 @@ void Scratch::zero_at_once(cudaGraph_t graph) {
     any = true;
   }
   if (!any) return;
-  const Nodes first = all_of(
-      [&](cudaGraphNode_t* all, size_t* count) { return cudaGraphGetRootNodes(graph, all, count); });
+  const Nodes first =
+      all_of([&](cudaGraphNode_t* all, size_t* count) { return cudaGraphGetRootNodes(graph, all, count); });
   cudaMemsetParams all{};
   all.dst = memory_.mutable_data_ptr();
   all.elementSize = 4;

@@ -122,7 +122,10 @@ std::optional<ReadyJob> JobFeed::ready(Job job) {
 bool JobFeed::has_room(const ReadyJob& job) const {
   if (settings_.keep_too_large) return true;
   try {
-    model_.check_memory(job.request, settings_.dtype, settings_.memory);
+    if (settings_.in_parts && settings_.memory)
+      model_.check_least_memory(job.request, settings_.dtype, *settings_.memory);
+    else
+      model_.check_memory(job.request, settings_.dtype, settings_.memory);
   } catch (const Error& error) {
     if (error.code() != ExitCode::kOutOfMemory) throw;
     faults_.refused(job.job, error);

@@ -192,21 +192,23 @@ class Batch {
     return {.defaults = options_.picture,
             .pictures_each = options_.pictures_each,
             .shard = journal_.shard(),
-            .dtype = compute_.dtype,
+            .dtype = compute_.estimate_dtype(),
             .engine = std::move(engine),
             .wildcards = wildcards_in(options_.wildcards),
             .keep_too_large = options_.plan,
             .keep_others = !knows_its_share(),
             .adapters = [this](const Request& request) { return adapters_.recipe(request); },
-            .memory = room_of_an_engine()};
+            .memory = room_of_an_engine(),
+            .in_parts = compute_.gpu != nullptr};
   }
 
   /// Asked once: while pictures are drawn, those on their way hold what the next ones will have.
   std::optional<double> room_of_an_engine() const {
     const std::optional<double> free = compute_.free_memory();
     if (!free) return {};
+    if (compute_.gpu) return free;  // where weights need not be
     const auto engines = static_cast<double>(std::max<size_t>(workers_.size(), 1));
-    const double weights = bench::weight_bytes(model_, compute_.dtype);
+    const double weights = bench::weight_bytes(model_, compute_.estimate_dtype());
     return std::max(*free / engines - weights, 0.0);
   }
 

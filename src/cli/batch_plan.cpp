@@ -78,8 +78,8 @@ void BatchPlan::add(const batch::ReadyJob& job) {
                 bench::unet_work(model_.unet(), latents, prompt_.tokens).flop();
   decode_flop_ += decode_flop(model_, request, latents);
   pixels_ += static_cast<double>(request.width) * static_cast<double>(request.height);
-  step_bytes_ = std::max(step_bytes_, model_.step_bytes(request, settings_.compute.dtype));
-  decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.compute.dtype));
+  step_bytes_ = std::max(step_bytes_, model_.step_bytes(request, settings_.compute.estimate_dtype()));
+  decode_bytes_ = std::max(decode_bytes_, model_.decode_bytes(request, settings_.compute.estimate_dtype()));
 }
 
 void BatchPlan::divide(int64_t shares) {
@@ -133,7 +133,7 @@ double BatchPlan::seconds() const {
   const double work =
       overlapped(phases(bench::measured_peak(settings_.compute.dtype, settings_.compute.gpu.get())));
   const auto share = static_cast<double>(processes());
-  const double load = bench::weight_bytes(model_, settings_.compute.dtype) / kLoadRate;
+  const double load = bench::weight_bytes(model_, settings_.compute.estimate_dtype()) / kLoadRate;
   // More threads than cores wait for each other.
   const double crowd = std::max(1.0, share * settings_.runner.threads / static_cast<double>(cores()));
   return kStartSeconds + crowd * (load + work / share);
@@ -143,7 +143,8 @@ double BatchPlan::seconds() const {
 double BatchPlan::drawing_memory() const {
   const bool single = pictures_ <= processes();
   const double kept = std::min((single ? kKeptOfFirst : kKeptOfMany) * decode_bytes_, kMostKept);
-  return kProcessBytes + (1 + kWeightsTwice) * bench::weight_bytes(model_, settings_.compute.dtype) +
+  return kProcessBytes +
+         (1 + kWeightsTwice) * bench::weight_bytes(model_, settings_.compute.estimate_dtype()) +
          static_cast<double>(rows()) * step_bytes_ + decode_bytes_ + kept;
 }
 

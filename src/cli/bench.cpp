@@ -91,7 +91,7 @@ bench::Workload workload_of(const BenchOptions& options, const Compute& compute,
 /// A model that cannot fit is refused before it is read: the system would kill us half-way.
 void check_weights_fit(const ModelConfig& model, const Compute& compute, const std::string& name) {
   constexpr double kGibibyte = 1024.0 * 1024 * 1024;
-  const double wanted = bench::weight_bytes(model, compute.dtype);
+  const double wanted = bench::weight_bytes(model, compute.estimate_dtype());
   const std::optional<double> free = compute.free_memory();
   if (!free || wanted < *free) return;
   std::string problem(160, '\0');
@@ -130,7 +130,7 @@ class Bench {
     adapt(model_, adapters_of(options.engine.adapters, request_), options.engine.adapters);
     model_.check_fit(request_);
     model_.check_pictures(request_);
-    model_.check_memory(request_, compute_.dtype, compute_.free_memory());
+    model_.check_memory(request_, compute_.estimate_dtype(), compute_.free_memory());
     report_.result.workload = workload_of(options, compute_, model_, request_);
     if (options.profile && compute_.gpu)
       refuse("--profile", "takes the processor's time, which says nothing of a GPU",

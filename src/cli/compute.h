@@ -17,6 +17,11 @@ struct Compute {
   std::shared_ptr<const kernels::gpu::Gpu> gpu;  // null: the CPU, or others draw
 
   bool on_cpu() const { return device == "cpu"; }
+  /// As what the model's memory is to be estimated. A GPU has an autoencoder that fp16 overflows in bf16,
+  /// which takes as much; the processor has it in fp32.
+  at::ScalarType estimate_dtype() const {
+    return !on_cpu() && dtype == at::ScalarType::Half ? at::ScalarType::BFloat16 : dtype;
+  }
   /// Bytes of memory that drawing can have where it is done; nothing where that is not known, as of other
   /// processes' GPUs.
   std::optional<double> free_memory() const;

@@ -58,8 +58,8 @@ std::string memory_text(const ModelConfig& model, Request request, int64_t pictu
   };
   std::string text = "memory: at most " + gibibytes(static_cast<double>(compute.peak_memory())) +
                      " until here; beside the weights a step about " +
-                     gibibytes(model.step_bytes(request, compute.dtype)) + ", decoding about " +
-                     gibibytes(model.decode_bytes(request, compute.dtype));
+                     gibibytes(model.step_bytes(request, compute.estimate_dtype())) + ", decoding about " +
+                     gibibytes(model.decode_bytes(request, compute.estimate_dtype()));
   if (const std::optional<double> free = compute.free_memory()) text += "; " + gibibytes(*free) + " are free";
   return text;
 }
@@ -111,7 +111,10 @@ int run_command(const GenerateWork& asked) {
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
   if (const auto first = run.observer().first_step()) times.first_step = seconds_between(asked.began, *first);
-  if (options.engine.verbose) print_times(run.tally(), times);
+  if (options.engine.verbose) {
+    print_on_the_way(run.tally());
+    print_times(run.tally(), times);
+  }
 
   if (stop_signal() != 0 && (run.tally().pictures.size() < request.seeds.size() || !told)) {
     say("stopped by signal " + std::to_string(stop_signal()) + "; " + std::to_string(run.tally().written()) +

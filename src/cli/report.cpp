@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstdio>
+#include <map>
 #include <string>
 
 #include "brume/base/dtype.h"
 #include "commands.h"
+#include "count_text.h"
 #include "say.h"
 #include "standard_output.h"
 
@@ -56,6 +58,14 @@ bool print_report(const Request& request, const Tally& tally, double load_second
     report["vae_encode_ms"] = tally.times.encode_seconds * 1e3;
   }
   return print_json(report);
+}
+
+void print_on_the_way(const Tally& tally) {
+  std::map<std::string, int64_t> pictures;  // by note
+  for (const json& picture : tally.pictures) {
+    for (const json& note : picture.value("notes", json::array())) ++pictures[note.get<std::string>()];
+  }
+  for (const auto& [note, count] : pictures) say("on the way: " + note + ", " + count_text(count, "picture"));
 }
 
 void print_times(const Tally& tally, const StartTimes& start) {

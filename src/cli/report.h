@@ -29,6 +29,8 @@ struct StartTimes {
 /// One JSON object on standard output; its "complete" is false where the run did not come to all pictures.
 /// False where a stop came, and nobody read it.
 bool print_report(const Request& request, const Tally& tally, double load_seconds, const Pipeline& pipeline);
+/// What was done on the way to the pictures, as for want of memory, a line each on standard error.
+void print_on_the_way(const Tally& tally);
 /// The times of the phases, a line on standard error.
 void print_times(const Tally& tally, const StartTimes& start);
 

@@ -1,6 +1,7 @@
 #include "torch_errors.h"
 
 #include <c10/util/Exception.h>
+#include <c10/util/Logging.h>
 
 #include <new>
 #include <optional>
@@ -40,6 +41,8 @@ std::string raised_in(const std::string& what) {
 }  // namespace
 
 int without_torch_errors(const std::function<int()>& work) {
+  // Its warnings are for programmers: where a GPU has failed, each event and graph that ends has one.
+  FLAGS_caffe2_log_level = c10::GLOG_ERROR;
   try {
     return work();
   } catch (const c10::OutOfMemoryError& error) {

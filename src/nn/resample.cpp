@@ -21,11 +21,12 @@ std::array<at::Tensor, 2> pairs_of_taps(const at::Tensor& taps, int64_t dim) {
 constexpr kernels::PackedConvolution::Shape kPadded{.stride = 1, .padding = 1};
 
 std::vector<kernels::PackedConvolution> parities(const at::Tensor& weight,
-                                                 const std::optional<at::Tensor>& bias) {
+                                                 const std::optional<at::Tensor>& bias,
+                                                 const HostCopy& host_copy) {
   std::vector<kernels::PackedConvolution> each;
   for (const at::Tensor& rows : pairs_of_taps(weight.to(at::kFloat), 2)) {
     for (const at::Tensor& both : pairs_of_taps(rows, 3))
-      each.emplace_back(both.to(weight.scalar_type()), bias, kPadded);
+      each.emplace_back(both.to(weight.scalar_type()), bias, kPadded, host_copy);
   }
   return each;
 }
@@ -41,12 +42,13 @@ at::Tensor Downsample::operator()(const at::Tensor& x) const {
 
 Upsample::Upsample(const WeightsView& conv, int64_t channels, Bias bias)
     : Upsample(conv.tensor("weight", {channels, channels, 3, 3}),
-               bias == Bias::kYes ? std::optional(conv.tensor("bias", {channels})) : std::nullopt) {}
+               bias == Bias::kYes ? std::optional(conv.tensor("bias", {channels})) : std::nullopt,
+               conv.host_copy()) {}
 
-Upsample::Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias)
-    : conv_(weight, bias, kPadded) {
+Upsample::Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias, const HostCopy& host_copy)
+    : conv_(weight, bias, kPadded, host_copy) {
   // A GPU has the work to spare: one convolution there is faster than four.
-  if (!weight.is_cuda()) parities_ = parities(weight, bias);
+  if (!weight.is_cuda()) parities_ = parities(weight, bias, host_copy);
 }
 
 at::Tensor Upsample::operator()(const at::Tensor& x, int64_t height, int64_t width) const {

@@ -18,11 +18,12 @@ at::Tensor own(const kernels::MapParts& x) {
 
 Shortcut::Shortcut(const WeightsView& weights, const ResnetShape& shape)
     : Shortcut(weights.tensor("weight", {shape.out, shape.in, 1, 1}).view({shape.out, shape.in}),
-               weights.tensor("bias", {shape.out}), shape.joined) {}
+               weights.tensor("bias", {shape.out}), shape.joined, weights.host_copy()) {}
 
-Shortcut::Shortcut(const at::Tensor& weight, const at::Tensor& bias, int64_t joined)
-    : first_(weight.narrow(1, 0, weight.size(1) - joined), bias) {
-  if (joined > 0) second_.emplace(weight.narrow(1, weight.size(1) - joined, joined), std::nullopt);
+Shortcut::Shortcut(const at::Tensor& weight, const at::Tensor& bias, int64_t joined,
+                   const HostCopy& host_copy)
+    : first_(weight.narrow(1, 0, weight.size(1) - joined), bias, host_copy) {
+  if (joined > 0) second_.emplace(weight.narrow(1, weight.size(1) - joined, joined), std::nullopt, host_copy);
 }
 
 at::Tensor Shortcut::operator()(const kernels::MapParts& x) const {

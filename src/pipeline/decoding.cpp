@@ -49,12 +49,13 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
     result.seed = request.seeds[i];
     result.notes = inputs.notes;
     const at::Tensor row = latents.narrow(0, static_cast<int64_t>(i), 1);
-    all.push_back(decode_one(*vae_, request, row, result.notes));
+    all.push_back(decode_one(networks_->vae(), request, row, result.notes));
     const bool sound = finite_rows(all.back()).front();
-    if (!sound && finite.failed_stage(i).empty() && vae_->dtype() != at::kFloat) {
-      all.back() = decode_one(exact_vae(), request, row, result.notes);
+    if (!sound && finite.failed_stage(i).empty() && vae_dtype() != at::kFloat) {
+      all.back() = decode_one(networks_->exact_vae(), request, row, result.notes);
       add_note(result.notes, kVaeFallbackNote);
     }
+    if (networks_->any_streamed()) add_note(result.notes, kWeightsStreamedNote);
     pictures.push_back(std::move(result));
   }
   const at::Tensor decoded = at::cat(all);  // [N, 3, H, W]
@@ -69,19 +70,24 @@ std::vector<PictureResult> Pipeline::decode_all(const Request& request, const at
 }
 
 /// One picture at a time, as the autoencoder needs far more memory than the UNet: [1, 3, H, W] fp32.
-at::Tensor Pipeline::decode_one(const Autoencoder& vae, const Request& request, const at::Tensor& latents,
-                                std::vector<std::string>& notes) const {
-  const int64_t tile = vae.default_tile();
+at::Tensor Pipeline::decode_one(Streamable<Autoencoder>& vae, const Request& request,
+                                const at::Tensor& latents, std::vector<std::string>& notes) const {
+  const int64_t tile = model_.vae().default_tile();
   const auto decoded = [&](DecodeMode mode) {
-    const at::Tensor scaled = vae.from_unet(latents).to(placement_.device, vae.dtype());
-    return (mode == DecodeMode::kTiled ? vae.decode_tiled(scaled, tile) : vae.decode(scaled)).to(at::kFloat);
+    return vae.use([&](const Autoencoder& one) {
+      const at::Tensor scaled = one.from_unet(latents).to(placement_.device, one.dtype());
+      return (mode == DecodeMode::kTiled ? one.decode_tiled(scaled, tile) : one.decode(scaled))
+          .to(at::kFloat);
+    });
   };
   const auto whole = [&] { return decoded(DecodeMode::kWhole); };
   const auto tiled = [&] { return decoded(DecodeMode::kTiled); };
   try {
+    with_room(*networks_, vae,
+              [](const Autoencoder& /*is open*/) {});  // for which no picture is cut to tiles
     const bool is_a_tile = latents.size(2) <= tile && latents.size(3) <= tile;
-    if (request.decode == DecodeMode::kTiled || is_a_tile) return with_room(rows_.get(), tiled);
-    return whole_or_tiled(rows_.get(), whole, tiled, notes);
+    if (request.decode == DecodeMode::kTiled || is_a_tile) return with_room(*networks_, tiled);
+    return whole_or_tiled(*networks_, whole, tiled, notes);
   } catch (const c10::OutOfMemoryError&) {
     throw no_room_for_vae(request, "decoding");
   }
@@ -93,7 +99,7 @@ Error Pipeline::no_room_for_vae(const Request& request, const std::string& work)
   least.seeds.resize(1);
   least.decode = DecodeMode::kTiled;
   const double free = gpu_ ? static_cast<double>(gpu_->free_memory()) : 0;
-  return no_room(work, model_.decode_bytes(least, dtype()), free, "use a smaller size or --device cpu");
+  return no_room(work, model_.decode_bytes(least, vae_dtype()), free, "use a smaller size or --device cpu");
 }
 
 }  // namespace brume

@@ -15,9 +15,7 @@ constexpr size_t kAligned = 256;
 
 size_t aligned(size_t bytes) { return (bytes + kAligned - 1) / kAligned * kAligned; }
 
-size_t threads_here(size_t most) {
-  return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, most);
-}
+size_t threads_here(size_t most) { return std::clamp<size_t>(std::thread::hardware_concurrency(), 1, most); }
 
 }  // namespace
 

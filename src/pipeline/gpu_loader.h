@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "brume/weights/tensor_loader.h"
@@ -42,5 +43,20 @@ class GpuLoader : public TensorLoader {
 
 /// A loader onto `gpu`; null where that is: the CPU needs none.
 std::shared_ptr<TensorLoader> loader_onto(std::shared_ptr<const kernels::gpu::Gpu> gpu);
+
+/// One for all networks that are opened together; what is opened later has its own. `gpu` may be null.
+class Loaders {
+ public:
+  explicit Loaders(std::shared_ptr<const kernels::gpu::Gpu> gpu)
+      : gpu_(std::move(gpu)), shared_(loader_onto(gpu_)) {}
+
+  std::shared_ptr<TensorLoader> one() const { return shared_ ? shared_ : loader_onto(gpu_); }
+  /// Gives up the memory of the one. Before others ask from other threads.
+  void all_are_open() { shared_.reset(); }
+
+ private:
+  std::shared_ptr<const kernels::gpu::Gpu> gpu_;
+  std::shared_ptr<TensorLoader> shared_;
+};
 
 }  // namespace brume

@@ -13,8 +13,8 @@
 
 namespace brume {
 
-/// Reads with several threads at once: one alone copies out of the system's cache of a file more slowly than a
-/// GPU takes it.
+/// Reads with several threads at once: one alone copies out of the system's cache of a file more slowly than
+/// a GPU takes it.
 class ParallelReader {
  public:
   /// What a thread reads at a time.

@@ -73,31 +73,35 @@ MaskCover cover_of(const EditedPixels& pixels) {
 
 LatentDistribution Pipeline::encode(const Request& request, const at::Tensor& pictures,
                                     PictureInputs& inputs) const {
-  LatentDistribution encoded = encode_with(*vae_, request, pictures, inputs.notes);
-  if (vae_->dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
-  encoded = encode_with(exact_vae(), request, pictures, inputs.notes);
+  LatentDistribution encoded = encode_with(networks_->vae(), request, pictures, inputs.notes);
+  if (vae_dtype() == at::kFloat || finite_rows(encoded.mean).front()) return encoded;
+  encoded = encode_with(networks_->exact_vae(), request, pictures, inputs.notes);
   add_note(inputs.notes, kVaeFallbackNote);
   return encoded;
 }
 
-LatentDistribution Pipeline::encode_with(const Autoencoder& vae, const Request& request,
+LatentDistribution Pipeline::encode_with(Streamable<Autoencoder>& vae, const Request& request,
                                          const at::Tensor& pictures, std::vector<std::string>& notes) const {
-  const int64_t tile = vae.default_tile();
+  const int64_t tile = model_.vae().default_tile();
   const auto encoded = [&](DecodeMode mode) {
-    const at::Tensor input = pictures.to(placement_.device, vae.dtype());
-    const LatentDistribution there =
-        mode == DecodeMode::kTiled ? vae.encode_tiled(input, tile) : vae.encode(input);
-    const at::Tensor& variance = there.log_variance;
-    return LatentDistribution{there.mean.to(at::kCPU, at::kFloat),
-                              variance.defined() ? variance.to(at::kCPU, at::kFloat) : variance};
+    return vae.use([&](const Autoencoder& one) {
+      const at::Tensor input = pictures.to(placement_.device, one.dtype());
+      const LatentDistribution there =
+          mode == DecodeMode::kTiled ? one.encode_tiled(input, tile) : one.encode(input);
+      const at::Tensor& variance = there.log_variance;
+      return LatentDistribution{there.mean.to(at::kCPU, at::kFloat),
+                                variance.defined() ? variance.to(at::kCPU, at::kFloat) : variance};
+    });
   };
   const auto whole = [&] { return encoded(DecodeMode::kWhole); };
   const auto tiled = [&] { return encoded(DecodeMode::kTiled); };
   try {
-    const int64_t side = tile * vae.config().factor();
+    with_room(*networks_, vae,
+              [](const Autoencoder& /*is open*/) {});  // for which no picture is cut to tiles
+    const int64_t side = tile * model_.vae().factor();
     const bool is_a_tile = pictures.size(2) <= side && pictures.size(3) <= side;
-    if (request.decode == DecodeMode::kTiled || is_a_tile) return with_room(rows_.get(), tiled);
-    return whole_or_tiled(rows_.get(), whole, tiled, notes);
+    if (request.decode == DecodeMode::kTiled || is_a_tile) return with_room(*networks_, tiled);
+    return whole_or_tiled(*networks_, whole, tiled, notes);
   } catch (const c10::OutOfMemoryError&) {
     throw no_room_for_vae(request, "encoding a picture");
   }
@@ -128,8 +132,10 @@ PictureMaterial Pipeline::material(const Request& request, Observer& observer) c
 /// As the UNet sees them, [N, C, h, w].
 at::Tensor Pipeline::drawn_from(const LatentDistribution& encoded,
                                 const std::function<at::Tensor()>& normal) const {
-  if (!encoded.log_variance.defined()) return vae_->to_unet(encoded.mean);
-  return vae_->to_unet(encoded.mean + at::exp(0.5 * encoded.log_variance) * normal());
+  const at::Tensor& variance = encoded.log_variance;
+  const at::Tensor drawn =
+      variance.defined() ? encoded.mean + at::exp(0.5 * variance) * normal() : encoded.mean;
+  return with_room(*networks_, networks_->vae(), [&](const Autoencoder& vae) { return vae.to_unet(drawn); });
 }
 
 PictureStart Pipeline::start(const Request& request, const PictureInputs& inputs, Noise& noise) const {

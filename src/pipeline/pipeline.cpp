@@ -11,12 +11,9 @@
 #include "brume/base/error.h"
 #include "brume/base/noise.h"
 #include "brume/weights/adapters/adapters.h"
-#include "brume/weights/weights.h"
 #include "finite.h"
-#include "gpu_loader.h"
 #include "no_room.h"
 #include "pace.h"
-#include "remarks.h"
 #include "with_room.h"
 
 namespace brume {
@@ -34,18 +31,6 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
-
-/// A network of the model, made by `make` from its weights as and where `placement` says.
-template <class Make>
-auto open_network(const ModelSource& model, const char* component, const Placement& placement,
-                  const std::shared_ptr<TensorLoader>& loader, std::vector<std::string>& remarks,
-                  const Make& make) {
-  const c10::InferenceMode guard;
-  const Weights weights = model.weights(component);
-  auto network = make(weights.view(placement, loader));
-  append_unused(weights, component, remarks);
-  return network;
-}
 
 /// A row that its step does not need has no prediction.
 std::vector<at::Tensor> defined_of(std::vector<at::Tensor> predictions) {
@@ -78,13 +63,7 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<cons
       gpu_(std::move(gpu)),
       placement_(dtype, gpu_ ? gpu_->properties().device : c10::Device(c10::kCPU)),
       remarks_(model_.remarks()),
-      prompts_(model_.source(), model_.embeddings(), placement_, loader, remarks_),
-      unet_(open_network(
-          model_.source(), "unet", placement_, loader, remarks_,
-          [&](const WeightsView& weights) { return std::make_unique<const UNet>(weights, model_.unet()); })),
-      vae_(open_vae(vae_dtype(), loader, remarks_)),
-      exact_vae_(std::make_unique<ExactVae>()) {
-  if (gpu_) rows_ = std::make_unique<RowsThatFit>(*unet_, *gpu_, dtype);
+      networks_(std::make_unique<Networks>(model_, placement_, vae_dtype(), gpu_, remarks_)) {
   check_words();
   if (const Adapters* adapters = model_.adapters())
     remarks_.insert(remarks_.begin(), adapters->remarks().begin(), adapters->remarks().end());
@@ -92,21 +71,8 @@ Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<cons
     remarks_.insert(remarks_.begin(), embeddings->remarks().begin(), embeddings->remarks().end());
 }
 
-std::unique_ptr<const Autoencoder> Pipeline::open_vae(at::ScalarType dtype,
-                                                      const std::shared_ptr<TensorLoader>& loader,
-                                                      std::vector<std::string>& remarks) const {
-  return open_network(model_.source(), "vae", Placement(dtype, placement_.device), loader, remarks,
-                      [&](const WeightsView& weights) { return open_autoencoder(weights, model_.vae()); });
-}
-
-const Autoencoder& Pipeline::exact_vae() const {
-  const std::lock_guard lock(exact_vae_->mutex);
-  std::unique_ptr<const Autoencoder>& vae = exact_vae_->vae;
-  std::vector<std::string> said_before;
-  if (!vae)
-    vae = with_room(rows_.get(), [&] { return open_vae(at::kFloat, loader_onto(gpu_), said_before); });
-  return *vae;
-}
+Pipeline::~Pipeline() = default;
+Pipeline::Pipeline(Pipeline&&) noexcept = default;
 
 /// Where fp16 would overflow, a GPU is as fast in bf16.
 at::ScalarType Pipeline::vae_dtype() const {
@@ -119,16 +85,19 @@ void Pipeline::check_words() const {
   const auto disagree = [&](const std::string& key, int64_t value, const std::string& other) {
     throw Error(ExitCode::kModelInvalid, file, key + ": " + std::to_string(value) + " does not fit " + other);
   };
+  const auto [width, pooled] = networks_->prompts().use([](const PromptEncoder& prompts) {
+    return std::pair(prompts.context_width(), prompts.pooled_width().value_or(0));
+  });
   for (const UNetLevel& level : model_.unet().levels) {
-    if (level.context_width != prompts_.context_width()) {
+    if (level.context_width != width) {
       disagree("cross_attention_dim", level.context_width,
-               "the text encoder's width of " + std::to_string(prompts_.context_width()));
+               "the text encoder's width of " + std::to_string(width));
     }
   }
   const bool refines = model_.source().family() == ModelFamily::kStableDiffusionXlRefiner;
   const int64_t time_ids = refines ? 5 : 6;
   const std::optional<AddedCondition>& added = model_.unet().added;
-  if (added && added->input_width != time_ids * added->time_id_width + prompts_.pooled_width().value_or(0)) {
+  if (added && added->input_width != time_ids * added->time_id_width + pooled) {
     disagree("projection_class_embeddings_input_dim", added->input_width,
              std::string(refines ? "five" : "six") + " time ids and the pooled words");
   }
@@ -188,7 +157,9 @@ void Pipeline::check(const Request& request) const {
   }
   model_.check_fit(request);
   model_.check_pictures(request);
-  model_.check_least_memory(request, dtype(), static_cast<double>(gpu_->free_memory()));
+  const int64_t free = gpu_->free_memory() + networks_->streamable_bytes();
+  // A GPU has both in types of one width.
+  model_.check_least_memory(request, vae_dtype(), static_cast<double>(free));
 }
 
 /// For the GPU to have done what it was told.
@@ -204,10 +175,12 @@ at::Tensor Pipeline::placed(const at::Tensor& values) const {
 PictureWords Pipeline::words(const Request& request, Observer& observer) const {
   const c10::InferenceMode guard;
   if (request.reading.unread == Unread::kRefuse) check_read(request);
-  return with_room(rows_.get(), [&] { return encoded_words(request, observer); });
+  return with_room(*networks_, networks_->prompts(),
+                   [&](const PromptEncoder& prompts) { return encoded_words(prompts, request, observer); });
 }
 
-PictureWords Pipeline::encoded_words(const Request& request, Observer& observer) const {
+PictureWords Pipeline::encoded_words(const PromptEncoder& prompts, const Request& request,
+                                     Observer& observer) const {
   const Compat compat = request.reading.compat;
   PictureWords words;
   if (request.guidance.active()) {
@@ -217,22 +190,24 @@ PictureWords Pipeline::encoded_words(const Request& request, Observer& observer)
     append_rows(plan, words);
     Observer unseen;  // the stage "ids" is that of the prompt
     for (const std::string& text : plan.texts) {
-      const EncodedPrompt encoded = request.negative_prompt ? prompts_.encode(text, compat, clip_skip, unseen)
-                                                            : prompts_.encode_nothing(compat, clip_skip);
+      const EncodedPrompt encoded = request.negative_prompt ? prompts.encode(text, compat, clip_skip, unseen)
+                                                            : prompts.encode_nothing(compat, clip_skip);
       words.texts.push_back(conditioning(request, encoded, PromptRole::kNegative));
     }
   }
   const PromptPlan plan = plan_of(request, PromptRole::kPrompt);
   append_rows(plan, words);
   for (const std::string& text : plan.texts) {
-    const EncodedPrompt encoded = prompts_.encode(text, compat, request.clip_skip, observer);
+    const EncodedPrompt encoded = prompts.encode(text, compat, request.clip_skip, observer);
     words.texts.push_back(conditioning(request, encoded, PromptRole::kPrompt));
   }
   return words;
 }
 
 UnreadWords Pipeline::unread(const Request& request, PromptRole role) const {
-  return prompts_.unread(plan_of(request, role), request.reading.compat);
+  return with_room(*networks_, networks_->prompts(), [&](const PromptEncoder& prompts) {
+    return prompts.unread(plan_of(request, role), request.reading.compat);
+  });
 }
 
 void Pipeline::check_read(const Request& request) const {
@@ -307,21 +282,26 @@ Denoiser Pipeline::denoiser(WordsInTime& words, Observer& observer, std::vector<
 
 PreparedWords Pipeline::prepare(const Conditioning& words) const {
   const c10::InferenceMode guard;
-  return with_room(rows_.get(), [&] { return unet_->prepare(words); });
+  return with_room(*networks_, networks_->unet(),
+                   [&](const PlacedUNet& placed) { return placed.unet.prepare(words); });
 }
 
 at::Tensor Pipeline::times(const std::vector<double>& timesteps, const PreparedWords& words) const {
   const c10::InferenceMode guard;
   const at::Tensor asked = at::tensor(timesteps).to(at::kFloat);
-  return with_room(rows_.get(), [&] { return unet_->times(asked, words); });
+  return with_room(*networks_, networks_->unet(),
+                   [&](const PlacedUNet& placed) { return placed.unet.times(asked, words); });
 }
 
 PredictedRows Pipeline::predict(const at::Tensor& input, const at::Tensor& times,
                                 const PreparedWords& words) const {
   const c10::InferenceMode guard;
-  if (!rows_) return {(*unet_)(input.to(dtype()), times, words).to(at::kFloat)};
+  const auto predicted = [&](const PlacedUNet& placed) -> PredictedRows {
+    if (placed.rows) return (*placed.rows)(input, times, words);
+    return {placed.unet(input.to(dtype()), times, words).to(at::kFloat)};
+  };
   try {
-    return (*rows_)(input, times, words);
+    return with_room(*networks_, networks_->unet(), predicted);
   } catch (const c10::OutOfMemoryError&) {
     throw no_room("a step of one row", model_.row_bytes(input.size(2), input.size(3), dtype()),
                   static_cast<double>(gpu_->free_memory()),

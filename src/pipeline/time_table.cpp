@@ -23,8 +23,8 @@ at::Tensor TimeTable::at(double timestep, const Pipeline& pipeline, const Prepar
   if (!rows_.defined() || part_ != place / kPart) {
     part_ = place / kPart;
     const auto first = timesteps_.begin() + part_ * kPart;
-    const auto last = timesteps_.begin() +
-                      std::min<int64_t>((part_ + 1) * kPart, static_cast<int64_t>(timesteps_.size()));
+    const auto last =
+        timesteps_.begin() + std::min<int64_t>((part_ + 1) * kPart, static_cast<int64_t>(timesteps_.size()));
     rows_ = pipeline.times({first, last}, words);
   }
   return rows_[place % kPart];

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "brume/vae/autoencoder_kl.h"
@@ -25,11 +24,6 @@ at::Tensor Autoencoder::decode_tiled(const at::Tensor& latents, int64_t tile) co
   if (latents.size(2) <= tile && latents.size(3) <= tile) return decode(latents);
   return by_tiles(latents, {tile, tile * config_.factor()},
                   [this](const at::Tensor& part) { return decode(part); });
-}
-
-int64_t Autoencoder::default_tile() const {
-  constexpr int64_t kLeast = 4;
-  return std::max(config_.sample_size / config_.factor(), kLeast);
 }
 
 at::Tensor Autoencoder::to_unet(const at::Tensor& latents) const {

@@ -1,8 +1,14 @@
 #pragma once
+#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
+#include <functional>
+
 namespace brume {
+
+/// Puts a weight into memory of the machine, from where a GPU fetches it whenever a layer computes.
+using HostCopy = std::function<at::Tensor(const at::Tensor&)>;
 
 /// In what a network computes, and where.
 struct Placement {
@@ -12,6 +18,7 @@ struct Placement {
 
   c10::ScalarType dtype;
   c10::Device device;
+  HostCopy host_copy = nullptr;  // where there is one, layers keep their large weights there
 };
 
 }  // namespace brume

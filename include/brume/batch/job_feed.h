@@ -43,6 +43,7 @@ struct FeedSettings {
   /// throws refuses the job.
   std::function<std::vector<RecipeAdapter>(const Request&)> adapters = {};
   std::optional<double> memory;  // bytes for drawing a picture, as it was before anything was drawn
+  bool in_parts = false;         // what has no room there as a whole is drawn in parts, as on a GPU
 };
 
 /// Hears of jobs that never become pictures.

@@ -34,7 +34,7 @@ class Upsample {
   at::Tensor operator()(const at::Tensor& x, int64_t height, int64_t width) const;
 
  private:
-  Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+  Upsample(const at::Tensor& weight, const std::optional<at::Tensor>& bias, const HostCopy& host_copy);
   at::Tensor doubled(const at::Tensor& x) const;
 
   kernels::PackedConvolution conv_;

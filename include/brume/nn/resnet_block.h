@@ -29,7 +29,7 @@ class Shortcut {
 
  private:
   /// weight [out, in], whose last `joined` columns are the second part's
-  Shortcut(const at::Tensor& weight, const at::Tensor& bias, int64_t joined);
+  Shortcut(const at::Tensor& weight, const at::Tensor& bias, int64_t joined, const HostCopy& host_copy);
 
   kernels::PackedLinear first_;
   std::optional<kernels::PackedLinear> second_;

@@ -37,6 +37,7 @@ class TimeProjections {
   int64_t columns_ = 0;
   std::vector<at::Tensor> weights_;  // [out, width], until they are one
   std::vector<at::Tensor> biases_;   // [out]
+  HostCopy host_copy_;               // as theirs
   std::optional<kernels::PackedLinear> product_;
 };
 

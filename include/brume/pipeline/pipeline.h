@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,7 +20,10 @@
 namespace brume {
 
 class FiniteCheck;
+class Networks;
 class Noise;
+template <class Network>
+class Streamable;
 
 /// A model ready to draw: the walk from words to pictures.
 class Pipeline {
@@ -29,6 +31,8 @@ class Pipeline {
   /// Loads every component with its weights as `dtype`, onto `gpu` or, where that is null, for the CPU; the
   /// autoencoder stays in fp32 where fp16 would overflow it. Throws kModelInvalid.
   Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu = nullptr);
+  ~Pipeline();
+  Pipeline(Pipeline&&) noexcept;
 
   /// Draws request.seeds.size() pictures in one batch. Throws kUsage where the request does not fit the
   /// model.
@@ -84,42 +88,28 @@ class Pipeline {
   void check(const Request& request) const;
   void check_words() const;
   void wait() const;
-  std::unique_ptr<const Autoencoder> open_vae(at::ScalarType dtype,
-                                              const std::shared_ptr<TensorLoader>& loader,
-                                              std::vector<std::string>& remarks) const;
-  const Autoencoder& exact_vae() const;
   void check_read(const Request& request) const;
   PictureStart start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const;
-  PictureWords encoded_words(const Request& request, Observer& observer) const;
+  PictureWords encoded_words(const PromptEncoder& prompts, const Request& request, Observer& observer) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt, PromptRole role) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   LatentDistribution encode(const Request& request, const at::Tensor& pictures, PictureInputs& inputs) const;
-  LatentDistribution encode_with(const Autoencoder& vae, const Request& request, const at::Tensor& pictures,
-                                 std::vector<std::string>& notes) const;
+  LatentDistribution encode_with(Streamable<Autoencoder>& vae, const Request& request,
+                                 const at::Tensor& pictures, std::vector<std::string>& notes) const;
   at::Tensor drawn_from(const LatentDistribution& encoded, const std::function<at::Tensor()>& normal) const;
   Denoiser denoiser(WordsInTime& words, Observer& observer, std::vector<std::string>& notes) const;
   std::vector<PictureResult> decode_all(const Request& request, const at::Tensor& latents,
                                         const PictureInputs& inputs, FiniteCheck& finite,
                                         Observer& observer) const;
-  at::Tensor decode_one(const Autoencoder& vae, const Request& request, const at::Tensor& latents,
+  at::Tensor decode_one(Streamable<Autoencoder>& vae, const Request& request, const at::Tensor& latents,
                         std::vector<std::string>& notes) const;
   Error no_room_for_vae(const Request& request, const std::string& work) const;
-
-  /// The autoencoder in fp32, opened when a picture first needs it: what overflowed once will do so again.
-  struct ExactVae {
-    std::mutex mutex;
-    std::unique_ptr<const Autoencoder> vae;
-  };
 
   ModelConfig model_;
   std::shared_ptr<const kernels::gpu::Gpu> gpu_;
   Placement placement_;
   std::vector<std::string> remarks_;
-  PromptEncoder prompts_;
-  std::unique_ptr<const UNet> unet_;   // where it stays when the pipeline moves
-  std::unique_ptr<RowsThatFit> rows_;  // on a GPU
-  std::unique_ptr<const Autoencoder> vae_;
-  std::unique_ptr<ExactVae> exact_vae_;
+  std::unique_ptr<Networks> networks_;  // where they stay when the pipeline moves
 };
 
 }  // namespace brume

@@ -31,8 +31,6 @@ class RowsThatFit {
 
   /// Gives back the memory that nobody uses, and that of the recorded calls. True where there were any.
   bool make_room();
-  /// The first of that.
-  void give_back() const { gpu_.give_back(); }
 
  private:
   int64_t rows_at_a_time(int64_t rows, int64_t area) const;

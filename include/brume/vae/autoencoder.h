@@ -31,8 +31,6 @@ class Autoencoder {
   /// As decode, by overlapping tiles whose seams are blended: memory does not grow with the picture.
   /// `tile` is the side of a tile in latents.
   at::Tensor decode_tiled(const at::Tensor& latents, int64_t tile) const;
-  /// The tile that both take where nobody chooses: the side the model was trained at.
-  int64_t default_tile() const;
 
   at::Tensor to_unet(const at::Tensor& latents) const;
   at::Tensor from_unet(const at::Tensor& latents) const;

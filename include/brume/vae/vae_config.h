@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,6 +38,8 @@ struct VaeConfig {
 
   /// Pixels per latent, in each direction.
   int64_t factor() const { return int64_t{1} << (channels.size() - 1); }
+  /// The side in latents of the tiles of both where nobody chooses: that which it was trained at.
+  int64_t default_tile() const { return std::max<int64_t>(sample_size / factor(), 4); }
   bool has_encoder() const { return !tiny || !tiny->encoder.empty(); }
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.

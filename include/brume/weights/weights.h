@@ -87,6 +87,8 @@ class WeightsView {
   /// Of the tensors it gives.
   at::ScalarType dtype() const { return placement_.dtype; }
   const Placement& placement() const { return placement_; }
+  /// Where a layer is to keep its large weights; empty: where it computes.
+  const HostCopy& host_copy() const { return placement_.host_copy; }
 
  private:
   friend class Weights;
