@@ -110,7 +110,7 @@ int run_command(const GenerateWork& asked) {
   }
   // A signal also ends the wait for a pipe's reader, which is then no failure.
   if (failure && stop_signal() == 0) std::rethrow_exception(failure);
-  if (const auto first = run.observer().first_step()) times.first_step = seconds_between(asked.began, *first);
+  if (const auto begun = run.observer().first_step()) times.first_step = seconds_between(asked.began, *begun);
   if (options.engine.verbose) {
     print_on_the_way(run.tally());
     print_times(run.tally(), times);
