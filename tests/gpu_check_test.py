@@ -397,7 +397,7 @@ class CommandLine(unittest.TestCase):
         bench, peer = result["stages"][1:]
         self.assertEqual(bench["status"], "passed")
         self.assertEqual([one["status"] for one in peer["commands"]], ["skipped"] * 2 + ["timed out"] * 2)
-        self.assertRegex(peer["commands"][2]["problem"], "was not ready after 1[12] s")
+        self.assertRegex(peer["commands"][2]["problem"], "was not ready after 1[23] s")
         self.assertLess(done.stderr.index("tests, small_kernels"), done.stderr.index("bench, sd15"))
 
     def test_a_small_gpu_compiles_in_turn(self):

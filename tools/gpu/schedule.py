@@ -23,7 +23,7 @@ WORST_FIRST = ("failed", "timed out", "skipped", "passed")
 GOOD = ("passed", "absent")
 
 # Of the whole time, how much may have gone when what was begun before is to be ready: the timed stages need the rest.
-READY_BY = 0.55
+READY_BY = 0.62
 
 READY_LEAST = 10  # seconds with which it is worth to measure it
 

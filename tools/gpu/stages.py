@@ -59,7 +59,7 @@ class Settings:
 
 def _tests(programs: Programs, _settings: Settings) -> Stage:
     commands = [Command(name, [str(path)], 60, readings.tests) for name, path in programs.tests.items()]
-    return Stage("tests", 90, commands, None if commands else f"no *_gpu_test; {BUILD}")
+    return Stage("tests", 180, commands, None if commands else f"no *_gpu_test; {BUILD}")
 
 
 def _sanitizer(programs: Programs, settings: Settings) -> Stage:
