@@ -55,10 +55,6 @@ void append_rows(const PromptPlan& plan, PictureWords& words) {
 }  // namespace
 
 Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu)
-    : Pipeline(std::move(model), dtype, gpu, loader_onto(gpu)) {}
-
-Pipeline::Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu,
-                   const std::shared_ptr<TensorLoader>& loader)
     : model_(std::move(model)),
       gpu_(std::move(gpu)),
       placement_(dtype, gpu_ ? gpu_->properties().device : c10::Device(c10::kCPU)),

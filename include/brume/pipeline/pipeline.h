@@ -82,8 +82,6 @@ class Pipeline {
   const std::vector<std::string>& remarks() const { return remarks_; }
 
  private:
-  Pipeline(ModelConfig model, at::ScalarType dtype, std::shared_ptr<const kernels::gpu::Gpu> gpu,
-           const std::shared_ptr<TensorLoader>& loader);
   at::ScalarType vae_dtype() const;
   void check(const Request& request) const;
   void check_words() const;
