@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -21,6 +22,9 @@ class ForwardingGpu : public kernels::gpu::Gpu {
     return gpu_->capture(work);
   }
   std::unique_ptr<kernels::gpu::Mark> mark() const override { return gpu_->mark(); }
+  std::unique_ptr<kernels::gpu::Staging> staging(size_t bytes) const override {
+    return gpu_->staging(bytes);
+  }
   void give_back() const override { gpu_->give_back(); }
   at::Tensor host_copy(const at::Tensor& tensor) const override { return gpu_->host_copy(tensor); }
   void watch_memory(const kernels::gpu::MemoryWatcher& watcher) const override {
