@@ -16,7 +16,6 @@
 #include "kernels/gpu/call.h"
 #include "kernels/gpu/gpu.h"
 #include "kernels/gpu/plan_store.h"
-#include "kernels/gpu/scratch.h"
 
 namespace brume::kernels::gpu {
 
@@ -39,7 +38,7 @@ class CudaGraph : public Graph {
  public:
   /// A stream of its own for the recording; what was started before is done before it, and the other way
   /// round.
-  CudaGraph(c10::Device where, const std::function<void()>& work) : scratch_(where) {
+  CudaGraph(c10::Device where, const std::function<void()>& work) {
     const c10::cuda::CUDAGuard device(where);
     const at::cuda::CUDAStream outside = at::cuda::getCurrentCUDAStream();
     const at::cuda::CUDAStream side = at::cuda::getStreamFromPool();
@@ -62,9 +61,6 @@ class CudaGraph : public Graph {
         throw;
       }
       graph_.capture_end();
-      scratch_.close();
-      scratch_.zero_at_once(graph_.raw_cuda_graph());
-      graph_.instantiate();
     }
     at::cuda::CUDAEvent after;
     after.record(side);
@@ -73,8 +69,7 @@ class CudaGraph : public Graph {
   void replay() override { graph_.replay(); }
 
  private:
-  Scratch scratch_;
-  at::cuda::CUDAGraph graph_{/*keep_graph=*/true};
+  at::cuda::CUDAGraph graph_;
 };
 
 class CudaMark : public Mark {
