@@ -4,8 +4,6 @@
 
 #include <stdexcept>
 
-#include "kernels/gpu/driver_start.h"
-
 namespace brume::kernels::gpu {
 
 namespace {
@@ -21,14 +19,11 @@ void* open_library(const char* file, int how) {
 
 std::unique_ptr<Gpu> open_gpu(const std::filesystem::path& plugin, int32_t index,
                               const std::filesystem::path& cache, const std::function<void()>& on_measuring) {
-  DriverStart driver(index);  // takes about as long as to load the libraries
   // For all who come later: the plug-in takes what it needs of it.
   open_library("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   void* const door = ::dlsym(open_library(plugin.c_str(), RTLD_LAZY | RTLD_LOCAL), kGpuDoor);
   if (door == nullptr) throw std::runtime_error(plugin.string() + " is no plug-in of brume");
-  std::unique_ptr<Gpu> gpu = reinterpret_cast<GpuDoor*>(door)(index, cache, on_measuring);
-  driver.keep();
-  return gpu;
+  return reinterpret_cast<GpuDoor*>(door)(index, cache, on_measuring);
 }
 
 }  // namespace brume::kernels::gpu
