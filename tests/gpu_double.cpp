@@ -79,7 +79,7 @@ class StagingDouble : public Staging {
     if (first > bytes_.size() || to.nbytes() > bytes_.size() - first)
       throw std::logic_error("sent are bytes that are not there");
     log_->add("send " + number_);
-    sent_.push_back({first, to});
+    sent_.push_back({first, to.nbytes(), to.mutable_data_ptr(), to.storage().getWeakStorageImpl()});
     copy(sent_.back());
   }
 
@@ -89,12 +89,15 @@ class StagingDouble : public Staging {
   }
 
  private:
+  /// As on a GPU, the memory is free for others as soon as the tensor is gone: it is not held here.
   struct Sent {
     size_t first;
-    at::Tensor to;
+    size_t bytes;
+    void* to;
+    c10::weak_intrusive_ptr<c10::StorageImpl> memory;
   };
   void copy(const Sent& sent) {
-    std::memcpy(sent.to.mutable_data_ptr(), bytes_.data() + sent.first, sent.to.nbytes());
+    if (const auto memory = sent.memory.lock()) std::memcpy(sent.to, bytes_.data() + sent.first, sent.bytes);
   }
   void copy_all() {
     for (const Sent& sent : sent_) copy(sent);

@@ -182,7 +182,7 @@ void check_sampling(const NoiseSchedule& schedule, const SamplingSettings& setti
 /// What a walk asks for does not hang on the answers: it is walked with one value for a picture.
 std::vector<double> network_timesteps(const NoiseSchedule& schedule, const SamplingSettings& settings) {
   std::vector<double> timesteps;
-  const at::Tensor nothing = at::zeros({1, 1, 1, 1});
+  const auto nothing = [] { return at::zeros({1, 1, 1, 1}); };
   const auto ask = [&](const at::Tensor& latents, const NoiseLevel& level) {
     if (std::find(timesteps.begin(), timesteps.end(), level.timestep) == timesteps.end())
       timesteps.push_back(level.timestep);
