@@ -188,9 +188,8 @@ std::vector<double> network_timesteps(const NoiseSchedule& schedule, const Sampl
       timesteps.push_back(level.timestep);
     return NetworkOutput{latents, latents};
   };
-  sample(
-      schedule, settings, {nothing}, ask, [&] { return nothing; },
-      [](int64_t /*step*/, const at::Tensor& /*latents*/) { return true; });
+  sample(schedule, settings, {nothing()}, ask, nothing,
+         [](int64_t /*step*/, const at::Tensor& /*latents*/) { return true; });
   return timesteps;
 }
 
