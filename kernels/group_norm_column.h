@@ -121,19 +121,20 @@ class ColumnMoments {
     }
   }
 
-  /// Adds the channels before `split` to `low`, the others to `high`.
-  BRUME_DEVICE void add_to(Moments& low, Moments& high, const Vector<float, kVector>& added,
-                           int split) const {
-    low = merged(low, of_channels(0, split, added));
-    if (split < kVector) high = merged(high, of_channels(split, kVector, added));
+  /// Adds the channels before `split` to `low`, the others to `high`. Called once.
+  BRUME_DEVICE void add_to(Moments& low, Moments& high, const Vector<float, kVector>& added, int split) {
+    BRUME_UNROLL
+    for (int i = 0; i < kVector; ++i) mean_[i] += added[i];
+    low = merged(low, of_channels(0, split));
+    if (split < kVector) high = merged(high, of_channels(split, kVector));
   }
 
  private:
   /// Of those channels together, which have all been counted as often: around the mean of their means.
-  BRUME_DEVICE Moments of_channels(int first, int last, const Vector<float, kVector>& added) const {
+  BRUME_DEVICE Moments of_channels(int first, int last) const {
     float total = 0;
     BRUME_UNROLL
-    for (int i = 0; i < kVector; ++i) total += i >= first && i < last ? mean_[i] + added[i] : 0.0F;
+    for (int i = 0; i < kVector; ++i) total += i >= first && i < last ? mean_[i] : 0.0F;
     const auto channels = static_cast<float>(last - first);
     // Of one channel it must be the mean itself: what rounding leaves would count as deviation.
     const float mean = channels == 1 ? total : total * reciprocal_fast(channels);
@@ -142,7 +143,7 @@ class ColumnMoments {
     BRUME_UNROLL
     for (int i = 0; i < kVector; ++i) {
       const bool is_in = i >= first && i < last;
-      const float off = is_in ? mean_[i] + added[i] - mean : 0.0F;
+      const float off = is_in ? mean_[i] - mean : 0.0F;
       squares += is_in ? squares_[i] : 0.0F;
       apart = multiply_add(off, off, apart);
     }

@@ -20,7 +20,7 @@
 //
 // Registers, the most over sm_80, 86, 89, 90a and 120 (the budget is 64); nothing spills and nothing lies in
 // local memory:
-//   one launch: 64 (vectors), 64 (scalars)   first pass: 64, 56   second pass: 64, 53
+//   one launch: 64 (vectors), 64 (scalars)   first pass: 64, 60   second pass: 64, 53
 // Shared memory is the plan's: one launch at most half of a multiprocessor's, with its tile; two passes 6 to
 // 12 KiB.
 namespace brume::kernels::device {
@@ -109,8 +109,9 @@ class GroupNorm {
  private:
   enum class Order { kForward, kBackward };
   static constexpr int kStages = 4;  // of copies on their way while the earlier are counted
-  // Reads that a thread has on their way; the second pass needs its registers, and L2 is near.
-  static constexpr int kFirstReads = 4;
+  // Reads that a thread has on their way, as many as its registers hold without a spill: 48 KB a
+  // multiprocessor, of which memory needs half to be busy. In the second pass L2 is near.
+  static constexpr int kFirstReads = 3;
   static constexpr int kSecondReads = 2;
 
   /// What becomes of a column's values: a line in each channel, then the activation.
