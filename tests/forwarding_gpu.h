@@ -22,9 +22,7 @@ class ForwardingGpu : public kernels::gpu::Gpu {
     return gpu_->capture(work);
   }
   std::unique_ptr<kernels::gpu::Mark> mark() const override { return gpu_->mark(); }
-  std::unique_ptr<kernels::gpu::Staging> staging(size_t bytes) const override {
-    return gpu_->staging(bytes);
-  }
+  std::unique_ptr<kernels::gpu::Staging> staging(size_t bytes) const override { return gpu_->staging(bytes); }
   void give_back() const override { gpu_->give_back(); }
   at::Tensor host_copy(const at::Tensor& tensor) const override { return gpu_->host_copy(tensor); }
   void watch_memory(const kernels::gpu::MemoryWatcher& watcher) const override {
