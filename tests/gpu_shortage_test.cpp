@@ -4,12 +4,10 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "brume/base/error.h"
-#include "brume/batch/runner.h"
 #include "short_of_memory.h"
 
 // Memory that is short at any place of a run, and of any kind: the picture is right, or there is none.
@@ -204,15 +202,8 @@ TEST_F(AnyShortage, OfOneRequestOfAnyThreadLeavesPicturesOrEndsTheRun) {
     forget_recorded();
     const MemorySupply supply({.failing = k});
     std::vector<PictureResult> made;
-    batch::Runner runner(
-        *pipeline_, {.phases = batch::Phases::kBeside},
-        [&, next = uint64_t{0}]() mutable -> std::optional<batch::Work> {
-          if (next == 3) return {};
-          return batch::Work{next++, request_};
-        },
-        [&](const batch::Made& one) { made.push_back(one.result); }, [] { return false; });
     try {
-      runner.run();
+      draw_beside(*pipeline_, request_, 3, made);
       EXPECT_EQ(made.size(), 3);
     } catch (const c10::OutOfMemoryError&) {  // told as a line by the program
     }

@@ -5,12 +5,10 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "brume/base/error.h"
-#include "brume/batch/runner.h"
 #include "short_of_memory.h"
 
 // Networks whose weights have no room beside the rest: they are fetched from the machine's memory, and the
@@ -120,15 +118,8 @@ TEST_F(Streaming, OfOneThreadLeavesThePicturesOfAll) {
       const Pipeline pipeline = opened();
       const MemorySupply supply({.failing = k, .failures = failures});
       std::vector<PictureResult> made;
-      batch::Runner runner(
-          pipeline, {.phases = batch::Phases::kBeside},
-          [&, next = uint64_t{0}]() mutable -> std::optional<batch::Work> {
-            if (next == 3) return {};
-            return batch::Work{next++, request_};
-          },
-          [&](const batch::Made& one) { made.push_back(one.result); }, [] { return false; });
       try {
-        runner.run();
+        draw_beside(pipeline, request_, 3, made);
         EXPECT_EQ(made.size(), 3);
       } catch (const c10::OutOfMemoryError&) {  // told as a line by the program
       } catch (const Error& error) {

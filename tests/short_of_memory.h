@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "brume/batch/runner.h"
 #include "brume/pipeline/denoising_rows.h"
 #include "brume/pipeline/pipeline.h"
 #include "gpu_double.h"
@@ -72,6 +74,20 @@ class ShortOfMemory : public ::testing::Test {
 
   std::shared_ptr<GpuDouble> gpu_;
 };
+
+/// Draws so many pictures of a request, all phases beside each other; `made` has those that were done, too,
+/// where that throws.
+inline void draw_beside(const Pipeline& pipeline, const Request& request, uint64_t count,
+                        std::vector<PictureResult>& made) {
+  batch::Runner runner(
+      pipeline, {.phases = batch::Phases::kBeside},
+      [&, next = uint64_t{0}]() mutable -> std::optional<batch::Work> {
+        if (next == count) return {};
+        return batch::Work{next++, request};
+      },
+      [&](const batch::Made& one) { made.push_back(one.result); }, [] { return false; });
+  runner.run();
+}
 
 inline constexpr int64_t kTile = 64;  // pixels, of the model's autoencoder
 

@@ -10,10 +10,6 @@
 #include <span>
 #include <string>
 
-namespace at {
-class Tensor;
-}
-
 namespace brume::kernels::gpu {
 
 /// Work that was recorded once and is started as a whole.

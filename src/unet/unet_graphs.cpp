@@ -43,7 +43,7 @@ class UNetGraphs::Call {
        const at::Tensor& times, const PreparedWords& words)
       : words_(copy_of(words)),
         latents_(at::zeros(latents.sizes(), times.options().dtype(at::kFloat))),
-        times_(times.contiguous().clone()),
+        times_(times.clone(at::MemoryFormat::Contiguous)),
         given_(words.keys_values) {
     graph_ = gpu.capture([this, &unet, dtype] {
       prediction_ = unet(latents_.to(dtype), times_, words_).to(at::kFloat).contiguous();
