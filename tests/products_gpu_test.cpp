@@ -4,17 +4,21 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/gpu/convolution.h"
 #include "kernels/gpu/convolution_tuning.h"
 #include "kernels/gpu/linear.h"
 #include "kernels/gpu/plan_store.h"
+#include "kernels/gpu/scratch.h"
 #include "tests/skip_all.h"
 #include "tests/temporary_directory.h"
 
@@ -354,6 +358,61 @@ TEST(GpuLinear, RefusesOperandsThatDoNotFit) {
 }
 
 using GpuPlans = TemporaryDirectory;
+
+/// Memsets of a graph.
+int memsets_of(cudaGraph_t graph) {
+  size_t count = 0;
+  EXPECT_EQ(cudaGraphGetNodes(graph, nullptr, &count), cudaSuccess);
+  std::vector<cudaGraphNode_t> nodes(count);
+  EXPECT_EQ(cudaGraphGetNodes(graph, nodes.data(), &count), cudaSuccess);
+  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [](cudaGraphNode_t node) {
+    cudaGraphNodeType type{};
+    return cudaGraphNodeGetType(node, &type) == cudaSuccess && type == cudaGraphNodeTypeMemset;
+  }));
+}
+
+/// SDXL's: many of the kernels that are taken for them count in scratch memory.
+TEST(RecordedProducts, AreTheSameWithTheirScratchZeroedAtOnce) {
+  const auto half = at::TensorOptions(at::kCUDA).dtype(kHalf);
+  const std::vector<std::pair<int64_t, int64_t>> layers{{640, 1920}, {1920, 5120}, {5120, 640}, {640, 10240}};
+  std::vector<at::Tensor> weights;
+  for (const auto& [in, out] : layers) weights.push_back(at::randn({out, in}, half) / std::sqrt(in));
+  const at::Tensor x = at::empty({2048, 640}, half);
+  at::Tensor y;
+  const auto work = [&] {
+    y = x;
+    for (const at::Tensor& weight : weights) y = linear(y, weight, {}, {});
+  };
+  const auto recorded = [&](bool at_once, at::cuda::CUDAGraph& graph) {
+    auto all = std::make_unique<Scratch>(x.device());
+    const c10::cuda::CUDAStreamGuard on_side(at::cuda::getStreamFromPool());
+    work();  // measures
+    at::cuda::device_synchronize();
+    graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    work();
+    graph.capture_end();
+    all->close();
+    const int before = memsets_of(graph.raw_cuda_graph());
+    if (at_once) all->zero_at_once(graph.raw_cuda_graph());
+    const int after = memsets_of(graph.raw_cuda_graph());
+    EXPECT_LE(after, at_once ? std::min(before, 1) : before);
+    std::cout << "memsets: " << before << ", then " << after << '\n';
+    graph.instantiate();
+    return std::pair(std::move(all), y);
+  };
+  at::cuda::CUDAGraph plain(/*keep_graph=*/true);
+  at::cuda::CUDAGraph gathered(/*keep_graph=*/true);
+  const auto one = recorded(false, plain);
+  const auto other = recorded(true, gathered);
+  for (int round = 0; round < 5; ++round) {
+    x.normal_();
+    plain.replay();
+    gathered.replay();
+    gathered.replay();
+    EXPECT_TRUE(one.second.equal(other.second)) << round;
+    EXPECT_TRUE(at::isfinite(other.second).all().item<bool>());
+  }
+}
 
 TEST_F(GpuPlans, AreKept) {
   int told = 0;

@@ -1,7 +1,6 @@
 #include "kernels/gpu/convolution_plan.h"
 
 #include <ATen/cudnn/Handle.h>
-#include <ATen/ops/empty.h>
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -16,6 +15,8 @@
 
 #define CUDNN_FRONTEND_SKIP_JSON_LIB
 #include <cudnn_frontend.h>
+
+#include "kernels/gpu/scratch.h"
 
 namespace brume::kernels::gpu {
 
@@ -189,10 +190,10 @@ void ConvolutionPlan::operator()(const ConvolutionOperands& operands, const at::
   addresses[count++] = y.mutable_data_ptr();
   if (operands.bias) addresses[count++] = address_of(*operands.bias);
   if (operands.residual) addresses[count++] = address_of(*operands.residual);
-  const at::Tensor workspace = at::empty({workspace_bytes_}, y.options().dtype(at::kByte));
-  void* const scratch = workspace_bytes_ > 0 ? workspace.mutable_data_ptr() : nullptr;
+  const at::Tensor workspace = scratch(workspace_bytes_, y);
+  void* const place = workspace_bytes_ > 0 ? workspace.mutable_data_ptr() : nullptr;
   const std::lock_guard lock(mutex_);
-  check(graph_->execute(at::native::getCudnnHandle(), addresses.data(), count, scratch), "execute");
+  check(graph_->execute(at::native::getCudnnHandle(), addresses.data(), count, place), "execute");
 }
 
 std::vector<std::string> proposed_engines(const ConvolutionProblem& problem) {

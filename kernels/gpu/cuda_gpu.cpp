@@ -16,6 +16,7 @@
 #include "kernels/gpu/call.h"
 #include "kernels/gpu/gpu.h"
 #include "kernels/gpu/plan_store.h"
+#include "kernels/gpu/scratch.h"
 
 namespace brume::kernels::gpu {
 
@@ -38,7 +39,7 @@ class CudaGraph : public Graph {
  public:
   /// A stream of its own for the recording; what was started before is done before it, and the other way
   /// round.
-  CudaGraph(c10::Device where, const std::function<void()>& work) {
+  CudaGraph(c10::Device where, const std::function<void()>& work) : scratch_(where) {
     const c10::cuda::CUDAGuard device(where);
     const at::cuda::CUDAStream outside = at::cuda::getCurrentCUDAStream();
     const at::cuda::CUDAStream side = at::cuda::getStreamFromPool();
@@ -61,6 +62,9 @@ class CudaGraph : public Graph {
         throw;
       }
       graph_.capture_end();
+      scratch_.close();
+      scratch_.zero_at_once(graph_.raw_cuda_graph());
+      graph_.instantiate();
     }
     at::cuda::CUDAEvent after;
     after.record(side);
@@ -69,7 +73,8 @@ class CudaGraph : public Graph {
   void replay() override { graph_.replay(); }
 
  private:
-  at::cuda::CUDAGraph graph_;
+  Scratch scratch_;
+  at::cuda::CUDAGraph graph_{/*keep_graph=*/true};
 };
 
 class CudaMark : public Mark {

@@ -1,7 +1,6 @@
 #include "kernels/gpu/linear_plan.h"
 
 #include <ATen/cuda/CUDAContext.h>
-#include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAFunctions.h>
 
 #include <array>
@@ -12,6 +11,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "kernels/gpu/scratch.h"
 #include "kernels/gpu/tuning.h"
 
 namespace brume::kernels::gpu {
@@ -167,8 +167,7 @@ void multiply(const LinearPlan& plan, const LinearProblem& problem, const Linear
   const float one = 1;
   const float residual_share = operands.residual ? 1 : 0;
   const void* const c = operands.residual ? operands.residual->const_data_ptr() : y.const_data_ptr();
-  const at::Tensor workspace =
-      at::empty({static_cast<int64_t>(plan.workspace_bytes)}, y.options().dtype(at::kByte));
+  const at::Tensor workspace = scratch(static_cast<int64_t>(plan.workspace_bytes), y);
   check(cublasLtMatmul(library(), description.operation(), &one, operands.weight.const_data_ptr(),
                        description.weight(), operands.x.const_data_ptr(), description.x(), &residual_share, c,
                        description.y(), y.mutable_data_ptr(), description.y(), &plan.algorithm,
