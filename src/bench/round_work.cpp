@@ -48,8 +48,9 @@ double weight_bytes(const ModelConfig& model, at::ScalarType dtype) {
   Work rest = unet_work(model.unet(), any, 1);
   for (const ClipTextConfig& text : text_configs(model.source())) rest += text_work(text, 1);
   const Work vae = decode_work(model.vae(), any) + encode_work(model.vae(), any);
-  return rest.parameters * static_cast<double>(c10::elementSize(dtype)) +
-         vae.parameters * static_cast<double>(c10::elementSize(model.vae_dtype(dtype)));
+  constexpr double kRoundedUp = 1.001;  // of an allocator that rounds each tensor up to 512 bytes
+  return kRoundedUp * (rest.parameters * static_cast<double>(c10::elementSize(dtype)) +
+                       vae.parameters * static_cast<double>(c10::elementSize(model.vae_dtype(dtype))));
 }
 
 }  // namespace brume::bench

@@ -62,7 +62,7 @@ struct UNetConfig {
   double convolution_work(int64_t height, int64_t width) const;
 
   /// About how many values one call holds at its height for one picture of latents [height, width]: the maps
-  /// kept for the way up, and a transformer block at work on the finest level.
+  /// kept for the way up, and a block at work on the level where that comes to the most.
   double activation_values(int64_t height, int64_t width) const;
 
   /// Throws kModelInvalid, naming file, key and value, for what brume does not have.
