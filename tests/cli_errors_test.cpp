@@ -292,7 +292,7 @@ TEST_F(CommandLine, RandomArguments) {
                                         model("sd2").string()};
   std::mt19937 random(1);
   const auto any = [&](const Words& from) { return from[random() % from.size()]; };
-  constexpr int kRuns = 250;
+  constexpr int kRuns = 120;
   for (int i = 0; i < kRuns; ++i) {
     Words words =
         random() % 8 == 0 ? Words{any({"generate", "tokenize", "inspect", "gen"})} : generate_words({});
