@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "brume/base/config_file.h"
+#include "brume/base/edit_distance.h"
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
 #include "brume/base/file.h"
@@ -32,6 +33,17 @@ TEST(Escape, ABoundedTextEndsBetweenCharacters) {
   EXPECT_EQ(bounded("caf\xc3\xa9", 5), "caf\xc3\xa9");
   EXPECT_EQ(bounded("caf\xc3\xa9s", 5), "caf\xc3\xa9...");
   EXPECT_EQ(bounded("caf\xc3\xa9s", 4), "caf...");
+}
+
+TEST(EditDistance, CountsWhatATypistGetsWrong) {
+  EXPECT_EQ(edit_distance("steps", "steps"), 0U);
+  EXPECT_EQ(edit_distance("", "abc"), 3U);
+  EXPECT_EQ(edit_distance("abc", ""), 3U);
+  EXPECT_EQ(edit_distance("step", "steps"), 1U);
+  EXPECT_EQ(edit_distance("stxps", "steps"), 1U);
+  EXPECT_EQ(edit_distance("stpes", "steps"), 1U);
+  EXPECT_EQ(edit_distance("ca", "abc"), 3U);  // no letter is moved twice
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
 }
 
 TEST(ErrorLine, TellsWhatItNames) {

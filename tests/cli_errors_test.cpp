@@ -39,6 +39,7 @@ TEST_F(CommandLine, WrongUsage) {
       {{"generate", "--promt=a fox"},
        {"--promt=a fox: unknown option, the nearest is --prompt; see brume generate --help"}},
       {{"generate", "a fox"}, {"a fox: not expected here; write the prompt as -p TEXT; see brume generate"}},
+      {generate_words({"--stpes", "7"}), {"--stpes: unknown option, the nearest is --steps;"}},
       {generate_words({"--cfg", "7"}), {"--cfg: unknown option, the nearest is --cfg-scale;"}},
       {generate_words({"--neg", "x"}), {"--neg: unknown option, the nearest is --negative-prompt;"}},
       {{"generate", "-p"}, {"--prompt: its value is missing"}},
