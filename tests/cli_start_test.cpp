@@ -1,6 +1,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <map>
+#include <string>
 
 #include "cli_fixture.h"
 
@@ -29,6 +31,25 @@ class StartUp : public CommandLine {
     return program;
   }
 };
+
+/// As the OpenMP runtime itself says it.
+TEST_F(StartUp, ThreadsThatWaitSleepSoonUnlessTheUserSaysOtherwise) {
+  const auto tries = [&](const std::map<std::string, std::string>& said) {
+    std::map<std::string, std::string> environment{{"OMP_DISPLAY_ENV", "verbose"}};
+    environment.insert(said.begin(), said.end());
+    const std::string err = run({.arguments = generate_words({"--steps", "1"}),
+                                 .directory = directory_,
+                                 .environment = environment})
+                                .err;
+    const std::string name = "GOMP_SPINCOUNT = '";
+    const size_t found = err.find(name);
+    EXPECT_NE(found, std::string::npos) << err;
+    return std::stoll(err.substr(found + name.size()));
+  };
+  EXPECT_EQ(tries({}), 10000);
+  EXPECT_EQ(tries({{"GOMP_SPINCOUNT", "7"}}), 7);
+  EXPECT_GT(tries({{"OMP_WAIT_POLICY", "active"}}), 10000);
+}
 
 TEST_F(StartUp, WhatNeedsNoTensorLoadsNoLibtorch) {
   const std::string sd1 = model("sd1").string();
