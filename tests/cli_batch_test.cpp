@@ -160,7 +160,8 @@ TEST_F(BatchCommand, TheUnionOfShardsIsTheWhole) {
   EXPECT_EQ(batch({"--deterministic"}).code, 0);
   const Pictures whole = pictures_by_key();
   ASSERT_EQ(whole.size(), 14U);
-  for (const int count : {2, 7, 20}) {
+  const bool all = std::getenv("BRUME_ALL_SHARDS") != nullptr;
+  for (const int count : all ? std::vector{1, 2, 3, 7, 64} : std::vector{2, 7, 20}) {
     const std::string to = "shards" + std::to_string(count);
     fs::create_directory(directory_ / to);
     size_t drawn = 0;
@@ -403,7 +404,7 @@ TEST_F(BatchCommand, EveryStopLeavesACleanJournal) {
 /// every byte is that of a run nobody disturbed.
 TEST_F(BatchCommand, KilledAtAnyInstantItLosesAndRepeatsNothing) {
   const char* const wanted = std::getenv("BRUME_KILLS");
-  const int kills = wanted != nullptr ? std::atoi(wanted) : 20;
+  const int kills = wanted != nullptr ? std::atoi(wanted) : 50;
   const int jobs = 8 * kills;
   write_mixed_jobs(jobs);
   fs::create_directory(directory_ / "whole");
