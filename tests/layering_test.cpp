@@ -25,7 +25,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"diffusion", {"base"}},
     {"image", {"base"}},
     {"pipeline", {"text", "unet", "vae", "diffusion", "image", "nn", "weights", "kernels", "base"}},
-    {"batch", {"pipeline", "diffusion", "image", "base"}},
+    {"batch", {"pipeline", "text", "diffusion", "image", "base"}},
     {"gallery", {"batch", "image", "base"}},
     {"bench", {"pipeline", "text", "unet", "vae", "nn", "image", "kernels", "base"}},
     {"cli",

@@ -8,6 +8,7 @@
 #include "brume/base/error.h"
 #include "brume/base/escape.h"
 #include "brume/base/shortest_number.h"
+#include "brume/text/unicode.h"
 
 namespace brume::batch {
 
@@ -81,25 +82,38 @@ int decimals_of(std::string_view form) {
   return number == "0" ? 0 : small_number(number, kMostDecimals);
 }
 
-bool is_plain(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' || c == '-';
+/// Letters and numbers of any script, dots and dashes, and what stands on a letter.
+bool is_plain(char32_t c, bool behind_plain) {
+  const CharClass kind = char_class(c);
+  return kind == CharClass::kLetter || kind == CharClass::kNumber || c == '.' || c == '-' ||
+         (behind_plain && is_mark(c));
 }
 
 /// Runs of anything else become one _, except at the ends; then the first `most` characters.
 std::string reduced(std::string_view text, size_t most) {
+  std::string known;  // of what is not UTF-8, the ASCII
+  if (!is_utf8(text)) {
+    for (const char c : text) known += static_cast<unsigned char>(c) < 0x80 ? c : ' ';
+    text = known;
+  }
   std::string plain;
   bool gap = false;
-  for (const char c : text) {
-    if (!is_plain(c)) {
+  size_t count = 0;
+  for (size_t at = 0; at < text.size() && count < most;) {
+    const size_t begin = at;
+    if (!is_plain(next_code_point(text, at), !gap && count > 0)) {
       gap = true;
       continue;
     }
-    if (gap && !plain.empty()) plain += '_';
+    if (gap && count > 0) {
+      plain += '_';
+      ++count;
+    }
     gap = false;
-    plain += c;
-    if (plain.size() >= most) break;
+    if (count == most) break;
+    plain += text.substr(begin, at - begin);
+    ++count;
   }
-  plain.resize(std::min(plain.size(), most));
   while (plain.ends_with('_')) plain.pop_back();
   return plain;
 }

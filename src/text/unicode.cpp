@@ -172,6 +172,12 @@ CharClass char_class(char32_t c) {
   return CharClass::kOther;
 }
 
+bool is_mark(char32_t c) {
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+         category == UTF8PROC_CATEGORY_ME;
+}
+
 char32_t next_code_point(std::string_view utf8, size_t& at) {
   const auto byte = [&](size_t i) { return static_cast<char32_t>(static_cast<uint8_t>(utf8[i])); };
   const char32_t lead = byte(at++);

@@ -82,7 +82,8 @@ TEST(Names, HostilePromptsStayInTheDirectory) {
        {std::string("../../etc/passwd"), std::string("/etc/passwd"), std::string(".."), std::string("."),
         std::string("-rf"), std::string("a\0b", 3), std::string("\n"), std::string("\x1b[2J"), std::string(),
         std::string(300, 'x'), std::string(300, '.'), std::string("\xff\xfe"), std::string("CON"),
-        std::string("\xe3\x81\x82\xe3\x81\x84"), std::string(".brume.all.abcdef.tmp")}) {
+        std::string("\u202e\u200b\ufeff\u2028\U0001f600"), std::string("\u0301"),
+        std::string(".brume.all.abcdef.tmp")}) {
     for (const char* text : {"{prompt}", "{prompt:40}_{index}", "{id}"}) {
       PictureLabel label = example(prompt);
       label.id = prompt;
@@ -96,7 +97,24 @@ TEST(Names, HostilePromptsStayInTheDirectory) {
     }
   }
   EXPECT_EQ(named("{prompt}", example("../../etc/passwd")), "_.._etc_passwd.png");
-  EXPECT_EQ(named("{prompt}", example("\xe3\x81\x82")), "01234567.png");
+  EXPECT_EQ(named("{prompt}", example("\U0001f600 \u202e\u0301")),
+            "01234567.png");  // nothing that has a name
+}
+
+TEST(Names, KeepTheLettersOfAnyScript) {
+  EXPECT_EQ(
+      named("{prompt:40}", example("\u043a\u0440\u0430\u0441\u043d\u0430\u044f \u043b\u0438\u0441\u0430!")),
+      "\u043a\u0440\u0430\u0441\u043d\u0430\u044f_\u043b\u0438\u0441\u0430.png");
+  EXPECT_EQ(named("{prompt:2}", example("\u732b\u304c\u597d\u304d")), "\u732b\u304c.png");
+  EXPECT_EQ(named("{prompt}", example("\u0939\u093f\u0928\u094d\u0926\u0940")),
+            "\u0939\u093f\u0928\u094d\u0926\u0940.png");
+  EXPECT_EQ(named("{prompt}", example("e\u0301t\u00e9 \u202egnp.exe")), "e\u0301t\u00e9_gnp.exe.png");
+  const std::string name = named("{prompt}", example([] {
+                                   std::string text;
+                                   for (int i = 0; i < 100; ++i) text += "\u732b";
+                                   return text;
+                                 }()));
+  EXPECT_EQ(name.size(), 3 * 65 + 4U);  // whole characters
 }
 
 TEST(Names, LongOnesKeepTheirKey) {

@@ -31,8 +31,8 @@ class PictureNames {
   explicit PictureNames(const std::string& text);
 
   /// The file's name, ".png" included: at most 200 bytes, without a slash, and with no dot or dash in front.
-  /// What the fields give is reduced to A-Z a-z 0-9 . _ and -. With `key_digits` the first digits of its key
-  /// stand at the end: for a name that is taken.
+  /// What the fields give is reduced to letters and numbers of any script, . _ and -. With `key_digits` the
+  /// first digits of its key stand at the end: for a name that is taken.
   std::string name_of(const PictureLabel& label, size_t key_digits = 0) const;
 
  private:

@@ -10,6 +10,9 @@ enum class CharClass { kSpace, kLetter, kNumber, kOther };
 
 CharClass char_class(char32_t c);
 
+/// \p{M}: an accent, or a vowel that is written on its consonant.
+bool is_mark(char32_t c);
+
 /// The code point at `at` of well-formed UTF-8; moves `at` behind it.
 char32_t next_code_point(std::string_view utf8, size_t& at);
 
