@@ -59,6 +59,14 @@ bool Crew::may_be_trusted(const Worker& worker) const {
   return is_better(worker) || std::none_of(workers.begin(), workers.end(), is_better);
 }
 
+bool Crew::needs_another() const {
+  const bool has_killed = !waiting.empty() && waiting.front().deaths > 0;
+  const auto is_free = [&](const Worker& w) {
+    return w.wanted && !w.given_up && w.tasks.empty() && (!has_killed || may_be_trusted(w));
+  };
+  return waiting.size() > static_cast<size_t>(std::count_if(workers.begin(), workers.end(), is_free));
+}
+
 const Work& Crew::give_next(Worker& worker) {
   Task task = std::move(waiting.front());
   waiting.pop_front();

@@ -23,6 +23,7 @@ struct Task {
 struct Worker {
   std::unique_ptr<ChildProcess> child;
   std::map<uint64_t, Task> tasks;  // that it has
+  bool wanted = false;             // it has begun its first life, or is about to
   bool alone = false;              // it has one that a worker died of, and gets no other
   bool accepts = false;            // it is there, and its input is open
   bool sending = false;            // a task is being written
@@ -54,6 +55,9 @@ class Crew {
   bool is_idle() const;
   bool all_given_up() const;
   bool may_have_more(const Worker& worker) const;
+  /// Whether more waits than there are workers without work that may take it: for one that was not wanted
+  /// yet.
+  bool needs_another() const;
   /// Gives it the one that waits longest.
   const Work& give_next(Worker& worker);
   /// A dead worker's tasks wait for another; those that have cost two lives are given back, to fail.

@@ -146,7 +146,8 @@ class WorkerPool::Run {
     {
       // A worker without work need not be started.
       Lock lock(mutex_);
-      changed_.wait(lock, [&] { return ending() || !crew_.waiting.empty(); });
+      changed_.wait(lock, [&] { return ending() || crew_.needs_another(); });
+      worker.wanted = true;
     }
     while (true) {
       std::optional<WorkerEnd> no_room;

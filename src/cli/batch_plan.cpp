@@ -150,7 +150,7 @@ double BatchPlan::drawing_memory() const {
 
 double BatchPlan::memory() const {
   if (settings_.workers == 0) return drawing_memory();
-  return kParentBytes + static_cast<double>(settings_.workers) * drawing_memory();
+  return kParentBytes + static_cast<double>(processes()) * drawing_memory();
 }
 
 BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) const {
@@ -159,7 +159,7 @@ BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) 
   Estimate result;
   result.pictures = pictures_;
   result.steps = steps_;
-  result.processes = std::max<int64_t>(1, settings_.workers);
+  result.processes = processes();
   result.threads = settings_.runner.threads;
   result.free_memory = settings_.compute.free_memory().value_or(0);  // before the measurement takes some
   result.seconds = seconds();

@@ -3,7 +3,7 @@
 // picture, if FILE is not there; "never" at its start; "deaf" does nothing and heeds no signal; "model WHY"
 // says that its model is wrong; "short WHY" that memory is short; "never-again FILE" dies at its first
 // picture, and then at its start; "late FILE" has its model when FILE is there; "elsewhere" draws on a device
-// of its own.
+// of its own; "counted DIRECTORY" makes a file there when it starts.
 #include <unistd.h>
 
 #include <csignal>
@@ -43,6 +43,7 @@ int main(int count, char** words) {
     std::signal(SIGTERM, SIG_IGN);
     for (;;) ::pause();
   }
+  if (how == "counted") makes(words[2] + std::string("/") + std::to_string(::getpid()));
   while (how == "late" && !is_there(words[2])) ::usleep(1000);
   batch::write_ready(STDOUT_FILENO, how == "elsewhere" ? "cuda:7" : "cpu");
   int64_t steps = 0;

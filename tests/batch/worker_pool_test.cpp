@@ -109,6 +109,20 @@ TEST_F(WorkerPools, DrawEverythingOnce) {
   }
 }
 
+TEST_F(WorkerPools, StartNoMoreThanPicturesWait) {
+  const auto started = [&](uint64_t pictures) {
+    const std::filesystem::path counted = directory_ / std::to_string(pictures);
+    std::filesystem::create_directory(counted);
+    expect_drawn(draw(std::vector(4, worker("counted", counted)), pictures), pictures);
+    const std::filesystem::directory_iterator files(counted);
+    return std::distance(begin(files), end(files));
+  };
+  EXPECT_EQ(started(0), 0);
+  EXPECT_EQ(started(1), 1);
+  EXPECT_LE(started(2), 2);
+  EXPECT_EQ(started(200), 4);
+}
+
 TEST_F(WorkerPools, TellWhatAllTogetherUsed) {
   draw(std::vector(3, worker("good")), 200);
   EXPECT_GE(use_.load, 0.5);
