@@ -446,6 +446,42 @@ TEST_F(BatchFailures, AListThatIsNoFileIsToldAtOnce) {
   EXPECT_EQ(pictures().size(), 0U);
 }
 
+/// Who else may write to DIR has no say in what is read or written elsewhere.
+TEST_F(BatchFailures, LinksInTheDirectoryAreNotFollowed) {
+  write_jobs("a fox\n");
+  const auto link = [&](const std::string& name) {
+    std::ofstream(directory_ / name) << "mine";
+    fs::remove(directory_ / "out" / name);
+    fs::create_symlink(directory_ / name, directory_ / "out" / name);
+  };
+  link(".brume-model.json");
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(directory_ / "out/.brume-model.json")));
+  EXPECT_EQ(bytes_of(".brume-model.json"), "mine");
+  for (const char* name : {"failed.jsonl", "brume-journal.jsonl"}) {
+    link(name);
+    expect_error(batch({"--force"}), 5, {name, "is a symbolic link", "move"});
+    EXPECT_EQ(bytes_of(name), "mine");
+    fs::remove(directory_ / "out" / name);
+  }
+  link("grid.png");
+  batch({"--grid"});
+  EXPECT_EQ(bytes_of("grid.png"), "mine");
+}
+
+TEST_F(BatchFailures, StatusTellsOfPicturesThatHaveGone) {
+  write_jobs("a fox\nan owl\n");
+  EXPECT_EQ(batch().code, 0);
+  fs::remove(directory_ / "out" / pictures().begin()->first);
+  const Outcome status = brume({"batch", "--status", "out"});
+  EXPECT_EQ(status.code, 1);
+  EXPECT_EQ(status.out, "1 done, 0 failed, 1 missing; the next run draws them again\n");
+  EXPECT_EQ(nlohmann::json::parse(brume({"batch", "--status", "--json", "out"}).out)["missing"], 1);
+  EXPECT_EQ(batch().code, 0);
+  EXPECT_EQ(brume({"batch", "--status", "out"}).out, "2 done, 0 failed\n");
+  expect_error(brume({"batch", "--status", "nowhere"}), 4, {"nowhere", "is no directory"});
+}
+
 /// What cannot be listed is not empty: records, failures and pictures would be passed over.
 TEST_F(BatchFailures, ADirectoryThatCannotBeListedIsTold) {
   write_jobs("a fox\n");

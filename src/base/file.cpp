@@ -190,6 +190,10 @@ std::filesystem::path written_place(const std::filesystem::path& path) {
   return failed ? place : directory / full.filename();
 }
 
+void refuse_link(const std::filesystem::path& path) {
+  throw Error(ExitCode::kOutputFailed, path.string(), "is a symbolic link, and not followed", "move it away");
+}
+
 void remove_unfinished_file() {
   if (const char* name = unfinished_file; name != nullptr) ::unlink(name);
 }

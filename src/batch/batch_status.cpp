@@ -1,5 +1,7 @@
 #include "brume/batch/batch_status.h"
 
+#include <sys/stat.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,29 +28,49 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The keys that a journal is done with. Its last record of a key counts; among journals one that is done.
+/// Whether the file of a record is there, of its size: as a run without --resume looks.
+bool is_there(const fs::path& directory, const JournalRecord& record) {
+  struct stat found {};
+  return ::lstat((directory / record.file).c_str(), &found) == 0 && S_ISREG(found.st_mode) &&
+         static_cast<uint64_t>(found.st_size) == record.bytes;
+}
+
+/// The keys that a journal is done with. Its last record of a key counts; among journals one whose picture is
+/// there.
 class DoneKeys {
  public:
   void read(const fs::path& path, BatchStatus& status) {
-    KeyTable here;
+    constexpr uint64_t kFailedHere = KeyTable::kNone - 1;
+    KeyTable here;  // where in the journal their pictures' records are
     int64_t damaged = 0;
-    scan_journal(InputFile(path, ExitCode::kInputInvalid),
-                 [&](uint64_t /*offset*/, const std::optional<RecordHead>& head) {
-                   if (head) here.set(head->key, head->status == Status::kDone ? 1 : 0);
-                   damaged += head ? 0 : 1;
-                 });
-    if (damaged != 0)
-      status.remarks.push_back(path.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
+    const InputFile journal(path, ExitCode::kInputInvalid);
+    scan_journal(journal, [&](uint64_t offset, const std::optional<RecordHead>& head) {
+      if (head) here.set(head->key, head->status == Status::kDone ? offset : kFailedHere);
+      damaged += head ? 0 : 1;
+    });
+    if (damaged != 0) {
+      status.remarks.push_back(path.string() + ": passed over " + std::to_string(damaged) + " damaged line" +
+                               (damaged == 1 ? "" : "s"));
+    }
     all_.reserve(all_.size() + here.size());
-    here.each([&](const JobKey& key, uint64_t done) {
-      if (done != 0) all_.set(key, done);
+    here.each([&](const JobKey& key, uint64_t offset) {
+      if (offset == kFailedHere || all_.find(key) == kThere) return;
+      const std::optional<JournalRecord> record = read_record_at(journal, offset);
+      const bool there = record && is_there(path.parent_path(), *record);
+      all_.set(key, there ? kThere : kGone);
     });
   }
 
-  int64_t count() const { return static_cast<int64_t>(all_.size()); }
+  void count(BatchStatus& status) const {
+    all_.each(
+        [&](const JobKey& /*key*/, uint64_t state) { ++(state == kThere ? status.done : status.missing); });
+  }
+  /// A picture that has gone was no failure.
   bool contains(const JobKey& key) const { return all_.find(key).has_value(); }
 
  private:
+  static constexpr uint64_t kGone = 0;
+  static constexpr uint64_t kThere = 1;
   KeyTable all_;
 };
 
@@ -144,6 +166,10 @@ BatchStatus read_status(std::span<const fs::path> directories, size_t most_failu
   DoneKeys done;
   std::vector<Shard> all;
   for (const fs::path& directory : directories) {
+    std::error_code failed;
+    if (!fs::is_directory(directory, failed))
+      throw Error(ExitCode::kInputInvalid, directory.string(), "is no directory",
+                  "name the one given with -o");
     const std::vector<Shard> shards = kJournal.shards_in(directory);
     if (shards.empty()) {
       throw Error(ExitCode::kInputInvalid, directory.string(), "has no journal of a batch",
@@ -159,7 +185,7 @@ BatchStatus read_status(std::span<const fs::path> directories, size_t most_failu
     all.insert(all.end(), shards.begin(), shards.end());
   }
   remark_on_first_shards(all, status);
-  status.done = done.count();
+  done.count(status);
   Failures failures(done, most_failures);
   for (const fs::path& directory : directories) read_lists(directory, failures, status);
   return status;

@@ -204,12 +204,12 @@ void FailureFile::write(const List& to, const std::vector<List>& from, const Lin
     for_each_failure_line(to.fresh, LastLine::kOnlyWhole, put);
     return any;
   };
-  write_stream_atomically(to.file, produce, place_.shard.name());
+  write_stream_atomically(to.file, produce, place_.shard.name(), Existing::kReplaceName);
   std::error_code ignored;
-  if (!any) fs::remove(written_place(to.file), ignored);
+  if (!any) fs::remove(to.file, ignored);
   fs::remove(to.fresh, ignored);
   for (const List& list : from) {
-    if (list.file != to.file) fs::remove(written_place(list.file), ignored);
+    if (list.file != to.file) fs::remove(list.file, ignored);
   }
 }
 

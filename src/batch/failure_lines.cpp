@@ -38,9 +38,10 @@ void refuse_list(const std::filesystem::path& file, const std::string& problem) 
 
 void for_each_failure_line(const std::filesystem::path& file, LastLine last,
                            const std::function<void(const std::string& line)>& take) {
-  const int follow = last == LastLine::kOnlyWhole ? O_NOFOLLOW : 0;  // ours alone, or perhaps the user's link
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow);
+  // A link would copy what it leads to into the list, for all who may read that.
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
   if (fd < 0 && errno == ENOENT) return;
+  if (fd < 0 && errno == ELOOP) refuse_list(file, "is a symbolic link");
   if (fd < 0) refuse_list(file, "cannot read: " + std::generic_category().message(errno));
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream(::fdopen(fd, "r"), std::fclose);
   struct stat status {};

@@ -107,6 +107,7 @@ void Journal::refuse_overlapping_runs() const {
 void Journal::open_own() {
   const int how = access_ == Access::kWrite ? O_RDWR | O_CREAT | O_APPEND : O_RDONLY;
   fd_ = ::open(path_.c_str(), how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (fd_ < 0 && errno == ELOOP) refuse_link(path_);
   if (fd_ < 0 && (access_ == Access::kWrite || errno != ENOENT)) output_error(path_, errno);
 }
 
@@ -118,7 +119,8 @@ void Journal::read_own() {
     damaged += head ? 0 : 1;
   });
   if (damaged != 0)
-    remarks_.push_back(path_.string() + ": passed over " + std::to_string(damaged) + " damaged lines");
+    remarks_.push_back(path_.string() + ": passed over " + std::to_string(damaged) + " damaged line" +
+                       (damaged == 1 ? "" : "s"));
   torn_ = end_ != file.size();
   if (torn_ && access_ == Access::kWrite) {
     remarks_.push_back(path_.string() + ": cut off a last line that was not written to its end");

@@ -76,7 +76,7 @@ std::string note_model_digest(std::span<const NamedFile> files, const fs::path& 
   std::string digest = model_digest(files);
   const std::string note = note_of(looks, digest);
   if (note != read_note(directory))
-    write_file_atomically(note_in(directory), std::as_bytes(std::span(note)), Existing::kReplace, mark);
+    write_file_atomically(note_in(directory), std::as_bytes(std::span(note)), Existing::kReplaceName, mark);
   return digest;
 }
 

@@ -125,7 +125,7 @@ fs::path PictureStore::commit(const PictureLabel& label, std::span<const std::by
       continue;
     }
     const bool replaced = place == Place::kItself || (place == Place::kDamaged && name == recorded);
-    if (replaced) write_file_atomically(file, png, Existing::kReplace, mark);
+    if (replaced) write_file_atomically(file, png, Existing::kReplaceName, mark);
     if (place != Place::kFree && !replaced) continue;
     record(label, name, png, seconds);
     return file;

@@ -69,6 +69,7 @@ RunLock::~RunLock() {
 /// False while somebody else has it.
 bool RunLock::take() {
   fd_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd_ < 0 && errno == ELOOP) refuse_link(file_);
   if (fd_ < 0) {
     throw Error(ExitCode::kOutputFailed, file_.string(),
                 "cannot write: " + std::generic_category().message(errno), "choose a place you may write to");

@@ -37,6 +37,7 @@ int print_status(const BatchOptions& options) {
       failures.push_back({{"list", one.list.string()}, {"line", one.line}, {"reason", one.reason}});
     print_json({{"journals", status.journals},
                 {"done", status.done},
+                {"missing", status.missing},
                 {"failed", status.failed},
                 {"listed", status.listed},
                 {"failures", failures},
@@ -47,9 +48,13 @@ int print_status(const BatchOptions& options) {
     for (const std::string& one : status.remarks) say("note: " + one);
     for (const batch::ListedFailure& one : status.failures)
       say(one.list.string() + " line " + std::to_string(one.line) + ": " + one.reason);
-    print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed\n");
+    const std::string missing =
+        status.missing > 0 ? ", " + std::to_string(status.missing) + " missing; the next run draws them again"
+                           : "";
+    print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed" + missing +
+               "\n");
   }
-  return static_cast<int>(status.failed > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+  return static_cast<int>(status.failed + status.missing > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
 }
 
 /// A pipe is opened when its turn comes: its writer may begin later.

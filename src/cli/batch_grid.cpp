@@ -99,7 +99,8 @@ void BatchGrid::draw() {
   }
   gallery::check_replaceable(file_);  // a picture may have got the name meanwhile
   stopped_ = !write_stream_atomically(
-      file_, [this](const ByteSink& sink) { return fill(sink); }, journal_.shard().name());
+      file_, [this](const ByteSink& sink) { return fill(sink); }, journal_.shard().name(),
+      Existing::kReplaceName);
   if (!stopped_) written_ = file_;
 }
 

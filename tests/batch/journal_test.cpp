@@ -344,6 +344,7 @@ TEST_F(Journals, StatusTakesAListThatIsNestedForAges) {
 TEST_F(Journals, StatusMergesJournalsAndLists) {
   fs::create_directory(directory_ / "x");
   fs::create_directory(directory_ / "y");
+  std::ofstream(directory_ / "x/a.png") << "abc";
   Journal zero(directory_ / "x", {0, 2});
   Journal one(directory_ / "x", {1, 2});
   zero.append(done(1));
@@ -370,7 +371,8 @@ TEST_F(Journals, StatusMergesJournalsAndLists) {
   const BatchStatus status = read_status(both);
   EXPECT_EQ(status.journals, 3);
   EXPECT_EQ(status.done, 2);
-  EXPECT_EQ(status.failed, 4);  // 3, 5, 4 and what is no job
+  EXPECT_EQ(status.missing, 0);  // of the first, y has no picture, but x has
+  EXPECT_EQ(status.failed, 4);   // 3, 5, 4 and what is no job
   EXPECT_EQ(status.listed, 8);
   ASSERT_EQ(status.failures.size(), 4U);
   EXPECT_EQ(status.failures[0].list, directory_ / "x/.failed.1-of-2.jsonl.new");
@@ -381,6 +383,26 @@ TEST_F(Journals, StatusMergesJournalsAndLists) {
   EXPECT_EQ(read_status(both, 1).failures.size(), 1U);
   const std::vector<fs::path> none{directory_};
   message_of([&] { read_status(none); }, ExitCode::kInputInvalid);
+}
+
+TEST_F(Journals, StatusCountsAPictureAsDoneWhereItIs) {
+  Journal journal(directory_);
+  for (int i = 1; i <= 5; ++i) journal.append(done(i, std::to_string(i) + ".png"));
+  journal.append(failure(5));
+  for (const char* name : {"1.png", "2.png", "3.png"}) std::ofstream(directory_ / name) << "abc";
+  const auto status = [&] {
+    const std::vector<fs::path> here{directory_};
+    const BatchStatus found = read_status(here);
+    return std::pair(found.done, found.missing);
+  };
+  EXPECT_EQ(status(), std::pair(int64_t{3}, int64_t{1}));
+  fs::remove(directory_ / "1.png");
+  EXPECT_EQ(status(), std::pair(int64_t{2}, int64_t{2}));
+  std::ofstream(directory_ / "2.png") << "abcd";  // another file
+  EXPECT_EQ(status(), std::pair(int64_t{1}, int64_t{3}));
+  fs::remove(directory_ / "3.png");
+  fs::create_symlink("2.png", directory_ / "3.png");
+  EXPECT_EQ(status(), std::pair(int64_t{0}, int64_t{4}));
 }
 
 TEST_F(Journals, ADirectoryThatCannotBeListedIsAnError) {

@@ -38,13 +38,18 @@ class InputFile {
 std::string read_text_file(const std::filesystem::path& path, uint64_t limit, ExitCode code);
 
 /// Whether an existing file may be replaced.
-enum class Existing { kReplace, kKeep };
+enum class Existing {
+  kReplace,
+  kKeep,
+  kReplaceName,  // whatever has the name goes, also a link: for files that are ours, in a folder that others
+                 // may write to
+};
 
 /// Writes `bytes` to `path` so that a reader sees the old file or the whole new one, never a part: a
 /// temporary file in the same directory, fsync, rename, fsync of the directory. With kKeep an existing `path`
-/// is an error. Throws kOutputFailed, and leaves no temporary file behind. A link is followed; a device or a
-/// pipe is written into and never replaced. `mark` becomes a part of the temporary file's name, by which
-/// temporaries_in finds what a killed writer left.
+/// is an error. Throws kOutputFailed, and leaves no temporary file behind. With kReplace a link is
+/// followed, and a device or a pipe is written into and never replaced. `mark` becomes a part of the
+/// temporary file's name, by which temporaries_in finds what a killed writer left.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
                            Existing existing = Existing::kReplace, const std::string& mark = {});
 /// As write_file_atomically with kKeep, but a `path` that is taken is an answer: false, and nothing is
@@ -67,6 +72,9 @@ bool write_stream_atomically(const std::filesystem::path& path,
 
 /// Where a write to `path` really goes: links are followed, also one whose target is not there yet.
 std::filesystem::path written_place(const std::filesystem::path& path);
+
+/// Throws kOutputFailed for a file of ours in whose place somebody put a link.
+[[noreturn]] void refuse_link(const std::filesystem::path& path);
 
 /// Throws kOutputFailed unless a file can be made in `directory`: it makes one and removes it.
 void check_can_create(const std::filesystem::path& directory);

@@ -17,7 +17,8 @@ struct ListedFailure {
 /// What the journals and the lists of failed jobs of one or more directories say together.
 struct BatchStatus {
   int64_t journals = 0;
-  int64_t done = 0;                     // jobs, each counted once
+  int64_t done = 0;                     // jobs, each counted once, whose pictures are there
+  int64_t missing = 0;                  // jobs whose pictures were there, and are gone or of another size
   int64_t failed = 0;                   // jobs, each counted once, that are not done anywhere
   int64_t listed = 0;                   // lines of the lists; a job may be in several
   std::vector<ListedFailure> failures;  // the first of them
