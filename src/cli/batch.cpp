@@ -75,8 +75,7 @@ class Batch {
         model_hash_(digest()),
         rows_(rows_of(options.use, compute_, model_)),
         failure_file_(options.plan ? nullptr : std::make_unique<batch::FailureFile>(failure_place())),
-        progress_(options.progress_kind(),
-                  {options.places, !options.json && !options.plan, count_pictures()}),
+        progress_(options.progress_kind(), {options.places, !options.json && !options.plan, count_jobs()}),
         grid_(options.grid && !options.plan ? std::make_unique<BatchGrid>(progress_, journal_) : nullptr),
         failures_(failure_file_ ? std::make_unique<batch::FailureList>(listener(), *failure_file_) : nullptr),
         run_(store_, failures_ ? static_cast<batch::BatchListener&>(*failures_) : progress_,
@@ -176,14 +175,21 @@ class Batch {
 
   /// Of a file that can be read twice; what is wrong with its lines is told the second time. Of a shard about
   /// how many: whose a picture is, only its key says.
-  std::optional<int64_t> count_pictures() const {
+  std::optional<JobCount> count_jobs() const {
     if (!may_be_read_twice()) return {};
-    int64_t pictures = 0;
+    const int64_t usual_steps = options_.picture.steps.value_or(model_.source().facts().defaults.steps);
+    int64_t jobs = 0;
+    int64_t steps = 0;
     batch::JobsReader reader(options_.places);
-    while (const std::optional<batch::JobOrBadLine> line = reader.next())
-      pictures += std::holds_alternative<batch::Job>(*line) ? options_.pictures_each : 0;
+    while (const std::optional<batch::JobOrBadLine> line = reader.next()) {
+      const auto* const job = std::get_if<batch::Job>(&*line);
+      if (job == nullptr) continue;
+      ++jobs;
+      steps += job->settings.steps.value_or(usual_steps);
+    }
     const int64_t shards = knows_its_share() ? journal_.shard().count : 1;
-    return (pictures + shards / 2) / shards;
+    return JobCount{(jobs * options_.pictures_each + shards / 2) / shards,
+                    static_cast<double>(steps) / static_cast<double>(std::max<int64_t>(jobs, 1))};
   }
 
   batch::FeedSettings feed_settings() {
@@ -348,7 +354,7 @@ class Batch {
     const BatchSummary summary = this->summary();
     print_left_to_first();
     if (!options_.json) progress_.say(summary_line(summary));
-    if (!options_.json && options_.engine.verbose) progress_.say(phases_line(summary));
+    if (!options_.json && summary.tally.drawn > 0) progress_.say(phases_line(summary));
     progress_.end(summary_json(summary));
     if (options_.json) told_ = print_json(summary_json(summary));
   }

@@ -31,7 +31,8 @@ BatchProgress::BatchProgress(ProgressKind kind, ToldJobs jobs)
       events_(kind == ProgressKind::kEvents),
       files_(std::move(jobs.files)),
       print_paths_(jobs.print_paths),
-      pictures_(jobs.pictures) {
+      steps_each_(jobs.count ? jobs.count->steps_each : 0) {
+  if (jobs.count) pictures_ = jobs.count->pictures;
   if (!events_) return;
   json event = {{"event", "start"}};
   if (pictures_) event["pictures"] = *pictures_;
@@ -106,12 +107,18 @@ void BatchProgress::on_worker_given_up(const batch::LostWorker& worker) {
 void BatchProgress::on_steps(int64_t steps_done) {
   const std::lock_guard guard(mutex_);
   steps_ = steps_done;
+  if (!first_step_ && steps_ > 0) {
+    first_step_ = Clock::now();
+    first_steps_ = steps_;
+  }
   if (line_.due()) draw_line();
   constexpr std::chrono::seconds kBetween{1};
   if (!events_ || Clock::now() - last_told_ < kBetween) return;
   last_told_ = Clock::now();
   json event = {{"event", "progress"}, {"steps", steps_},   {"drawn", drawn_},
                 {"skipped", skipped_}, {"failed", failed_}, {"seconds", seconds_since_start()}};
+  event["pictures_per_minute"] = pictures_a_minute();
+  if (const std::optional<double> left = seconds_left()) event["eta_seconds"] = *left;
   if (pictures_) event["pictures"] = std::max(*pictures_, drawn_ + skipped_ + failed_);
   print_event(event);
 }
@@ -143,6 +150,22 @@ double BatchProgress::seconds_since_start() const {
   return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
+double BatchProgress::pictures_a_minute() const {
+  return static_cast<double>(drawn_) * kSecondsAMinute / std::max(seconds_since_start(), 1e-3);
+}
+
+std::optional<double> BatchProgress::seconds_left() const {
+  if (!pictures_) return {};
+  const auto drawable = static_cast<double>(*pictures_ - skipped_ - failed_);
+  if (first_step_ && steps_ > first_steps_) {
+    const double seconds = std::chrono::duration<double>(Clock::now() - *first_step_).count();
+    const double left = std::max(drawable * steps_each_ - static_cast<double>(steps_), 0.0);
+    return left * seconds / static_cast<double>(steps_ - first_steps_);
+  }
+  if (drawn_ == 0) return {};
+  return seconds_since_start() * (drawable - static_cast<double>(drawn_)) / static_cast<double>(drawn_);
+}
+
 void BatchProgress::tell(const std::string& line, const json& event) {
   line_.clear();
   if (events_) {
@@ -161,14 +184,10 @@ void BatchProgress::draw_line() {
   if (pictures_ && *pictures_ > 0) text = bar_text(over, *pictures_) + " ";
   text += std::to_string(over) + (pictures_ ? "/" + std::to_string(*pictures_) : "") + " pictures";
   // First, for it is what a narrow terminal must not cut off.
-  if (pictures_ && drawn_ > 0)
-    text += "  " +
-            duration_text(seconds * static_cast<double>(*pictures_ - over) / static_cast<double>(drawn_)) +
-            " left";
+  if (const std::optional<double> left = seconds_left()) text += "  " + duration_text(*left) + " left";
   if (seconds > 0) {
     std::array<char, 64> rates{};
-    std::snprintf(rates.data(), rates.size(), "  %.1f a minute  %.1f steps/s",
-                  static_cast<double>(drawn_) * kSecondsAMinute / seconds,
+    std::snprintf(rates.data(), rates.size(), "  %.1f a minute  %.1f steps/s", pictures_a_minute(),
                   static_cast<double>(steps_) / seconds);
     text += rates.data();
   }

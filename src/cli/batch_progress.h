@@ -14,11 +14,16 @@
 
 namespace brume::cli {
 
+struct JobCount {
+  int64_t pictures = 0;   // of a shard about how many
+  double steps_each = 0;  // the mean
+};
+
 /// What of the jobs is told, and how.
 struct ToldJobs {
   std::vector<std::string> files;  // lines are told with theirs where there are several
   bool print_paths = true;
-  std::optional<int64_t> pictures;  // how many come, where it is known; of a shard about how many
+  std::optional<JobCount> count;  // where it is known
 };
 
 /// Tells what becomes of the jobs: the path of each picture on standard output, the rest on standard error,
@@ -56,6 +61,9 @@ class BatchProgress : public batch::BatchListener {
   void tell(const std::string& line, const nlohmann::json& event);
   void draw_line();
   double seconds_since_start() const;
+  double pictures_a_minute() const;
+  /// Of what is left, by the steps; before they tell anything, by the pictures. Nothing where neither does.
+  std::optional<double> seconds_left() const;
 
   StatusLine line_;
   bool events_;
@@ -63,12 +71,16 @@ class BatchProgress : public batch::BatchListener {
   bool print_paths_;
   std::atomic<bool> told_paths_ = true;
   std::optional<int64_t> pictures_;
+  double steps_each_ = 0;
   std::mutex mutex_;
   int64_t drawn_ = 0;
   int64_t skipped_ = 0;
   int64_t failed_ = 0;
   int64_t planned_ = 0;
   int64_t steps_ = 0;
+  // Loading has no steps: their rate counts from the first.
+  std::optional<Clock::time_point> first_step_;
+  int64_t first_steps_ = 0;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_told_ = start_;  // of the steps, to programs
 };

@@ -1,11 +1,18 @@
 #pragma once
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 namespace brume::cli {
 
 /// A line of JSON on standard error, for programs.
 void print_event(const nlohmann::json& event);
+
+/// What ends a run.
+void print_error_event(int code, const std::string& text);
+/// Whether these are of a command that asks for events, even if what else is there is wrong.
+bool ask_for_events(const std::vector<std::string>& arguments);
 
 /// How what ends a run is told.
 enum class ErrorsAs { kLines, kEvents };

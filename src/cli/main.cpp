@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "commands.h"
+#include "events.h"
 #include "failure.h"
 #include "signals.h"
 #include "standard_output.h"
@@ -35,6 +36,7 @@ int run(int argc, char** argv) {
   cli::add_inspect(program, action);
   cli::add_worker(program, action);
   std::vector<std::string> arguments = cli::normalise(argc, argv, program);
+  const bool events = cli::ask_for_events(arguments);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     program.parse(arguments);
@@ -44,7 +46,10 @@ int run(int argc, char** argv) {
     cli::print_text(out.str());
     return code;
   } catch (const CLI::ParseError& error) {
-    return cli::fail(brume::ExitCode::kUsage, cli::usage_line(program, error));
+    const std::string line = cli::usage_line(program, error);
+    if (!events) return cli::fail(brume::ExitCode::kUsage, line);
+    cli::print_error_event(static_cast<int>(brume::ExitCode::kUsage), line);
+    return static_cast<int>(brume::ExitCode::kUsage);
   }
   return action();
 }
