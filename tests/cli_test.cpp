@@ -114,7 +114,7 @@ TEST_F(CommandLine, EverySamplerDrawsAndSaysHowInThePicture) {
         Row{"unipc", "", "Sampler: UniPC, Schedule type: Uniform, CFG"},
         Row{"DPM++ 2M SDE", "Automatic", "Sampler: DPM++ 2M SDE, Schedule type: Exponential, CFG"},
         Row{"DPM++ 2M Karras", "automatic", "Sampler: DPM++ 2M, Schedule type: Karras, CFG"},
-        Row{"ddim", "automatic", "Sampler: DDIM, CFG"},
+        Row{"ddim", "automatic", "Sampler: DDIM, CFG"}, Row{"ddim", "model", "Sampler: DDIM, CFG"},
         Row{"dpmpp_2m_sde_gpu", "karras", "Sampler: DPM++ 2M SDE, Schedule type: Karras, CFG"},
         Row{"heun", "9, 3,1.50", "Sampler: Heun, Schedule type: \"9,3,1.5,0\", CFG"},
         Row{"euler_cfg_pp", "ays", "Sampler: Euler CFG++, Schedule type: Align Your Steps, CFG"},

@@ -412,6 +412,7 @@ TEST(Files, BytesThatAreNoText) {
   expect_reason("a\xff", "is not valid UTF-8; save the file as UTF-8 text");
   expect_reason("{\"prompt\":\"\xc0\x80\"}", "is not valid UTF-8; save the file as UTF-8 text");
   expect_reason(std::string_view("a\0b", 3), "holds a NUL byte; save the file as UTF-8 text");
+  expect_reason("a\rb", "has a carriage return inside; end lines by a newline");
   for (const JobOrBadLine& item : read_all(std::string_view("\xff\xfe"
                                                             "a\0\n\0",
                                                             6)))

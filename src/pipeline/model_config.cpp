@@ -62,7 +62,10 @@ void take_prompts(const PictureSettings& settings, Request& request) {
 SamplingSettings sampling_of(const PictureSettings& settings, const ModelSource& source,
                              const NoiseSchedule& schedule) {
   const NamedSampler named = choose_sampler(settings.sampler, schedule);
-  const bool spaced = settings.scheduler && !is_automatic(*settings.scheduler);
+  // The model's is what those have that know no other.
+  const bool spaced =
+      settings.scheduler && !is_automatic(*settings.scheduler) &&
+      (is_sigma_list(*settings.scheduler) || spacing_from_name(*settings.scheduler) != SigmaSpacing::kModel);
   if ((spaced || named.spacing) && !takes_spacing(named.sampler))
     throw Error(ExitCode::kUsage, "--scheduler " + settings.scheduler.value_or("in the sampler's name"),
                 std::string(sampler_name(named.sampler)) + " has its own",

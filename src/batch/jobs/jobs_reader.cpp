@@ -89,6 +89,8 @@ struct JobsReader::Impl {
       return BadLine{file, line.number,
                      "has more than " + std::to_string(kMostLine) + " bytes; split it into several lines"};
     }
+    if (const size_t end = line.text.find('\r'); end < line.text.size() && end + 1 < line.text.size())
+      return BadLine{file, line.number, "has a carriage return inside; end lines by a newline"};
     try {
       std::optional<Request> read = read_line(line.text);
       if (!read) return std::nullopt;
