@@ -1,7 +1,5 @@
 #include "brume/batch/batch_status.h"
 
-#include <sys/stat.h>
-
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +14,7 @@
 #include "brume/base/file.h"
 #include "brume/base/strict_json.h"
 #include "brume/batch/failed_job.h"
+#include "brume/batch/journal.h"
 #include "brume/batch/key_table.h"
 #include "brume/batch/run_lock.h"
 #include "brume/batch/shard_files.h"
@@ -27,13 +26,6 @@ namespace brume::batch {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Whether the file of a record is there, of its size: as a run without --resume looks.
-bool is_there(const fs::path& directory, const JournalRecord& record) {
-  struct stat found {};
-  return ::lstat((directory / record.file).c_str(), &found) == 0 && S_ISREG(found.st_mode) &&
-         static_cast<uint64_t>(found.st_size) == record.bytes;
-}
 
 /// The keys that a journal is done with. Its last record of a key counts; among journals one whose picture is
 /// there.
@@ -48,15 +40,12 @@ class DoneKeys {
       if (head) here.set(head->key, head->status == Status::kDone ? offset : kFailedHere);
       damaged += head ? 0 : 1;
     });
-    if (damaged != 0) {
-      status.remarks.push_back(path.string() + ": passed over " + std::to_string(damaged) + " damaged line" +
-                               (damaged == 1 ? "" : "s"));
-    }
+    if (damaged != 0) status.remarks.push_back(damaged_remark(path, damaged));
     all_.reserve(all_.size() + here.size());
     here.each([&](const JobKey& key, uint64_t offset) {
       if (offset == kFailedHere || all_.find(key) == kThere) return;
       const std::optional<JournalRecord> record = read_record_at(journal, offset);
-      const bool there = record && is_there(path.parent_path(), *record);
+      const bool there = record && state_by_size(path.parent_path(), *record) == State::kDone;
       all_.set(key, there ? kThere : kGone);
     });
   }

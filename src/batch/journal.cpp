@@ -118,9 +118,7 @@ void Journal::read_own() {
     if (head) index(0, offset, *head);
     damaged += head ? 0 : 1;
   });
-  if (damaged != 0)
-    remarks_.push_back(path_.string() + ": passed over " + std::to_string(damaged) + " damaged line" +
-                       (damaged == 1 ? "" : "s"));
+  if (damaged != 0) remarks_.push_back(damaged_remark(path_, damaged));
   torn_ = end_ != file.size();
   if (torn_ && access_ == Access::kWrite) {
     remarks_.push_back(path_.string() + ": cut off a last line that was not written to its end");
@@ -192,18 +190,21 @@ std::optional<JournalRecord> Journal::find(const JobKey& key) const {
   return record && record->key == key ? record : std::nullopt;
 }
 
+State state_by_size(const fs::path& directory, const JournalRecord& record) {
+  struct stat status {};
+  if (::lstat((directory / record.file).c_str(), &status) != 0) return State::kMissing;
+  const bool is_it = S_ISREG(status.st_mode) && static_cast<uint64_t>(status.st_size) == record.bytes;
+  return is_it ? State::kDone : State::kDamaged;
+}
+
 State Journal::check(const JobKey& key, Verify verify) const {
   const std::optional<JournalRecord> record = find(key);
   if (!record) return State::kUnknown;
   if (record->status == Status::kFailed) return State::kFailed;
-  const fs::path file = directory_ / record->file;
-  struct stat status {};
-  if (::lstat(file.c_str(), &status) != 0) return State::kMissing;
-  if (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) != record->bytes)
-    return State::kDamaged;
-  if (verify == Verify::kSize) return State::kDone;
+  const State by_size = state_by_size(directory_, *record);
+  if (by_size != State::kDone || verify == Verify::kSize) return by_size;
   try {
-    const Sha256 digest = sha256_of_file(file, ExitCode::kOutputFailed);
+    const Sha256 digest = sha256_of_file(directory_ / record->file, ExitCode::kOutputFailed);
     return hex_digits(digest) == record->sha256 ? State::kDone : State::kDamaged;
   } catch (const Error&) {
     return State::kDamaged;  // what cannot be read is drawn again

@@ -40,6 +40,11 @@ uint64_t scan_journal(const InputFile& file,
   return start;
 }
 
+std::string damaged_remark(const std::filesystem::path& journal, int64_t lines) {
+  return journal.string() + ": passed over " + std::to_string(lines) + " damaged line" +
+         (lines == 1 ? "" : "s");
+}
+
 namespace {
 
 /// `read` fills as much as there is from the line's start on, and says how much that is.

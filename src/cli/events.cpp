@@ -13,8 +13,9 @@ void print_event(const json& event) {
   print_told(event.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
-void print_error_event(int code, const std::string& text) {
-  print_event({{"event", "error"}, {"code", code}, {"text", text}});
+int fail_by_event(ExitCode code, const std::string& message) {
+  print_event({{"event", "error"}, {"code", static_cast<int>(code)}, {"text", message}});
+  return static_cast<int>(code);
 }
 
 bool ask_for_events(const std::vector<std::string>& arguments) {
@@ -32,8 +33,7 @@ int with_errors_as(ErrorsAs kind, const std::function<int()>& work) {
   } catch (const std::exception&) {
     if (kind == ErrorsAs::kLines) throw;
     const Failure failure = current_failure();
-    print_error_event(static_cast<int>(failure.code), failure.text);
-    return static_cast<int>(failure.code);
+    return fail_by_event(failure.code, failure.text);
   }
 }
 

@@ -4,13 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "brume/base/error.h"
+
 namespace brume::cli {
 
 /// A line of JSON on standard error, for programs.
 void print_event(const nlohmann::json& event);
 
-/// What ends a run.
-void print_error_event(int code, const std::string& text);
+/// As fail() (failure.h), by an event.
+int fail_by_event(ExitCode code, const std::string& message);
 /// Whether these are of a command that asks for events, even if what else is there is wrong.
 bool ask_for_events(const std::vector<std::string>& arguments);
 

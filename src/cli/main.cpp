@@ -46,10 +46,8 @@ int run(int argc, char** argv) {
     cli::print_text(out.str());
     return code;
   } catch (const CLI::ParseError& error) {
-    const std::string line = cli::usage_line(program, error);
-    if (!events) return cli::fail(brume::ExitCode::kUsage, line);
-    cli::print_error_event(static_cast<int>(brume::ExitCode::kUsage), line);
-    return static_cast<int>(brume::ExitCode::kUsage);
+    const auto fail = events ? cli::fail_by_event : cli::fail;
+    return fail(brume::ExitCode::kUsage, cli::usage_line(program, error));
   }
   return action();
 }

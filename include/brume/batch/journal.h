@@ -24,6 +24,9 @@ enum class State {
   kFailed,
 };
 
+/// Of the picture that a done record names, by its size: kDone, kMissing or kDamaged.
+State state_by_size(const std::filesystem::path& directory, const JournalRecord& record);
+
 /// What a run does to a directory. Who only reads takes no lock and changes nothing, and what others write
 /// meanwhile it may or may not see.
 enum class Access { kWrite, kRead };
