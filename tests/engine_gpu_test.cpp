@@ -144,11 +144,11 @@ TEST_P(OnAGpu, EveryKindOfGuidanceWorks) {
 std::map<uint64_t, at::Tensor> denoised(const Pipeline& pipeline, const std::vector<uint64_t>& seeds,
                                         RowCalls calls) {
   DenoisingRows rows(pipeline, calls);
-  StageKeeper unseen;
+  RecentPrompts recent;
   for (const uint64_t seed : seeds) {
     Request request = request_of(pipeline);
     request.seeds = {seed};
-    rows.join(seed, request, pipeline.material(request, unseen));
+    rows.join(seed, request, pipeline.material(request, recent));
   }
   std::map<uint64_t, at::Tensor> latents;
   while (rows.size() > 0) {

@@ -125,11 +125,11 @@ TEST_P(OnADouble, StreamedWeightsChangeNoBit) {
 std::vector<PictureResult> by_rows(const Pipeline& pipeline, const std::vector<Request>& requests,
                                    RowCalls calls) {
   DenoisingRows rows(pipeline, calls);
-  Observer unseen;
+  RecentPrompts recent;
   std::vector<PictureResult> pictures(requests.size());
   for (size_t next = 0; next < requests.size() || rows.size() > 0;) {
     if (next < requests.size()) {
-      rows.join(next, requests[next], pipeline.material(requests[next], unseen));
+      rows.join(next, requests[next], pipeline.material(requests[next], recent));
       ++next;
     }
     for (const DenoisedRow& row : rows.advance()) {

@@ -114,10 +114,11 @@ TEST_P(GuidanceRows, AreThePicturesMadeAlone) {
   plain.steps = 4;
   requests.push_back(pipeline.model().resolve(plain, {99}));
   Observer unseen;
+  RecentPrompts recent;
   for (const RowCalls calls : {RowCalls::kTogether, RowCalls::kApart}) {
     DenoisingRows rows(pipeline, calls);
     for (size_t i = 0; i < requests.size(); ++i)
-      rows.join(i, requests[i], pipeline.material(requests[i], unseen));
+      rows.join(i, requests[i], pipeline.material(requests[i], recent));
     size_t ended = 0;
     while (rows.size() > 0) {
       for (const DenoisedRow& row : rows.advance()) {

@@ -53,12 +53,12 @@ TEST_F(LatentConsistency, IsToldTheScaleAsDiffusersTellsIt) {
 
 TEST_F(LatentConsistency, ABatchMixesScales) {
   const Pipeline pipeline(ModelConfig(directory_), at::kFloat);
-  Observer unseen;
+  RecentPrompts recent;
   DenoisingRows rows(pipeline, RowCalls::kTogether);
   for (const double scale : {8.0, 1.7}) {
     Request one = request(pipeline, scale);
     one.seeds.resize(1);
-    rows.join(static_cast<uint64_t>(scale), one, pipeline.material(one, unseen));
+    rows.join(static_cast<uint64_t>(scale), one, pipeline.material(one, recent));
   }
   int ended = 0;
   while (rows.size() > 0) {

@@ -159,13 +159,14 @@ TEST_P(EditedPicture, IsTheSameAmongOthersInABatch) {
   request.seeds.resize(1);
   const Request other = unlike(request, pipeline.model().task());
   Observer unseen;
+  RecentPrompts recent;
   const Generation alone = pipeline.generate(request, unseen);
   const Generation other_alone = pipeline.generate(other, unseen);
   for (const RowCalls calls : {RowCalls::kTogether, RowCalls::kApart}) {
     DenoisingRows rows(pipeline, calls);
-    rows.join(0, other, pipeline.material(other, unseen));
+    rows.join(0, other, pipeline.material(other, recent));
     rows.advance();
-    rows.join(1, request, pipeline.material(request, unseen));
+    rows.join(1, request, pipeline.material(request, recent));
     while (rows.size() > 0) {
       for (const DenoisedRow& row : rows.advance()) {
         const Generation& wanted = row.ticket == 1 ? alone : other_alone;

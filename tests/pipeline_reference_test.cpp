@@ -134,12 +134,12 @@ std::vector<Request> mixed_requests() {
 std::map<uint64_t, at::Tensor> by_rows(const Pipeline& pipeline, const std::vector<Request>& requests,
                                        RowCalls calls) {
   DenoisingRows rows(pipeline, calls);
-  Observer unseen;
+  RecentPrompts recent;
   std::map<uint64_t, at::Tensor> latents;
   int64_t steps = 0;
   for (size_t next = 0; next < requests.size() || rows.size() > 0;) {
     for (size_t begun = 0; next < requests.size() && begun < (next == 0 ? 2 : 1); ++begun, ++next)
-      rows.join(next, requests[next], pipeline.material(requests[next], unseen));
+      rows.join(next, requests[next], pipeline.material(requests[next], recent));
     for (const DenoisedRow& row : rows.advance()) {
       EXPECT_EQ(row.failed_stage, "");
       latents[row.ticket] = row.latents;
@@ -174,12 +174,12 @@ INSTANTIATE_TEST_SUITE_P(Families, Rows, ::testing::Values("sd1", "sd2", "sdxl")
 TEST(Rows, SayWhereTheirNumbersOverflowed) {
   const Pipeline pipeline(ModelConfig(reference_path("sd1")), at::kFloat);
   std::vector<Request> requests = mixed_requests();
-  Observer unseen;
+  RecentPrompts recent;
   DenoisingRows rows(pipeline, RowCalls::kTogether);
-  PictureMaterial broken = pipeline.material(requests[0], unseen);
+  PictureMaterial broken = pipeline.material(requests[0], recent);
   broken.words.texts[0].context = broken.words.texts[0].context * std::numeric_limits<float>::infinity();
   rows.join(0, requests[0], broken);
-  rows.join(1, requests[1], pipeline.material(requests[1], unseen));
+  rows.join(1, requests[1], pipeline.material(requests[1], recent));
   std::map<uint64_t, std::string> stages;
   while (rows.size() > 0) {
     for (const DenoisedRow& row : rows.advance()) stages[row.ticket] = row.failed_stage;

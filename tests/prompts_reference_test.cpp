@@ -64,13 +64,67 @@ TEST_P(Prompts, ThatChangeAndAreSeveralWalkAsTheReference) {
     expect_close(kept.latents[k], wanted("walk/" + name), name);
   }
   DenoisingRows rows(pipeline_, RowCalls::kApart);
-  Observer unseen;
-  rows.join(1, request, pipeline_.material(request, unseen));
+  RecentPrompts recent;
+  rows.join(1, request, pipeline_.material(request, recent));
   at::Tensor by_rows;
   while (rows.size() > 0) {
     for (const DenoisedRow& row : rows.advance()) by_rows = row.latents;
   }
   EXPECT_TRUE(by_rows.equal(made.latents));
+}
+
+TEST_P(Prompts, ThatWereReadBeforeSayTheSame) {
+  std::vector<Request> requests;
+  for (const std::string prompt : {"a red fox", "snow", "a red fox"}) {
+    for (const std::optional<std::string>& negative :
+         {std::optional<std::string>(), std::optional<std::string>(""), std::optional<std::string>(prompt)}) {
+      for (const Compat compat : {Compat::kA1111, Compat::kSdCpp}) {
+        for (const int64_t clip_skip : {1, 2}) {
+          Request request = walk_of(reference_.parameters()["walk"]);
+          request.prompt = prompt + " (seen:1.3)";
+          request.negative_prompt = negative;
+          request.reading.compat = compat;
+          request.clip_skip = clip_skip;
+          requests.push_back(std::move(request));
+        }
+      }
+    }
+  }
+  RecentPrompts recent;
+  Observer unseen;
+  for (const Request& request : requests) {
+    const PictureWords known = pipeline_.material(request, recent).words;
+    const PictureWords anew = pipeline_.words(request, unseen);
+    ASSERT_EQ(known.texts.size(), anew.texts.size());
+    for (size_t i = 0; i < anew.texts.size(); ++i) {
+      EXPECT_TRUE(known.texts[i].context.equal(anew.texts[i].context)) << request.prompt;
+      if (!anew.texts[i].pooled.defined()) continue;
+      EXPECT_TRUE(known.texts[i].pooled.equal(anew.texts[i].pooled)) << request.prompt;
+    }
+  }
+}
+
+TEST(RecentPromptsOf, OneBatchAreEncodedOnce) {
+  RecentPrompts recent(2);
+  int encodings = 0;
+  const auto ask = [&](const RecentPrompts::Key& key) {
+    recent.encoded(key, [&] {
+      ++encodings;
+      return EncodedPrompt{};
+    });
+    return encodings;
+  };
+  const RecentPrompts::Key fox{"a fox", false, Compat::kA1111, 1};
+  const RecentPrompts::Key nothing{"", true, Compat::kA1111, 1};
+  EXPECT_EQ(ask(nothing), 1);
+  EXPECT_EQ(ask(fox), 2);
+  EXPECT_EQ(ask(nothing), 2);
+  EXPECT_EQ(ask({"snow", false, Compat::kA1111, 1}), 3);  // the fox was not asked for last
+  EXPECT_EQ(ask(nothing), 3);
+  EXPECT_EQ(ask(fox), 4);
+  EXPECT_EQ(ask({"a fox", true, Compat::kA1111, 1}), 5);
+  EXPECT_EQ(ask({"a fox", false, Compat::kSdCpp, 1}), 6);
+  EXPECT_EQ(ask({"a fox", false, Compat::kA1111, 2}), 7);
 }
 
 TEST_P(Prompts, OfOnePartAndOneTextDrawTheSameInAnyWriting) {

@@ -95,12 +95,12 @@ inline constexpr int64_t kTile = 64;  // pixels, of the model's autoencoder
 inline std::map<uint64_t, DenoisedRow> by_rows(const Pipeline& pipeline, const Request& request,
                                                uint64_t count) {
   DenoisingRows rows(pipeline, RowCalls::kTogether);
-  Observer unseen;
+  RecentPrompts recent;
   std::map<uint64_t, DenoisedRow> ended;
   for (uint64_t ticket = 0; ticket < count; ++ticket) {
     Request one = request;
     one.seeds = {ticket};
-    rows.join(ticket, one, pipeline.material(one, unseen));
+    rows.join(ticket, one, pipeline.material(one, recent));
   }
   while (rows.size() > 0) {
     for (DenoisedRow& row : rows.advance()) ended[row.ticket] = std::move(row);

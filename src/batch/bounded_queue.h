@@ -8,7 +8,7 @@
 
 namespace brume::batch {
 
-/// A queue between two threads that makes the faster one wait.
+/// A queue between threads that makes the faster ones wait.
 template <class T>
 class BoundedQueue {
  public:

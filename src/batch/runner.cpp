@@ -94,6 +94,7 @@ class Runner::Run {
       }
       reader = start_thread([this] { guarded([this] { read(); }); });
       denoise_all();
+      help_decoding();
     });
     ready_.abandon();
     if (reader.joinable()) reader.join();
@@ -136,9 +137,8 @@ class Runner::Run {
 
   void encode(Ready& ready) {
     const Busier busier(runner_.busy_.text);
-    Observer unseen;
     try {
-      ready.material = runner_.pipeline_.material(ready.work.request, unseen);
+      ready.material = runner_.pipeline_.material(ready.work.request, recent_prompts_);
     } catch (const Error& error) {
       // This one does not fit the model, or its prompt or picture cannot be read; others may.
       if (error.code() != ExitCode::kUsage && error.code() != ExitCode::kInputInvalid) throw;
@@ -249,6 +249,12 @@ class Runner::Run {
     }
   }
 
+  /// The last pictures leave the UNet together, and its core has nothing else to do.
+  void help_decoding() {
+    denoised_.close();
+    if (beside_ && runner_.pipeline_.gpu() == nullptr) decode_all();
+  }
+
   void decode(const Denoised& denoised) {
     const std::string& stage = denoised.row.failed_stage;
     Made made{denoised.row.ticket, {}, stage};
@@ -280,6 +286,7 @@ class Runner::Run {
   const bool beside_;  // words and decoding have threads of their own
   std::atomic<Clock::rep> decode_until_ = std::numeric_limits<Clock::rep>::max();
   const size_t most_waiting_;
+  RecentPrompts recent_prompts_;  // of the reader's thread, or the caller's
   BoundedQueue<Ready> ready_;
   BoundedQueue<Denoised> denoised_;
   BoundedQueue<Made> made_;

@@ -143,9 +143,13 @@ double BatchPlan::seconds() const {
 double BatchPlan::drawing_memory() const {
   const bool single = pictures_ <= processes();
   const double kept = std::min((single ? kKeptOfFirst : kKeptOfMany) * decode_bytes_, kMostKept);
+  // After the last step, two decode at a time where there is a thread for it.
+  const bool two = settings_.runner.phases == batch::Phases::kBeside && settings_.compute.on_cpu() && !single;
+  const double beside_decoding =
+      std::max(static_cast<double>(rows()) * step_bytes_, two ? decode_bytes_ : 0.0);
   return kProcessBytes +
          (1 + kWeightsTwice) * bench::weight_bytes(model_, settings_.compute.estimate_dtype()) +
-         static_cast<double>(rows()) * step_bytes_ + decode_bytes_ + kept;
+         beside_decoding + decode_bytes_ + kept;
 }
 
 double BatchPlan::memory() const {

@@ -125,8 +125,9 @@ PictureInputs Pipeline::picture_inputs(const Request& request, const EditedPixel
   return inputs;
 }
 
-PictureMaterial Pipeline::material(const Request& request, Observer& observer) const {
-  return {words(request, observer), picture_inputs(request)};
+PictureMaterial Pipeline::material(const Request& request, RecentPrompts& recent) const {
+  Observer unseen;
+  return {words(request, recent, unseen), picture_inputs(request)};
 }
 
 /// As the UNet sees them, [N, C, h, w].

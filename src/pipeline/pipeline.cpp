@@ -169,14 +169,20 @@ at::Tensor Pipeline::placed(const at::Tensor& values) const {
 }
 
 PictureWords Pipeline::words(const Request& request, Observer& observer) const {
+  RecentPrompts none(0);  // the observer sees all
+  return words(request, none, observer);
+}
+
+PictureWords Pipeline::words(const Request& request, RecentPrompts& recent, Observer& observer) const {
   const c10::InferenceMode guard;
   if (request.reading.unread == Unread::kRefuse) check_read(request);
-  return with_room(*networks_, networks_->prompts(),
-                   [&](const PromptEncoder& prompts) { return encoded_words(prompts, request, observer); });
+  return with_room(*networks_, networks_->prompts(), [&](const PromptEncoder& prompts) {
+    return encoded_words(prompts, request, recent, observer);
+  });
 }
 
 PictureWords Pipeline::encoded_words(const PromptEncoder& prompts, const Request& request,
-                                     Observer& observer) const {
+                                     RecentPrompts& recent, Observer& observer) const {
   const Compat compat = request.reading.compat;
   PictureWords words;
   if (request.guidance.active()) {
@@ -186,15 +192,20 @@ PictureWords Pipeline::encoded_words(const PromptEncoder& prompts, const Request
     append_rows(plan, words);
     Observer unseen;  // the stage "ids" is that of the prompt
     for (const std::string& text : plan.texts) {
-      const EncodedPrompt encoded = request.negative_prompt ? prompts.encode(text, compat, clip_skip, unseen)
-                                                            : prompts.encode_nothing(compat, clip_skip);
+      const bool nothing = !request.negative_prompt;
+      const EncodedPrompt encoded = recent.encoded({text, nothing, compat, clip_skip}, [&] {
+        return nothing ? prompts.encode_nothing(compat, clip_skip)
+                       : prompts.encode(text, compat, clip_skip, unseen);
+      });
       words.texts.push_back(conditioning(request, encoded, PromptRole::kNegative));
     }
   }
   const PromptPlan plan = plan_of(request, PromptRole::kPrompt);
   append_rows(plan, words);
   for (const std::string& text : plan.texts) {
-    const EncodedPrompt encoded = prompts.encode(text, compat, request.clip_skip, observer);
+    const EncodedPrompt encoded = recent.encoded({text, false, compat, request.clip_skip}, [&] {
+      return prompts.encode(text, compat, request.clip_skip, observer);
+    });
     words.texts.push_back(conditioning(request, encoded, PromptRole::kPrompt));
   }
   return words;

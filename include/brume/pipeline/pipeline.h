@@ -11,6 +11,7 @@
 #include "brume/pipeline/picture_inputs.h"
 #include "brume/pipeline/picture_words.h"
 #include "brume/pipeline/prompt_encoder.h"
+#include "brume/pipeline/recent_prompts.h"
 #include "brume/pipeline/request.h"
 #include "brume/unet/rows_that_fit.h"
 #include "brume/unet/unet.h"
@@ -52,8 +53,8 @@ class Pipeline {
   PictureInputs picture_inputs(const Request& request) const;
   /// The same for a request that has pictures, from what read_pixels has read of them.
   PictureInputs picture_inputs(const Request& request, const EditedPixels& pixels) const;
-  /// Both of these.
-  PictureMaterial material(const Request& request, Observer& observer) const;
+  /// Both of these; texts that `recent` has are not encoded again.
+  PictureMaterial material(const Request& request, RecentPrompts& recent) const;
   /// What the walk of each seed begins with, drawn from its own noise in the order of diffusers' pipelines.
   PictureStart start(const Request& request, const PictureInputs& inputs, Noise& noise) const;
   /// What the UNet makes of words once for all steps.
@@ -88,7 +89,9 @@ class Pipeline {
   void wait() const;
   void check_read(const Request& request) const;
   PictureStart start_here(const Request& request, const PictureInputs& inputs, Noise& noise) const;
-  PictureWords encoded_words(const PromptEncoder& prompts, const Request& request, Observer& observer) const;
+  PictureWords words(const Request& request, RecentPrompts& recent, Observer& observer) const;
+  PictureWords encoded_words(const PromptEncoder& prompts, const Request& request, RecentPrompts& recent,
+                             Observer& observer) const;
   Conditioning conditioning(const Request& request, const EncodedPrompt& prompt, PromptRole role) const;
   WordsInTime first_words(const Request& request, FiniteCheck& finite, Observer& observer) const;
   LatentDistribution encode(const Request& request, const at::Tensor& pictures, PictureInputs& inputs) const;
