@@ -150,6 +150,27 @@ TEST_F(BenchCommand, RefusesABaselineOfOtherWork) {
                {"old.json", "width is 64", "128"});
   expect_error(bench({"--arch", "tiny", "--freeu", "1.3,1.4,0.9,0.2", "--baseline", "old.json"}), 4,
                {"old.json", "freeu is not used", "1.3,1.4,0.9,0.2"});
+  expect_error(bench({"--arch", "tiny", "-p", "a fox BREAK snow", "--baseline", "old.json"}), 4,
+               {"old.json", "tokens is not used", "77+154"});
+  expect_error(bench({"--arch", "tiny", "-p", "a fox AND snow", "--baseline", "old.json"}), 4,
+               {"old.json", "tokens is not used", "77+77+77"});
+}
+
+TEST_F(BenchCommand, CountsEachWindowAndEachPartOfAPrompt) {
+  const auto counted = [&](const std::string& prompt, const char* component) {
+    return result({"--arch", "tiny", "-p", prompt}, 1)["components"][component]["gflop"].get<double>();
+  };
+  const double text = counted("a fox", "text_encode");  // and the negative prompt's
+  EXPECT_NEAR(counted("a BREAK b BREAK c", "text_encode"), 2 * text, 1e-3 * text);
+  EXPECT_NEAR(counted("a fox AND snow", "text_encode"), 1.5 * text, 1e-3 * text);
+  EXPECT_NEAR(counted("a fox AND snow", "unet_step"), 1.5 * counted("a fox", "unet_step"),
+              1e-3 * counted("a fox", "unet_step"));
+}
+
+TEST_F(BenchCommand, APageThatCannotBeWrittenTakesNothingWithIt) {
+  const Outcome outcome = bench({"--arch", "tiny", "--json", "--html", "/dev/full"});
+  expect_error(outcome, 5, {"/dev/full"});
+  EXPECT_GT(json::parse(outcome.out)["steps_per_second"], 0);
 }
 
 TEST_F(BenchCommand, RefusesWhatIsNoBaseline) {

@@ -158,11 +158,12 @@ void Baseline::check_comparable(const Workload& now) const {
 }
 
 Comparison compare(const Result& result, Baseline baseline, double max_regress) {
-  const auto change = [](double now, double then, const auto& now_interval, const auto& then_interval) {
+  const double pace = 1 + result.unsteadiness();
+  const auto change = [pace](double now, double then, const auto& now_interval, const auto& then_interval) {
     Change made{now / then - 1};
     if (now_interval && then_interval)
-      made.interval =
-          Interval{now_interval->low / then_interval->high - 1, now_interval->high / then_interval->low - 1};
+      made.interval = Interval{now_interval->low / pace / then_interval->high - 1,
+                               now_interval->high * pace / then_interval->low - 1};
     return made;
   };
   Comparison comparison;

@@ -62,6 +62,12 @@ double Result::pictures_per_second() const {
   return per_second(static_cast<double>(workload.batch_size), summarize(rounds));
 }
 
+double Result::unsteadiness() const {
+  const auto beyond = [](double change, double usual) { return std::max(0.0, std::abs(change) - usual); };
+  return beyond(drift(step.seconds).value_or(0), kNotable) + beyond(conditions.peak_change(), kNotable) +
+         beyond(conditions.waited_share.value_or(0), kMuchWaiting);
+}
+
 std::optional<Interval> Result::steps_interval() const {
   return interval_per_second(static_cast<double>(workload.batch_size), step.summary());
 }

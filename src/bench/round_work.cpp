@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,24 +18,52 @@ std::vector<ClipTextConfig> text_configs(const ModelSource& model) {
   return configs;
 }
 
+/// Tokens of each text that the UNet reads, in the order of its rows: the negative prompt's, and those of the
+/// prompt's parts.
+std::vector<int64_t> tokens_of_rows(const PictureWords& words) {
+  std::vector<int64_t> tokens;
+  for (const PlannedPart& row : words.rows) tokens.push_back(words.texts[row.text_in(0)].context.size(1));
+  return tokens;
+}
+
 }  // namespace
 
 void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds) {
   const ModelConfig& model = pipeline.model();
   const MapSize latents{request.height / model.factor(), request.width / model.factor()};
-  const double texts = request.guidance.active() ? 2 : 1;
-  const double rows =
-      request.guidance.rows(request.sampling.steps) * static_cast<double>(request.seeds.size());
   Observer unseen;
-  const int64_t tokens = pipeline.words(request, unseen).texts.back().context.size(1);
-  Work words;
-  for (const ClipTextConfig& text : text_configs(model.source())) words += text_work(text, tokens);
-  rounds.text.flop = texts * words.flop();
+  const PictureWords words = pipeline.words(request, unseen);
+  double text_flop = 0;
+  for (const ClipTextConfig& text : text_configs(model.source())) {
+    // A tower reads windows of as many tokens as it has places for, each by itself.
+    const double window = text_work(text, text.max_tokens).flop();
+    for (const Conditioning& one : words.texts)
+      text_flop += window * static_cast<double>(one.context.size(1) / text.max_tokens);
+  }
+  rounds.text.flop = text_flop;
   const double calls =
       static_cast<double>(network_calls(request.sampling)) / static_cast<double>(request.sampling.steps);
-  rounds.step.flop = rows * calls * unet_work(model.unet(), latents, tokens).flop();
+  // Of the rows that the guidance counts, one for each text, and more where the prompt has parts.
+  double row_flop = 0;
+  for (const int64_t tokens : tokens_of_rows(words))
+    row_flop += unet_work(model.unet(), latents, tokens).flop();
+  const double usual_rows = request.guidance.active() ? 2 : 1;
+  const double rows = request.guidance.rows(request.sampling.steps) / usual_rows;
+  rounds.step.flop = static_cast<double>(request.seeds.size()) * rows * calls * row_flop;
   // Tiles overlap, and how much is done twice is the decoder's own affair.
   if (request.decode == DecodeMode::kWhole) rounds.decode.flop = decode_work(model.vae(), latents).flop();
+}
+
+std::map<std::string, std::string> word_options(const Pipeline& pipeline, const Request& request) {
+  Observer unseen;
+  const std::vector<int64_t> tokens = tokens_of_rows(pipeline.words(request, unseen));
+  const int64_t window = text_configs(pipeline.model().source()).front().max_tokens;
+  const auto is_usual = [window](int64_t one) { return one == window; };
+  const size_t usual_rows = request.guidance.active() ? 2 : 1;
+  if (tokens.size() == usual_rows && std::all_of(tokens.begin(), tokens.end(), is_usual)) return {};
+  std::string text;
+  for (const int64_t one : tokens) text += (text.empty() ? "" : "+") + std::to_string(one);
+  return {{"tokens", text}};
 }
 
 PromptWork prompt_work(const ModelConfig& model) {

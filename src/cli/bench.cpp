@@ -59,7 +59,7 @@ Request request_of(const BenchOptions& options, const ModelConfig& model) {
 }
 
 /// What of the request not every one uses, and changes the work: what the noise is made of does not.
-std::map<std::string, std::string> options_of(const Request& request) {
+std::map<std::string, std::string> options_of(const Request& request, const EngineOptions& engine) {
   const RecipeSampling sampling = recipe_of(request, kFirstSeed, {}).sampling;
   std::map<std::string, std::string> options;
   for (const RecipeOption& one : sampling.options) {
@@ -70,6 +70,9 @@ std::map<std::string, std::string> options_of(const Request& request) {
   if (!sampling.scheduler.empty()) options["scheduler"] = sampling.scheduler;
   if (sampling.cfg_rescale > 0) options["cfg_rescale"] = shortest_number(sampling.cfg_rescale);
   if (request.decode == DecodeMode::kTiled) options["vae_tiling"] = "true";
+  if (request.clip_skip > 1) options["clip_skip"] = std::to_string(request.clip_skip);
+  for (const auto& [component, place] : engine.components)
+    options[component] = std::filesystem::path(place).filename().string();
   return options;
 }
 
@@ -85,7 +88,7 @@ bench::Workload workload_of(const BenchOptions& options, const Compute& compute,
           .cfg_scale = request.guidance.scale,
           .dtype = std::string(dtype_name(compute.dtype)),
           .device = compute.gpu ? "cuda" : "cpu",
-          .options = options_of(request)};
+          .options = options_of(request, options.engine)};
 }
 
 /// A model that cannot fit is refused before it is read: the system would kill us half-way.
@@ -173,6 +176,7 @@ class Bench {
     const Clock::time_point start = Clock::now();
     const Pipeline pipeline = open_pipeline(model_, compute_);
     result.load_seconds = seconds_since(start);
+    take_words(pipeline);
     result.conditions.peak_before = measured_peak();
     const bench::MachineWatch watch;
     bench::Rounds rounds = draw(pipeline, options_.limits);
@@ -184,6 +188,12 @@ class Bench {
     bench::count_work(pipeline, request_, rounds);
     if (options_.profile) result.profile = profile_of(pipeline);
     take(std::move(rounds));
+  }
+
+  /// How many tokens the UNet reads is known by the model's tokenizers alone.
+  void take_words(const Pipeline& pipeline) {
+    report_.result.workload.options.merge(bench::word_options(pipeline, request_));
+    if (baseline_) baseline_->check_comparable(report_.result.workload);
   }
 
   double measured_peak() const { return bench::measured_peak(compute_.dtype, compute_.gpu.get()); }
@@ -247,12 +257,13 @@ class Bench {
 
   /// False where a stop came, and nobody read it.
   bool publish() const {
+    // First what needs no place: a page that cannot be written takes nothing with it.
+    if (!(options_.json ? print_json(bench::to_json(report_)) : print_text(bench::to_table(report_))))
+      return false;
     if (options_.html) {
       const std::string page = bench::to_html(report_);
       write_file_atomically(*options_.html, std::as_bytes(std::span(page)));
     }
-    if (!(options_.json ? print_json(bench::to_json(report_)) : print_text(bench::to_table(report_))))
-      return false;
     say_all(report_.failures());
     if (report_.verdict() == bench::Verdict::kUndecided) say_all(report_.doubts());
     return true;

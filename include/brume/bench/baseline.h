@@ -27,7 +27,8 @@ struct Baseline {
 /// How a speed changed, as a share of the baseline's: -0.1 is a tenth slower.
 struct Change {
   double share = 0;
-  std::optional<Interval> interval = {};  // from both speeds' 95 % intervals
+  // From both speeds' 95 % intervals; where the machine's pace changed in this run, wider by that.
+  std::optional<Interval> interval = {};
 };
 
 /// A result beside its baseline.

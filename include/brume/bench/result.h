@@ -74,6 +74,9 @@ struct Result {
   /// Denoising steps of a picture: a step of a batch of two counts twice.
   double steps_per_second() const;
   double pictures_per_second() const;
+  /// By how much the machine's pace may have changed meanwhile, as a share: drift, a convolution's pace
+  /// before and after, and other programs, each beyond what every run shows.
+  double unsteadiness() const;
   /// Their 95 % intervals; six rounds or more.
   std::optional<Interval> steps_interval() const;
   std::optional<Interval> pictures_interval() const;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ Rounds draw_rounds(const Pipeline& pipeline, const Request& request, const Limit
 
 /// Fills in how much work the parts of a round are.
 void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds);
+
+/// What of a workload's options the words are: {"tokens", "154+77"}, of the texts that the UNet reads, the
+/// negative prompt's first. Nothing for prompts of one window and one part.
+std::map<std::string, std::string> word_options(const Pipeline& pipeline, const Request& request);
 
 /// What encoding a prompt takes, of one length of the text encoder; longer prompts take it again.
 struct PromptWork {
