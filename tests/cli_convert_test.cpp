@@ -174,10 +174,14 @@ TEST_F(ConvertCommand, NothingIsReplacedUnasked) {
                {"packed.safetensors: is there already", "--force"});
   EXPECT_EQ(bytes_of("packed.safetensors"), "mine");
   pack(model("sd1"), "packed.safetensors", {"--force"});
-  // Onto itself too.
-  const auto before = drawn(packed());
-  pack("packed.safetensors", "packed.safetensors", {"--force", "--dtype", "fp32"});
-  EXPECT_EQ(drawn(packed()), before);
+  // Nor onto itself, by whatever name.
+  const std::string before = bytes_of("packed.safetensors");
+  fs::create_symlink("packed.safetensors", directory_ / "link.safetensors");
+  for (const char* name : {"packed.safetensors", "link.safetensors"}) {
+    expect_error(convert("packed.safetensors", name, {"--force", "--dtype", "fp32"}), 2,
+                 {name, "is the model that would be converted"});
+  }
+  EXPECT_EQ(bytes_of("packed.safetensors"), before);
 }
 
 TEST_F(ConvertCommand, AFullDiskLeavesNothing) {

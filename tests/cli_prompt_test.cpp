@@ -159,6 +159,11 @@ TEST_F(CommandLine, TokenizeShowsWindowsAndFailsWhereStrict) {
   EXPECT_EQ(tagged["ids"], json::parse(tokenize({"a fox"}).out)["ids"]);
   EXPECT_EQ(tagged["adapters"], "<lora:ink:0.8>");
   EXPECT_EQ(tokenize({"a <lora:ink"}).code, 4);
+  expect_error(tokenize({"{<lora:a:1>|<lora:b:0.5>} fox"}), 4, {"<lora:...> in a choice"});
+  EXPECT_EQ(json::parse(tokenize({"{a|a} <lora:ink:0.8>fox"}).out)["adapters"], "<lora:ink:0.8>");
+  const std::string huge = "a (fox:" + std::string(40, '9') + ")";
+  EXPECT_EQ(tokenize({huge}).code, 0);
+  expect_error(tokenize({huge, "--strict"}), 4, {"is no weight"});
   Words xl{"tokenize", "-m", model("sdxl").string(), "a fox"};
   EXPECT_TRUE(json::parse(brume(xl).out).contains("ids_2"));
 }

@@ -299,6 +299,15 @@ TEST(Choices, HaveLimits) {
   const Lines end{std::string(2000, 'x')};
   EXPECT_NE(refused([&] { chosen("__a__", 1, [&](const auto&) { return &self; }); }).find("nested deeper"),
             std::string::npos);
+  // Lines that say nothing, but name the next one twelve times: twelve to the tenth power of them.
+  std::map<std::string, Lines> files{{"w10", {"{|}"}}};
+  for (int i = 0; i < 10; ++i) {
+    std::string line;
+    for (int times = 0; times < 12; ++times) line += "__w" + std::to_string(i + 1) + "__";
+    files["w" + std::to_string(i)] = {line};
+  }
+  const auto next = [&](const std::string& name) { return &files.at(name); };
+  EXPECT_NE(refused([&] { chosen("__w0__", 1, next); }).find("more than 10000 choices"), std::string::npos);
   std::string many;
   for (int i = 0; i < 40; ++i) many += "__e__";
   EXPECT_NE(refused([&] { chosen(many, 1, [&](const auto&) { return &end; }); }).find("longer than 65536"),

@@ -434,6 +434,9 @@ TEST(Families, ThatCannotDrawAreRefusedByWhatTheyAre) {
   SafetensorsHeader edm = full_size_header("sdxl");
   edm.tensors.push_back({"edm_mean", StoredType::kF32, {4}, 0, 16});
   EXPECT_NE(checkpoint_family(edm)->refusal.find("EDM"), std::string::npos);
+  SafetensorsHeader scaled = full_size_header("sd15");
+  scaled.tensors.push_back({"model.diffusion_model.time_embed.0.scale_weight", StoredType::kF32, {}, 0, 4});
+  EXPECT_NE(checkpoint_family(scaled)->refusal.find("scaled_fp8"), std::string::npos);
 }
 
 class Predictions : public TemporaryDirectory {

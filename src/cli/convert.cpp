@@ -2,15 +2,18 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "adapter_options.h"
 #include "brume/base/dtype.h"
+#include "brume/base/error.h"
 #include "brume/base/threads.h"
 #include "brume/pipeline/model_packing.h"
 #include "brume/weights/adapters/adapter_choice.h"
@@ -61,10 +64,19 @@ void print_result(const ConvertOptions& options, const PackedModelFile& made, do
               {"seconds", seconds}});
 }
 
+/// A file is not replaced by what was made of it, even where it may be: what is left out would be lost.
+void refuse_own_source(const ConvertOptions& options) {
+  std::error_code failed;
+  if (std::filesystem::equivalent(options.engine.model_path(), options.output, failed) && !failed)
+    throw Error(ExitCode::kUsage, options.output.string(), "is the model that would be converted",
+                "name another file");
+}
+
 }  // namespace
 
 int run_command(const ConvertOptions& options) {
   const Clock::time_point start = Clock::now();
+  refuse_own_source(options);
   check_threads(at::get_num_threads() - 1);  // as in open_compute
   ModelConfig model = open_model(options.engine);
   std::vector<AdapterChoice> adapters;

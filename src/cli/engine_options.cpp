@@ -167,7 +167,7 @@ void add_component_options(CLI::App& command, EngineOptions& options) {
   command
       .add_option("--prediction,--prediction-type", options.prediction,
                   "What the UNet predicts: epsilon, v or sample (default: as the model says)")
-      ->check(one_of({"epsilon", "v", "sample", "v_prediction"}));
+      ->check(one_of({"epsilon", "v", "sample", "v_prediction", "eps"}));
   command
       .add_option("--lora", options.adapters.loras,
                   "Merge this adapter (LoRA, LoCon, LoHa, LoKr, DoRA) into the weights: FILE, FILE:0.8, or "

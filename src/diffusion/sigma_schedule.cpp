@@ -288,13 +288,18 @@ SigmaSchedule sigma_schedule_from_text(const NoiseSchedule& schedule, const std:
     throw Error(ExitCode::kUsage, "--scheduler " + text, problem,
                 "write falling sigmas with commas, such as 14.6,4.9,1.6,0.5,0");
   };
+  // Far beyond what models are trained at (0.03 to 15, and 700 with zero terminal SNR's rescaling).
+  constexpr double kLeastSigma = 1e-5;
+  constexpr double kMostSigma = 1e5;
   SigmaSchedule result;
   for (const std::string_view part : split(text, ',')) {
     const std::string_view item = trimmed(part);
     double sigma = -1;
     const auto [stop, failed] = std::from_chars(item.data(), item.data() + item.size(), sigma);
-    if (failed != std::errc() || stop != item.data() + item.size() || !std::isfinite(sigma) || sigma < 0)
+    if (failed != std::errc() || stop != item.data() + item.size() || !(sigma >= 0))
       refuse('"' + std::string(item) + "\" is no sigma");
+    if (sigma != 0 && (sigma < kLeastSigma || sigma > kMostSigma))
+      refuse(std::string(item) + " is not from 0.00001 to 100000");
     if (!result.sigmas.empty() && sigma >= result.sigmas.back()) refuse("they do not fall");
     result.sigmas.push_back(sigma);
   }

@@ -1,12 +1,10 @@
 #include "brume/pipeline/chosen_words.h"
 
-#include <cstddef>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "brume/base/error.h"
-#include "brume/text/adapter_tags.h"
+#include "brume/text/tagged_choices.h"
 
 namespace brume {
 
@@ -17,34 +15,13 @@ bool has_choices(const Request& request) {
 
 namespace {
 
-constexpr std::string_view kTag("\0", 1);  // which no prompt holds: where an adapter's tag was
-
-/// The prompt with a mark for each tag.
-std::string marked_prompt(const PromptAdapters& adapters) {
-  TaggedPrompt split = split_adapter_tags(adapters.text);
-  for (size_t i = split.places.size(); i-- > 0;) split.words.insert(split.places[i], kTag);
-  return std::move(split.words);
-}
-
-/// Makes the choices of a prompt; names in it that are no wildcards are returned. Adapters are merged before
-/// pictures are drawn: a choice may not decide of them.
+/// Makes the choices of a prompt; names in it that are no wildcards are returned.
 std::vector<std::string> choose_prompt(Request& request, uint64_t seed, const Wildcards& wildcards) {
-  const std::string typed = request.adapters ? marked_prompt(*request.adapters) : request.prompt;
-  ChosenText chosen = choose_text(typed, seed, /*stream=*/0, wildcards);
-  std::string tagged = chosen.text;
-  size_t tags = 0;
-  const size_t typed_tags = request.adapters ? request.adapters->tags.size() : 0;
-  for (size_t at = tagged.find(kTag); at != std::string::npos && tags < typed_tags;
-       at = tagged.find(kTag, at))
-    tagged.replace(at, kTag.size(), tags_text({request.adapters->tags[tags++]}));
-  std::erase(chosen.text, kTag.front());
-  if (tags == typed_tags && split_adapter_tags(chosen.text).tags.empty()) {
-    request.prompt = std::move(chosen.text);
-    if (request.adapters) request.adapters->chosen = std::move(tagged);
-    return std::move(chosen.unknown);
-  }
-  throw Error(ExitCode::kInputInvalid, "prompt", "has <lora:...> in a choice, or in a line of a wildcard",
-              "write it outside of these");
+  const std::string& typed = request.adapters ? request.adapters->text : request.prompt;
+  ChosenPrompt chosen = choose_tagged_text(typed, seed, wildcards);
+  request.prompt = std::move(chosen.words);
+  if (request.adapters) request.adapters->chosen = std::move(chosen.tagged);
+  return std::move(chosen.unknown);
 }
 
 }  // namespace

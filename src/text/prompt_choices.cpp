@@ -16,7 +16,8 @@ namespace brume {
 
 namespace {
 
-constexpr int kMostDepth = 32;  // of lists and wildcards within each other
+constexpr int kMostDepth = 32;               // of lists and wildcards within each other
+constexpr int64_t kMostExpansions = 10'000;  // a line may name ten others, and each of these ten
 constexpr std::string_view kMark = "__";
 constexpr std::string_view kNameLetters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
@@ -168,6 +169,10 @@ class Chooser {
           "lists and wildcards are nested deeper than " + std::to_string(kMostDepth) + " at " + excerpt(text),
           "a wildcard's line may not lead back to it");
     }
+    if (++expansions_ > kMostExpansions) {
+      refuse("its lists and wildcards ask for more than " + std::to_string(kMostExpansions) + " choices",
+             "ask for fewer; lines that name several wildcards multiply");
+    }
     const std::vector<size_t> match = matching_braces(text);
     for (size_t at = 0; at < text.size();) {
       if (text[at] == '{' && match[at] != 0) {
@@ -265,6 +270,7 @@ class Chooser {
 
   SplitMix random_;
   const Wildcards& wildcards_;
+  int64_t expansions_ = 0;
   ChosenText chosen_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -23,12 +24,14 @@ constexpr std::string_view kNumberLetters = ".0123456789";
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// All of `text`, which has digits and points and perhaps a sign, as a number.
+/// Of a weight; nothing beyond what any model can make sense of.
 std::optional<double> number_of(std::string_view text) {
+  constexpr double kMostWeight = 1e6;
   if (text.starts_with('+')) text.remove_prefix(1);
   double value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, failed] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
-  if (failed != std::errc{} || stop != end) return std::nullopt;
+  if (failed != std::errc{} || stop != end || std::abs(value) > kMostWeight) return std::nullopt;
   return value;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "brume/text/adapter_tags.h"
+#include "brume/text/tagged_choices.h"
 #include "brume/text/token_chunks.h"
 
 namespace brume {
@@ -117,10 +118,10 @@ class TextReader {
 TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string_view text,
                                const ReportSettings& settings) {
   const TaggedPrompt tagged = split_adapter_tags(std::string(text));
-  ChosenText chosen{tagged.words, {}};
+  ChosenPrompt chosen{tagged.words, {}, {}};
   if (reads_choices(settings.compat))
-    chosen = choose_text(tagged.words, settings.seed, /*stream=*/0, settings.wildcards);
-  const PromptPlan plan = plan_prompt(chosen.text, settings.compat, settings.steps, PromptRole::kPrompt);
+    chosen = choose_tagged_text(std::string(text), settings.seed, settings.wildcards);
+  const PromptPlan plan = plan_prompt(chosen.words, settings.compat, settings.steps, PromptRole::kPrompt);
   TokenizeReport report;
   for (const std::string& name : chosen.unknown)
     report.unread.push_back("__" + name + "__ stands for itself, without wildcards");
@@ -128,7 +129,7 @@ TokenizeReport tokenize_report(const std::vector<Tokenizer>& towers, std::string
   TextReader reader(towers, settings, report);
 
   Json out = {{"text", text}, {"compat", compat_name(settings.compat)}};
-  if (chosen.text != tagged.words) out["chosen_text"] = chosen.text;
+  if (chosen.words != tagged.words) out["chosen_text"] = chosen.words;
   if (!tagged.tags.empty()) out["adapters"] = tags_text(tagged.tags);
   out["max_length"] = towers.front().max_length();
   reader.read(plan.texts[plan.parts.front().text_in(0)], out);

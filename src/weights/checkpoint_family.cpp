@@ -114,6 +114,8 @@ std::optional<CheckpointFamily> checkpoint_family(const SafetensorsHeader& tenso
                            : "its UNet takes no picture sizes, as those of its family do";
   if (header.find("edm_mean") != nullptr || header.find("edm_vpred.sigma_max") != nullptr)
     family.refusal = "it was trained with EDM's noise levels, which brume has not";
+  if (header.find_ending("scaled_fp8") != nullptr || header.find_ending(".scale_weight") != nullptr)
+    family.refusal = "its fp8 weights have scales of their own (scaled_fp8), which brume does not apply";
   return family;
 }
 

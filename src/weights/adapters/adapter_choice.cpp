@@ -25,6 +25,12 @@ std::optional<double> number(std::string_view text) {
   return value;
 }
 
+bool is_large_number(std::string_view text) {
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failed != std::errc::invalid_argument && end == text.data() + text.size();
+}
+
 bool is_strength_part(std::string_view part) {
   return number(part) || part.starts_with("te=") || part.starts_with("unet=") || part.starts_with("lbw=");
 }
@@ -75,6 +81,13 @@ AdapterChoice adapter_choice(const std::string& text) {
        colon = text.rfind(':', colon - 1)) {
     if (!is_strength_part(std::string_view(text).substr(colon + 1, end - colon - 1))) break;
     end = colon;
+  }
+  // What looks like a number and is none that a strength can be: no file is named so.
+  const size_t last = text.rfind(':', end - 1);
+  if (end > 0 && last != std::string::npos && last > 0 && last < end) {
+    const std::string_view rest = std::string_view(text).substr(last + 1, end - last - 1);
+    if (rest.empty() || rest == "nan" || rest == "inf" || is_large_number(rest))
+      adapter_strength(rest, "--lora " + text, ExitCode::kUsage);
   }
   AdapterChoice choice{text.substr(0, end), {}};
   if (end < text.size()) {
