@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,6 +90,38 @@ TEST_F(BatchCommand, ForceDrawsEveryJobOnce) {
   }
   EXPECT_EQ(pictures_by_key().size(), 12U);
   expect_error(batch({"--resume", "--force"}), 2, {"--force", "every job again", "leave one"});
+}
+
+/// Seeds in the order of the pictures, off their names.
+std::vector<std::string> seeds_of(const Pictures& pictures) {
+  std::vector<std::string> seeds;
+  for (const auto& [name, bytes] : pictures) seeds.push_back(name.substr(6, name.size() - 10));
+  return seeds;
+}
+
+/// Pictures of a sweep differ by what is swept alone; whoever lists words wants different pictures.
+TEST_F(BatchCommand, ASweepKeepsItsSeed) {
+  write_jobs(
+      "{\"prompt\": \"a fox\", \"cfg_scale\": [1, 2, 3]}\n"
+      "{\"cfg_scale\": [1, 2], \"prompt\": [\"a fox\", \"an owl\"]}\n"
+      "{\"prompt\": \"a cat\", \"steps\": [1, 1], \"n_iter\": 2}\n"
+      "--prompt \"a dog\" --batch_size 2 --seed 9\n");
+  EXPECT_EQ(summary()["drawn"], 13);
+  const std::vector<std::string> seeds = seeds_of(pictures());
+  ASSERT_EQ(seeds.size(), 13U);
+  EXPECT_EQ(seeds[0], seeds[1]);
+  EXPECT_EQ(seeds[0], seeds[2]);
+  EXPECT_EQ(seeds[3], seeds[5]);  // foxes
+  EXPECT_EQ(seeds[4], seeds[6]);  // owls
+  const std::set<std::string> all(seeds.begin(), seeds.end());
+  EXPECT_EQ(all.size(), 3U + 4U + 2U);  // the fox of another line has its own; so have copies
+  EXPECT_EQ(seeds[11], "9");
+  EXPECT_EQ(seeds[12], "10");
+  // Another line before them changes nothing.
+  write_jobs("{\"prompt\": \"a hen\", \"cfg_scale\": [1, 2]}\n" + bytes_of("jobs.txt"));
+  const nlohmann::json again = summary();
+  EXPECT_EQ(again["drawn"], 2);
+  EXPECT_EQ(again["skipped"], 13);
 }
 
 /// What the command line says is for jobs that do not say otherwise; it changes neither their seeds nor what
@@ -528,6 +561,32 @@ TEST_F(BatchCommand, ThePlanDrawsNothingAndRefusesWhatCannotFit) {
   EXPECT_NE(refused.err.find("1000 pictures"), std::string::npos) << refused.err;
   EXPECT_NE(refused.err.find("of memory"), std::string::npos) << refused.err;
   EXPECT_EQ(refused.err.find("do not fit the model"), std::string::npos) << refused.err;
+}
+
+TEST_F(BatchCommand, APlanForAFullDiskIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts a file system";
+  write_jobs("a fox\n");
+  const fs::path full = directory_ / "full";
+  fs::create_directory(full);
+  if (::mount("none", full.c_str(), "tmpfs", 0, "size=64k") != 0) GTEST_SKIP() << "may not mount";
+  std::ofstream(full / "all") << std::string(100'000, 'x');
+  const Outcome refused = batch({"--plan"}, "full");
+  ::umount(full.c_str());
+  EXPECT_EQ(refused.code, 5) << refused.err;
+  EXPECT_NE(refused.err.find("the pictures may take"), std::string::npos) << refused.err;
+}
+
+/// A record goes where the next run looks for it, or the run ends.
+TEST_F(BatchCommand, AJournalThatIsRemovedEndsTheRun) {
+  write_mixed_jobs(40);
+  Program program({.arguments = words({}), .directory = directory_});
+  ASSERT_TRUE(program.wait_for(".png", 60));
+  fs::remove(directory_ / "out" / "brume-journal.jsonl");
+  const Outcome outcome = program.finish(60);
+  EXPECT_EQ(outcome.code, 5) << outcome.err;
+  EXPECT_NE(outcome.err.find("brume-journal.jsonl: was removed while the batch ran"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(batch().code, 0);
 }
 
 /// Weights of many GB are not read for it: what a run found is noted beside its pictures.

@@ -223,11 +223,14 @@ TEST(OptionLines, WrongOnesAreRefused) {
   expect_reason("--id a --id b", "id: given more than once; give it once");
   expect_reason("--id ''", "id: is empty; give it a value or leave it out");
   expect_in_reason("--vae_tiling yes", "vae_tiling: \"yes\" is not true or false");
-  expect_in_reason("--n_iter 3", "--n_iter: brume cannot do this for one picture; list the seeds");
+  expect_reason("--n_iter 3x", "--n_iter: \"3x\" is not a whole number");
+  expect_reason("--n_iter 0", "--n_iter: 0 is not from 1 to 1000000");
+  expect_reason("--n_iter", "--n_iter: its value is missing; give it one or take it out");
+  expect_reason("--batch_size 2000 --n_iter 2000",
+                "--n_iter: the line makes more than 1000000 pictures; split it");
   for (const std::string name :
-       {"sd_model", "outpath_samples", "outpath_grids", "prompt_for_display", "styles", "seed_resize_from_h",
-        "seed_resize_from_w", "sampler_index", "subseed", "subseed_strength", "batch_size", "restore_faces",
-        "tiling", "do_not_save_samples", "do_not_save_grid"}) {
+       {"sd_model", "outpath_samples", "styles", "seed_resize_from_h", "seed_resize_from_w", "sampler_index",
+        "subseed", "subseed_strength", "restore_faces", "tiling", "do_not_save_samples"}) {
     expect_in_reason("--prompt a --" + name + " 1", "--" + name + ": brume cannot do this for one picture; ");
   }
 }
@@ -367,12 +370,44 @@ std::string list_of(int64_t count) {
   return list + "]";
 }
 
+/// What A1111's wiki shows of its lines.
+TEST(OptionLines, OfA1111MayAskForCopies) {
+  const std::vector<JobOrBadLine> items = read_all(
+      "--prompt \"photo of sunset\" --batch_size 2 --n_iter 3 --seed 9 --do_not_save_grid\n"
+      "{\"prompt\":\"a\",\"batch_count\":2,\"outpath_grids\":{\"any\":[1]},\"id\":\"x\"}\n"
+      "{\"prompt\":\"a\",\"n_iter\":[1,2]}\n{\"prompt\":\"a\",\"n_iter\":1.5}");
+  ASSERT_EQ(items.size(), 10U);
+  for (int64_t i = 0; i < 6; ++i) {
+    const Job& job = std::get<Job>(items[static_cast<size_t>(i)]);
+    EXPECT_EQ(job.settings.prompt, "photo of sunset");
+    EXPECT_EQ(job.settings.seed, 9);  // who gives pictures their seeds counts on from it
+    EXPECT_EQ(std::pair(job.copy, job.copies), std::pair(i, int64_t{6}));
+  }
+  EXPECT_EQ(std::get<Job>(items[7]).id, "x-2");
+  EXPECT_EQ(std::get<BadLine>(items[8]).reason, "n_iter: is a list; give it a whole number");
+  EXPECT_EQ(std::get<BadLine>(items[9]).reason, "n_iter: is not a whole number");
+}
+
+TEST(Sweeps, KnowWhatTheirPicturesShare) {
+  const std::vector<JobOrBadLine> items = read_all(R"({"prompt":["a","b"],"steps":[5,5,6],"width":64})");
+  ASSERT_EQ(items.size(), 6U);
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Job& job = std::get<Job>(items[i]);
+    ASSERT_TRUE(job.unswept);
+    EXPECT_EQ(job.unswept->prompt, i < 3 ? "a" : "b");
+    EXPECT_EQ(job.unswept->width, 64);
+    EXPECT_FALSE(job.unswept->steps);
+    EXPECT_EQ(job.repeats, i % 3 == 1);
+  }
+  EXPECT_FALSE(std::get<Job>(read_all(R"({"prompt":["a","b"],"width":64})").front()).unswept);
+}
+
 TEST(Sweeps, Limits) {
   expect_reason(R"({"seed":[]})", "seed: is an empty list, which makes no picture; leave it out");
   expect_reason("{\"seed\":" + list_of(100'001) + "}", "seed: has more than 100000 values; split the line");
   expect_reason("{\"seed\":" + list_of(500'000) + "}", "seed: has more than 100000 values; split the line");
   expect_reason("{\"seed\":" + list_of(1000) + ",\"steps\":" + list_of(1001) + "}",
-                "steps: the line's lists make more than 1000000 pictures; split the line");
+                "steps: the line makes more than 1000000 pictures; split it");
 }
 
 TEST(Sweeps, AMillionPicturesAreMadeOneAtATime) {

@@ -114,13 +114,18 @@ std::filesystem::path directory_of(const std::filesystem::path& file) {
   return file.has_parent_path() ? file.parent_path() : ".";
 }
 
-/// `name` is for the message.
-void sync_file(int fd, const std::string& name) {
+/// 0, or the error's number. On some file systems a signal ends it early.
+int synced(int fd) {
   int failed = 0;
   do {
     failed = ::fsync(fd) == 0 ? 0 : errno;
   } while (failed == EINTR);
-  if (failed != 0) output_error(name, failed);
+  return failed;
+}
+
+/// `name` is for the message.
+void sync_file(int fd, const std::string& name) {
+  if (const int failed = synced(fd); failed != 0) output_error(name, failed);
 }
 
 int rename_keeping(const char* from, const char* to) {
@@ -157,9 +162,9 @@ void sync_directory(const std::filesystem::path& directory) {
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) output_error(directory.string(), errno);
   // Some file systems (FUSE, network ones) refuse to sync a directory; the file itself is already safe there.
-  const int failed = ::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+  const int failed = synced(fd);
   ::close(fd);
-  if (failed != 0) output_error(directory.string(), failed);
+  if (failed != 0 && failed != EINVAL && failed != ENOTSUP) output_error(directory.string(), failed);
 }
 
 std::vector<Temporary> temporaries_in(const std::filesystem::path& directory) {

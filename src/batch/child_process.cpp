@@ -84,6 +84,12 @@ std::string ChildProcess::End::text() const {
   return signal != 0 ? "signal " + std::to_string(signal) : "exit code " + std::to_string(code);
 }
 
+void ChildProcess::await_end() const {
+  siginfo_t ended{};
+  while (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+}
+
 ChildProcess::End ChildProcess::wait() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {

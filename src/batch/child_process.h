@@ -26,7 +26,9 @@ class ChildProcess {
     int signal = 0;
     std::string text() const;  // "exit code 3", "signal 9"
   };
-  /// Waits for its end.
+  /// Waits until it has ended, and leaves it there: it may still be sent signals.
+  void await_end() const;
+  /// Waits for its end, and lets go of it.
   End wait();
 
  private:

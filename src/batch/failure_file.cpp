@@ -19,6 +19,7 @@
 #include "brume/batch/shard_files.h"
 #include "failure_lines.h"
 #include "jobs/line_kinds.h"
+#include "sync_data.h"
 
 namespace brume::batch {
 
@@ -145,7 +146,7 @@ void FailureFile::add(const FailedJob& failed) {
   }
   try {
     write_all(fd_, std::as_bytes(std::span(line)), fresh.string());
-    if (failed.key && ::fdatasync(fd_) != 0)
+    if (failed.key && !sync_data(fd_))
       refuse_list(fresh, "cannot write: " + std::generic_category().message(errno));
   } catch (const Error&) {
     if (::ftruncate(fd_, static_cast<off_t>(end_)) != 0) errno = 0;  // a half line is passed over

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "brume/base/digest.h"
 #include "brume/base/error.h"
 #include "brume/batch/job_defaults.h"
 #include "brume/batch/job_key.h"
@@ -68,28 +69,42 @@ void JobFeed::take(const Job& job) {
     return;
   }
   const bool chosen = complete.settings.seed.value_or(-1) >= 0;
-  const int64_t more = settings_.pictures_each - 1;
+  const int64_t seeds = job.copies * settings_.pictures_each;
+  const int64_t more = seeds - 1;
   if (chosen && *complete.settings.seed > std::numeric_limits<int64_t>::max() - more) {
     const Error refusal(ExitCode::kUsage, "--seed " + std::to_string(*complete.settings.seed),
                         "the " + std::to_string(more) + " seeds after it are too large", "use a smaller one");
     refuse(complete, refusal);
     return;
   }
+  const uint64_t first = chosen ? 0 : first_seed(job, seeds);
   for (int64_t i = 0; i < settings_.pictures_each; ++i) {
     Job picture = complete;
-    if (chosen) {
-      picture.settings.seed = *complete.settings.seed + i;
-    } else {
-      Job anonymous;  // neither its place nor its name, nor what the command line says
-      anonymous.settings = job.settings;
-      anonymous.settings.seed.reset();
-      const Occurrences::Seen seen = occurrences_.count(to_json_line(anonymous));
-      picture.settings.seed = static_cast<int64_t>((seen.hash + seen.before) & kMostSeed);
-    }
+    const int64_t later = job.copy * settings_.pictures_each + i;
+    picture.settings.seed = chosen ? *complete.settings.seed + later
+                                   : static_cast<int64_t>((first + static_cast<uint64_t>(later)) & kMostSeed);
     picture.index = (job.index - 1) * settings_.pictures_each + i + 1;
     if (!job.id.empty() && settings_.pictures_each > 1) picture.id += "-" + std::to_string(i + 1);
     pictures_.push_back(std::move(picture));
   }
+}
+
+/// Of `count` seeds, one after the other, that the job and those that share them with it have.
+uint64_t JobFeed::first_seed(const Job& job, int64_t count) {
+  Job anonymous;  // neither its place nor its name, nor what the command line says
+  anonymous.settings = job.unswept.value_or(job.settings);
+  anonymous.settings.seed.reset();
+  const std::string text = to_json_line(anonymous);
+  if (line_seeds_.file != job.file || line_seeds_.line != job.line) line_seeds_ = {job.file, job.line, {}};
+  const uint64_t hash = short_digest(text);
+  const auto known = line_seeds_.first.find(hash);
+  if (known != line_seeds_.first.end() && (job.copy > 0 || (job.unswept && !job.repeats)))
+    return known->second;
+  const Occurrences::Seen seen = occurrences_.count(text);
+  for (int64_t i = 1; i < count; ++i) occurrences_.count(text);
+  const uint64_t first = seen.hash + seen.before;
+  if (job.unswept || job.copies > 1) line_seeds_.first[hash] = first;
+  return first;
 }
 
 /// Nothing for a picture that is another shard's, or that does not fit the model.

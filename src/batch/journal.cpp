@@ -14,6 +14,7 @@
 #include "brume/base/file.h"
 #include "brume/batch/shard_files.h"
 #include "journal_scan.h"
+#include "sync_data.h"
 
 namespace brume::batch {
 
@@ -163,7 +164,10 @@ void Journal::append(const JournalRecord& record) {
   torn_ = true;
   try {
     write_all(fd_, std::as_bytes(std::span(line)), path_.string());
-    if (::fdatasync(fd_) != 0) output_error(path_, errno);
+    if (!sync_data(fd_)) output_error(path_, errno);
+    if (is_removed())
+      throw Error(ExitCode::kOutputFailed, path_.string(), "was removed while the batch ran",
+                  "leave it there: the next run draws what it does not know of");
   } catch (const Error&) {
     if (::ftruncate(fd_, static_cast<off_t>(end_)) == 0) torn_ = false;
     throw;
@@ -171,6 +175,12 @@ void Journal::append(const JournalRecord& record) {
   torn_ = false;
   index(0, end_, {record.key, record.status});
   end_ += line.size();
+}
+
+/// What goes into a file without a name is lost with us.
+bool Journal::is_removed() const {
+  struct stat status {};
+  return ::fstat(fd_, &status) == 0 && status.st_nlink == 0;
 }
 
 bool Journal::has_done_now(const JobKey& key) const {

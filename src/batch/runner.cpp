@@ -18,6 +18,7 @@
 #include "brume/base/error.h"
 #include "brume/base/threads.h"
 #include "busier.h"
+#include "in_turn.h"
 
 namespace brume::batch {
 
@@ -34,6 +35,7 @@ struct Ready {
 struct Denoised {
   Request request;
   DenoisedRow row;
+  uint64_t number;  // in the order in which they left the UNet
 };
 
 }  // namespace
@@ -212,11 +214,11 @@ class Runner::Run {
     runner_.steps_done_ = rows_.steps_done();
     for (DenoisedRow& row : ended) {
       auto request = requests_.extract(row.ticket);
-      Denoised denoised{std::move(request.mapped()), std::move(row)};
+      Denoised denoised{std::move(request.mapped()), std::move(row), left_unet_++};
       if (beside_) {
         denoised_.push(std::move(denoised));
       } else {
-        decode(denoised);
+        made_.push(decoded(denoised));
       }
     }
   }
@@ -241,11 +243,14 @@ class Runner::Run {
     at::set_num_threads(1);
     Clock::duration decode_time{};
     while (const std::optional<Denoised> denoised = denoised_.pop()) {
+      const InTurn::Turn turn(decoding_, denoised->number);
       const auto start = Clock::now();
       // After a stop those are given up that the grace is too short for.
       if ((start + decode_time).time_since_epoch().count() > decode_until_) continue;
-      decode(*denoised);
+      Made made = decoded(*denoised);
       decode_time = Clock::now() - start;
+      turn.wait();
+      made_.push(std::move(made));
     }
   }
 
@@ -255,7 +260,7 @@ class Runner::Run {
     if (beside_ && runner_.pipeline_.gpu() == nullptr) decode_all();
   }
 
-  void decode(const Denoised& denoised) {
+  Made decoded(const Denoised& denoised) const {
     const std::string& stage = denoised.row.failed_stage;
     Made made{denoised.row.ticket, {}, stage};
     if (stage.empty()) {
@@ -271,7 +276,7 @@ class Runner::Run {
         made.result.notes.push_back(std::string(kPromptIgnored) + " " + unread.ignored.front());
     }
     if (!made.failure.empty()) made.failure = "its numbers are not finite (" + made.failure + ")";
-    made_.push(std::move(made));
+    return made;
   }
 
   void write_all() {
@@ -290,6 +295,8 @@ class Runner::Run {
   BoundedQueue<Ready> ready_;
   BoundedQueue<Denoised> denoised_;
   BoundedQueue<Made> made_;
+  uint64_t left_unet_ = 0;  // pictures
+  InTurn decoding_;         // several threads
   DenoisingRows rows_;
   std::deque<Ready> waiting_;             // read, and not on their way yet
   std::map<uint64_t, Request> requests_;  // on their way

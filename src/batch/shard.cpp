@@ -67,7 +67,12 @@ Shard shard_of_slurm(const std::string& text, const Environment& environment) {
   const std::optional<int64_t> count = number_in(environment, "SLURM_ARRAY_TASK_COUNT");
   const std::optional<int64_t> least = number_in(environment, "SLURM_ARRAY_TASK_MIN");
   const std::optional<int64_t> most = number_in(environment, "SLURM_ARRAY_TASK_MAX");
-  const bool without_gaps = count && least && *count >= 1 && *count <= kMostShards && task.number >= *least &&
+  const auto require = [&](const std::optional<int64_t>& value, const char* variable) {
+    if (!value) refuse(text, std::string(variable) + " is not set, or is no number", "write auto/n or i/n");
+  };
+  require(count, "SLURM_ARRAY_TASK_COUNT");
+  require(least, "SLURM_ARRAY_TASK_MIN");
+  const bool without_gaps = *count >= 1 && *count <= kMostShards && task.number >= *least &&
                             task.number - *least < *count && (!most || *most - *least == *count - 1);
   if (!without_gaps)
     refuse(text, "the array's tasks are not numbered one after the other", "write auto/n or i/n");

@@ -115,12 +115,24 @@ class WorkerPool::Run {
       changed_.wait_for(lock, kLookForStops);
       if (pool_.stop_signal_() != 0) end_now();
     }
-    const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(settings_.patience);
+    const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(patience());
     if (changed_.wait_until(lock, deadline, [this] { return at_work_ == 0; })) return;
     // It hangs, or somebody has stopped it.
     for (Worker& worker : crew_.workers) {
       if (worker.child) worker.child->send(SIGKILL);
     }
+  }
+
+  /// After the grace a step may have to end and a picture be decoded: so long as some of those that were seen
+  /// took, or what is given where none was.
+  std::chrono::duration<double> patience() const {
+    constexpr double kLeast = 5;
+    constexpr double kSome = 4;
+    const auto steps = static_cast<double>(pool_.steps_done_);
+    if (steps == 0) return settings_.grace + settings_.patience;
+    const double step = pool_.busy_.denoise / steps * static_cast<double>(settings_.most_each);
+    const double decode = pictures_ > 0 ? pool_.busy_.decode / static_cast<double>(pictures_) : 0;
+    return settings_.grace + std::chrono::duration<double>(std::max(kLeast, kSome * (step + decode)));
   }
 
   bool all_done() const { return source_ended_ && crew_.is_idle(); }
@@ -217,6 +229,7 @@ class WorkerPool::Run {
       asked_for = !failure_ && worker.tasks.contains(frame.made.ticket);
       count(worker, frame.use);
       worker.drew = true;
+      ++pictures_;
     }
     if (!asked_for) return;
     const uint64_t ticket = frame.made.ticket;
@@ -247,10 +260,13 @@ class WorkerPool::Run {
   /// After a worker's end. False where it is not to be started again.
   bool outlive(size_t number) {
     Worker& worker = crew_.workers[number];
-    const WorkerEnd end{worker.child->wait(), std::exchange(worker.told, {})};
+    worker.child->await_end();
+    WorkerEnd end{{}, std::exchange(worker.told, {})};
     std::vector<uint64_t> lost;
     {
+      // Its number may be another process's once it was let go of, and others send it signals.
       const Lock lock(mutex_);
+      end.process = worker.child->wait();
       worker.child.reset();
       if (ending()) {
         worker.tasks.clear();
@@ -295,6 +311,7 @@ class WorkerPool::Run {
   bool source_ended_ = false;
   bool stopping_ = false;
   size_t at_work_ = 0;
+  int64_t pictures_ = 0;  // that workers have sent
   std::exception_ptr failure_;
 };
 

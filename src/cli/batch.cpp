@@ -242,11 +242,11 @@ class Batch {
     if (const Adapters* adapters = model.adapters()) {
       for (const std::string& line : adapters->remarks()) say_once("note: " + line);
     }
-    // A step may have to end, and a picture be decoded, after the grace.
-    constexpr double kLeastPatience = 60;
+    constexpr double kPatience = 60;
     batch::WorkerPoolSettings settings{.workers = living_workers(adapters_.words(request)),
                                        .most_each = rows_ + 2,
-                                       .patience = Seconds(options_.use.grace + kLeastPatience)};
+                                       .grace = Seconds(options_.use.grace),
+                                       .patience = Seconds(kPatience)};
     run_.draw_by_workers(std::move(settings), groups_, stop_signal);
   }
 

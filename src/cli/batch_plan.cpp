@@ -60,6 +60,10 @@ double decode_flop(const ModelConfig& model, const Request& request, bench::MapS
   return request.decode == DecodeMode::kTiled ? kOverlap * whole : whole;
 }
 
+nlohmann::json or_null(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
 int64_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 }  // namespace
@@ -165,7 +169,7 @@ BatchPlan::Estimate BatchPlan::estimate(const std::filesystem::path& directory) 
   result.steps = steps_;
   result.processes = processes();
   result.threads = settings_.runner.threads;
-  result.free_memory = settings_.compute.free_memory().value_or(0);  // before the measurement takes some
+  result.free_memory = settings_.compute.free_memory();  // before the measurement takes some
   result.seconds = seconds();
   result.memory_bytes = memory();
   result.disk_bytes = static_cast<double>(pictures_) * kBytesAFile + pixels_ * kBytesAPixel;
@@ -182,14 +186,14 @@ nlohmann::json plan_json(const BatchPlan::Estimate& estimate) {
           {"threads", estimate.threads},
           {"seconds", estimate.seconds},
           {"memory_bytes", estimate.memory_bytes},
-          {"free_memory_bytes", estimate.free_memory},
+          {"free_memory_bytes", or_null(estimate.free_memory)},
           {"disk_bytes", estimate.disk_bytes},
-          {"free_disk_bytes", estimate.free_disk}};
+          {"free_disk_bytes", or_null(estimate.free_disk)}};
 }
 
 std::vector<std::string> plan_lines(const BatchPlan::Estimate& estimate) {
-  const auto of_free = [](double bytes, double free) {
-    return size_text(bytes) + " of " + size_text(free) + " free";
+  const auto of_free = [](double bytes, const std::optional<double>& free) {
+    return size_text(bytes) + (free ? " of " + size_text(*free) + " free" : "");
   };
   return {"to draw: " + count_text(estimate.pictures, "picture") + ", " + count_text(estimate.steps, "step") +
               "; about " + duration_text(estimate.seconds),
@@ -198,16 +202,16 @@ std::vector<std::string> plan_lines(const BatchPlan::Estimate& estimate) {
 }
 
 void check_plan(const BatchPlan::Estimate& estimate, const std::filesystem::path& directory) {
-  if (estimate.free_memory > 0 && estimate.memory_bytes > estimate.free_memory) {
+  if (estimate.free_memory && estimate.memory_bytes > *estimate.free_memory) {
     throw Error(ExitCode::kOutOfMemory, "--plan",
                 "needs about " + size_text(estimate.memory_bytes) + " of memory, " +
-                    size_text(estimate.free_memory) + " are free",
+                    size_text(*estimate.free_memory) + " are free",
                 "use a smaller --batch-size, smaller pictures, fewer --devices or --dtype bf16");
   }
-  if (estimate.free_disk > 0 && estimate.disk_bytes > estimate.free_disk) {
+  if (estimate.free_disk && estimate.disk_bytes > *estimate.free_disk) {
     throw Error(ExitCode::kOutputFailed, directory.string(),
                 "the pictures may take " + size_text(estimate.disk_bytes) + ", " +
-                    size_text(estimate.free_disk) + " are free",
+                    size_text(*estimate.free_disk) + " are free",
                 "name a directory with more room");
   }
 }

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,8 +39,8 @@ class BatchPlan {
     double seconds = 0;       // by this machine's speed at a convolution, measured now with the run's threads
     double memory_bytes = 0;  // the most that all processes hold
     double disk_bytes = 0;    // at most
-    double free_memory = 0;   // 0: not known
-    double free_disk = 0;
+    std::optional<double> free_memory = {};  // nothing: not known
+    std::optional<double> free_disk = {};
   };
   Estimate estimate(const std::filesystem::path& directory) const;
 

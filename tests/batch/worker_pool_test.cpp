@@ -58,7 +58,8 @@ class WorkerPools : public TemporaryDirectory {
     std::map<uint64_t, Made> made;
     std::mutex mutex;
     WorkerPool pool(
-        {.workers = slots(workers), .faults = faults(), .most_each = 4, .patience = patience_}, source,
+        {.workers = slots(workers), .faults = faults(), .most_each = 4, .grace = {}, .patience = patience_},
+        source,
         [&](Made one) {
           const std::lock_guard lock(mutex);
           EXPECT_TRUE(made.emplace(one.ticket, std::move(one)).second);

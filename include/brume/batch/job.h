@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "brume/pipeline/picture_settings.h"
@@ -14,6 +15,11 @@ struct Job {
   int64_t index = 0;  // of the picture, from 1: the pictures of all good lines, in order
   std::string id;     // the user's own name for it, or empty
   PictureSettings settings;
+  // How its line came to it, where that is one of several pictures.
+  int64_t copy = 0;                             // among those that differ by their seeds alone
+  int64_t copies = 1;                           // so many of these there are
+  std::optional<PictureSettings> unswept = {};  // without what the line has lists of, but for its words
+  bool repeats = false;                         // the line asks for the same twice, here not the first time
 };
 
 /// A line that asks for nothing that can be drawn; the others go on.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,7 +55,8 @@ struct FeedFaults {
 
 /// The pictures of a job file that this shard draws, in order. A picture's seed, where neither its line nor
 /// the command line has one, is made from what the line says and how often the same was said before: it does
-/// not depend on the other lines, nor on the shard.
+/// not depend on the other lines, nor on the shard. Pictures of one line that lists settings differ by these
+/// alone, and have one seed; those of each prompt in a list have their own.
 class JobFeed {
  public:
   /// `model` must outlive the feed.
@@ -76,6 +78,7 @@ class JobFeed {
   void tell_bad(const BadLine& line);
   void refuse(const Job& job, const Error& reason);
   void take(const Job& job);
+  uint64_t first_seed(const Job& job, int64_t count);
   std::optional<ReadyJob> ready(Job job);
 
   JobsReader reader_;
@@ -86,6 +89,12 @@ class JobFeed {
   int64_t left_to_first_ = 0;
   Occurrences occurrences_;
   std::deque<Job> pictures_;  // of the last line
+  // Of the line that is read, where several of its pictures share seeds: the first, by what they share.
+  struct LineSeeds {
+    size_t file = 0;
+    int64_t line = 0;
+    std::map<uint64_t, uint64_t> first;
+  } line_seeds_;
 };
 
 }  // namespace brume::batch

@@ -67,6 +67,7 @@ class Journal {
   void read_other(const std::filesystem::path& path);
   void index(uint64_t file, uint64_t offset, const RecordHead& head);
   void cut_to_end();
+  bool is_removed() const;
 
   std::filesystem::path directory_;
   Shard shard_;

@@ -39,9 +39,11 @@ struct WorkerFaults {
 struct WorkerPoolSettings {
   std::vector<WorkerSlot> workers;
   WorkerFaults faults = {};
-  int64_t most_each = 2;  // pictures that a worker has at a time
-  // After a stop or a failure: for workers to end by themselves, before they are killed.
-  std::chrono::duration<double> patience = std::chrono::seconds(70);
+  int64_t most_each = 2;                                           // pictures that a worker has at a time
+  std::chrono::duration<double> grace = std::chrono::seconds(10);  // that a stop leaves them
+  // After a stop or a failure and the grace: for workers to end by themselves, before they are killed; where
+  // they have drawn pictures, some times what a step and a picture's decoding took, but 5 s at least.
+  std::chrono::duration<double> patience = std::chrono::seconds(60);
 };
 
 /// Has pictures drawn by other processes, a worker for each device: the same as Runner, but that a fault of a

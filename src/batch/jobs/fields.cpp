@@ -119,6 +119,12 @@ std::string known_names() {
 
 }  // namespace
 
+bool asks_for_copies(std::string_view name) {
+  constexpr auto kNames =
+      std::to_array<std::string_view>({"batch_size", "n_iter", "batch_count", "num_images_per_prompt"});
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
 std::span<const Field> fields() { return kFields; }
 
 std::string folded(std::string_view name) {

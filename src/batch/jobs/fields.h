@@ -33,6 +33,10 @@ std::span<const Field> fields();
 
 inline constexpr std::string_view kId = "id";
 
+/// Whether the folded name is one of those that ask for several pictures: A1111's batch_size and n_iter, or
+/// the command line's.
+bool asks_for_copies(std::string_view name);
+
 /// How names are compared: lower case, underscores for dashes.
 std::string folded(std::string_view name);
 

@@ -5,6 +5,7 @@
 #include "brume/base/shortest_number.h"
 #include "line_kinds.h"
 #include "message.h"
+#include "refused_names.h"
 #include "setting.h"
 
 namespace brume::batch {
@@ -65,7 +66,7 @@ class RequestBuilder final : public json::json_sax_t {
   bool start_array(size_t /*count*/) override {
     open();
     if (key_ == Key::kRemark) return true;
-    if (key_ == Key::kId) refuse(name_, "is a list", "give it " + expected());
+    if (key_ == Key::kId || key_ == Key::kCopies) refuse(name_, "is a list", "give it " + expected());
     if (in_list_) refuse(name_, "a list in a list", "write one list");
     in_list_ = true;
     return true;
@@ -83,7 +84,7 @@ class RequestBuilder final : public json::json_sax_t {
   bool key(string_t& name) override {
     if (depth_ > 1) return true;  // of an object within a remark
     name_ = shortened(name);
-    key_ = name.starts_with('_') ? Key::kRemark : folded(name) == kId ? Key::kId : Key::kField;
+    key_ = kind_of(name, folded(name));
     if (key_ == Key::kField) field_ = &field_named(folded(name), name_);
     return true;
   }
@@ -95,17 +96,27 @@ class RequestBuilder final : public json::json_sax_t {
   }
 
  private:
-  enum class Key { kRemark, kId, kField };
+  enum class Key { kRemark, kId, kCopies, kField };
 
+  static Key kind_of(const string_t& name, const std::string& known_as) {
+    if (name.starts_with('_') || is_harmless(known_as)) return Key::kRemark;
+    if (asks_for_copies(known_as)) return Key::kCopies;
+    return known_as == kId ? Key::kId : Key::kField;
+  }
   void open() {
     if (++depth_ > kMostDepth) refuse(name_, "JSON nested deeper than " + std::to_string(kMostDepth));
   }
   std::string expected() const {
+    if (key_ == Key::kCopies) return "a whole number";
     return key_ == Key::kId ? "a text or a whole number" : expectation(*field_);
   }
   bool take_value(Setting value) {
     if (key_ == Key::kId) {
       take_id(std::move(value));
+    } else if (key_ == Key::kCopies) {
+      const auto* whole = std::get_if<int64_t>(&value);
+      if (whole == nullptr) refuse(name_, "is not " + expected());
+      request_.repeat(*whole, name_);
     } else if (key_ == Key::kField && !in_list_) {
       request_.add(*field_, {checked(*field_, std::move(value))});
     } else if (key_ == Key::kField && list_.size() <= kMostValues) {

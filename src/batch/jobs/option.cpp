@@ -1,7 +1,10 @@
 #include "option.h"
 
+#include <charconv>
+
 #include "line_kinds.h"
 #include "message.h"
+#include "refused_names.h"
 #include "setting.h"
 
 namespace brume::batch {
@@ -10,6 +13,14 @@ namespace {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_name(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
+
+int64_t whole_number(const std::string& text, const std::string& shown) {
+  int64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size())
+    refuse(shown, '"' + shortened(text) + "\" is not a whole number");
+  return value;
+}
 
 }  // namespace
 
@@ -26,6 +37,12 @@ std::string_view option_name(std::string_view text) {
 void add_option(Request& request, std::string_view name, const std::optional<std::string>& value) {
   const std::string shown = "--" + shortened(name);
   const std::string known_as = folded(name);
+  if (is_harmless(known_as)) return;
+  if (asks_for_copies(known_as)) {
+    if (!value) refuse(shown, "its value is missing", "give it one or take it out");
+    request.repeat(whole_number(*value, shown), shown);
+    return;
+  }
   const Field* field = known_as == kId ? nullptr : &field_named(known_as, shown);
   const bool is_switch = field != nullptr && std::holds_alternative<Field::MemberOf<bool>>(field->member);
   if (!value && !is_switch) refuse(shown, "its value is missing", "give it one or take it out");

@@ -15,30 +15,22 @@ struct Refused {
 constexpr std::string_view kTakeOut = "take it out of the line";
 constexpr std::string_view kForTheRun = "it holds for the whole run: give it on the command line";
 constexpr std::string_view kDirectory = "name the directory of all pictures with -o";
-constexpr std::string_view kListSeeds = "list the seeds instead: {\"prompt\": \"...\", \"seed\": [1, 2, 3]}";
 
 constexpr auto kRefused = std::to_array<Refused>({
     // A1111's prompts_from_file
     {"sd_model", "one model draws all pictures: name it with --model"},
     {"outpath_samples", kDirectory},
-    {"outpath_grids", kDirectory},
-    {"prompt_for_display", kTakeOut},
     {"styles", "write the words of the style into the prompt"},
     {"subseed", kTakeOut},
     {"subseed_strength", kTakeOut},
     {"seed_resize_from_h", kTakeOut},
     {"seed_resize_from_w", kTakeOut},
     {"sampler_index", "name the sampler: --sampler_name DDIM"},
-    {"batch_size", kForTheRun},
-    {"n_iter", kListSeeds},
     {"restore_faces", kTakeOut},
     {"tiling", "it makes seamless textures, vae_tiling saves memory; take it out of the line"},
     {"do_not_save_samples", kTakeOut},
-    {"do_not_save_grid", kTakeOut},
     // the command line's own
     {"model", "one model draws all pictures: name it with --model"},
-    {"batch_count", kListSeeds},
-    {"num_images_per_prompt", kListSeeds},
     {"output", "give the picture an id, and name the directory with -o"},
     {"dtype", kForTheRun},
     {"device", kForTheRun},
@@ -75,7 +67,15 @@ constexpr auto kRefused = std::to_array<Refused>({
     {"glus", kTakeOut},
 });
 
+// A1111's again: no picture depends on them.
+constexpr auto kHarmless =
+    std::to_array<std::string_view>({"do_not_save_grid", "outpath_grids", "prompt_for_display"});
+
 }  // namespace
+
+bool is_harmless(std::string_view folded_name) {
+  return std::find(kHarmless.begin(), kHarmless.end(), folded_name) != kHarmless.end();
+}
 
 std::optional<std::string_view> why_refused(std::string_view folded_name) {
   const auto* found = std::find_if(kRefused.begin(), kRefused.end(),

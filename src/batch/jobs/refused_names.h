@@ -8,4 +8,7 @@ namespace brume::batch {
 /// other.
 std::optional<std::string_view> why_refused(std::string_view folded_name);
 
+/// Whether it is one that no picture depends on, and may be passed over.
+bool is_harmless(std::string_view folded_name);
+
 }  // namespace brume::batch
