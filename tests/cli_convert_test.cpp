@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -216,6 +217,27 @@ TEST_F(ConvertCommand, ValuesThatFp16DoesNotHoldAreTold) {
                {"unet.conv_out.bias", "fp16", "--dtype bf16"});
   EXPECT_EQ(names(), Words{"models"});
   EXPECT_EQ(convert(copy, "x.safetensors", {"--dtype", "bf16"}).code, 0);
+}
+
+/// What would not be drawn with is told before anything is written.
+TEST_F(ConvertCommand, AModelThatIsNotWholeIsRefused) {
+  const fs::path copy = copy_of("sd1");
+  const fs::path unet = copy / "unet/diffusion_pytorch_model.safetensors";
+  const std::string whole = bytes_of(unet.string());
+  edit_weights(unet, [](EditedTensors& all) { all.erase("conv_out.weight"); });
+  expect_error(convert(copy, "x.safetensors"), 3, {"conv_out.weight", "is missing"});
+  std::ofstream(unet, std::ios::binary) << whole;
+  edit_weights(unet, [](EditedTensors& all) { all.at("conv_out.bias").shape = {2, 2}; });
+  expect_error(convert(copy, "x.safetensors"), 3, {"conv_out.bias", "[2, 2]"});
+  std::ofstream(unet, std::ios::binary) << whole;
+  EXPECT_EQ(names(), Words{"models"});
+  edit_weights(unet, [](EditedTensors& all) {
+    all.at("conv_out.bias").values.at(0) = std::numeric_limits<float>::quiet_NaN();
+  });
+  const Outcome outcome = convert(copy, "x.safetensors");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("1 tensor holds values that are not finite"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("unet.conv_out.bias"), std::string::npos) << outcome.err;
 }
 
 TEST_F(ConvertCommand, SaysWhatItWrote) {

@@ -37,8 +37,10 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   for (const ClipTextConfig& text : text_configs(model.source())) {
     // A tower reads windows of as many tokens as it has places for, each by itself.
     const double window = text_work(text, text.max_tokens).flop();
-    for (const Conditioning& one : words.texts)
-      text_flop += window * static_cast<double>(one.context.size(1) / text.max_tokens);
+    for (const Conditioning& one : words.texts) {
+      const int64_t windows = one.context.size(1) / text.max_tokens;
+      text_flop += window * static_cast<double>(windows);
+    }
   }
   rounds.text.flop = text_flop;
   const double calls =

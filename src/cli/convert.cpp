@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include "adapter_options.h"
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
+#include "brume/base/escape.h"
 #include "brume/base/threads.h"
 #include "brume/pipeline/model_packing.h"
 #include "brume/weights/adapters/adapter_choice.h"
@@ -48,6 +50,17 @@ void print_notes(const ModelConfig& model, const PackSettings& settings) {
   if (settings.dtype != at::kFloat)
     say("note: merged weights are rounded to " + rounded +
         "; with --dtype fp32 they are exactly those of --lora when drawing");
+}
+
+void print_not_finite(const PackedModelFile& made) {
+  constexpr size_t kMostNamed = 3;
+  if (made.not_finite.empty()) return;
+  std::string names;
+  for (size_t i = 0; i < std::min(kMostNamed, made.not_finite.size()); ++i)
+    names += (i == 0 ? "" : ", ") + escape_control(made.not_finite[i]);
+  const size_t count = made.not_finite.size();
+  say("note: " + std::to_string(count) + (count == 1 ? " tensor holds" : " tensors hold") +
+      " values that are not finite, and no picture will be: " + names + (count > kMostNamed ? ", ..." : ""));
 }
 
 void print_result(const ConvertOptions& options, const PackedModelFile& made, double seconds) {
@@ -98,6 +111,7 @@ int run_command(const ConvertOptions& options) {
   print_notes(model, settings);
   const PackedModelFile made = pack_model(model, options.output, settings);
   line.clear();
+  print_not_finite(made);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   if (options.json) {
     print_result(options, made, seconds);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,6 +15,9 @@
 #include "brume/base/dtype.h"
 #include "brume/base/error.h"
 #include "brume/pipeline/packed_tokenizer.h"
+#include "brume/pipeline/prompt_encoder.h"
+#include "brume/unet/unet.h"
+#include "brume/vae/autoencoder.h"
 #include "brume/weights/adapters/adapters.h"
 #include "brume/weights/packed_file.h"
 #include "brume/weights/real_type.h"
@@ -38,6 +42,26 @@ struct Origin {
   at::ScalarType dtype;
 };
 
+/// Gives tensors without their numbers.
+class ShapesAlone : public TensorLoader {
+ public:
+  at::Tensor load(at::IntArrayRef shape, at::ScalarType type, const PartReader& /*read*/) override {
+    return at::empty(shape, at::TensorOptions(type).device(at::kMeta));
+  }
+};
+
+/// Builds all networks without their numbers: tensors that are missing or of another shape are told before
+/// anything is written. Throws kModelInvalid.
+void check_networks(const ModelConfig& model) {
+  const c10::InferenceMode guard;
+  const Placement nowhere(at::kFloat, at::kMeta);
+  const auto loader = std::make_shared<ShapesAlone>();
+  std::vector<std::string> remarks;
+  const PromptEncoder prompts(model.source(), model.embeddings(), nowhere, loader, remarks);
+  const UNet unet(model.source().weights("unet").view(nowhere, loader), model.unet());
+  const auto vae = open_autoencoder(model.source().weights("vae").view(nowhere, loader), model.vae());
+}
+
 class Packing {
  public:
   Packing(const ModelConfig& model, const PackSettings& settings) : model_(model), settings_(settings) {
@@ -48,7 +72,7 @@ class Packing {
   }
 
   PackedModelFile write(const std::filesystem::path& to) {
-    PackedModelFile made{entries_.size(), bytes_, origin()};
+    PackedModelFile made{entries_.size(), bytes_, origin(), {}};
     std::map<std::string, std::string> metadata = texts();
     metadata.emplace(PackedFile::kOriginKey, packed_origin_text(made.origin));
     uint64_t done = 0;
@@ -56,6 +80,7 @@ class Packing {
         to, entries_, metadata,
         [&](const TensorToStream& entry, const ByteSink& sink) {
           const at::Tensor values = read(origins_.at(entry.name), entry);
+          if (!at::isfinite(values).all().item<bool>()) made.not_finite.push_back(entry.name);
           sink({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
           done += entry.bytes;
           settings_.progress(done, bytes_);
@@ -194,7 +219,9 @@ class Packing {
 
 PackedModelFile pack_model(const ModelConfig& model, const std::filesystem::path& to,
                            const PackSettings& settings) {
-  return Packing(model, settings).write(to);
+  Packing packing(model, settings);
+  check_networks(model);
+  return packing.write(to);
 }
 
 }  // namespace brume

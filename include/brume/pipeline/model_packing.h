@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "brume/base/file.h"
 #include "brume/pipeline/model_config.h"
@@ -26,6 +27,8 @@ struct PackedModelFile {
   uint64_t tensors = 0;
   uint64_t bytes = 0;  // of the tensors
   PackedOrigin origin;
+  std::vector<std::string>
+      not_finite;  // tensors that hold infinities or what is no number: stored as they are
 };
 
 /// Writes a model (weights, configurations, tokenizers; adapters merged, another autoencoder taken in) into
