@@ -469,13 +469,36 @@ TEST_F(BatchFailures, LinksInTheDirectoryAreNotFollowed) {
   EXPECT_EQ(bytes_of("grid.png"), "mine");
 }
 
+/// A script that goes on after --status goes on with all of the pictures, or not at all.
+TEST_F(BatchFailures, StatusTellsOfRunsThatEndedTooEarly) {
+  write_jobs("a fox\nan owl\n{\n");
+  const auto status = [&] { return brume({"batch", "--status", "out"}); };
+  EXPECT_EQ(batch({"--shard", "0/2"}).code, 1);
+  EXPECT_EQ(batch({"--shard", "1/2", "--fail-fast"}).code, 0);  // the bad line is the other's
+  EXPECT_EQ(status().code, 0) << status().err;
+  EXPECT_EQ(batch({"--shard", "0/2", "--fail-fast", "--force"}).code, 1);
+  EXPECT_EQ(status().code, 1);
+  EXPECT_NE(status().err.find("the last run of shard 0-of-2 ended before"), std::string::npos)
+      << status().err;
+  EXPECT_EQ(nlohmann::json::parse(brume({"batch", "--status", "--json", "out"}).out)["unfinished"], 1);
+  // A run of the whole sees to the jobs of all shards.
+  EXPECT_EQ(batch().code, 1);
+  EXPECT_EQ(status().code, 0) << status().err;
+  Program stopped({.arguments = words({"--force", "-b", "200"}), .directory = directory_});
+  ASSERT_TRUE(stopped.wait_for(".png", 60));
+  stopped.send(SIGTERM);
+  EXPECT_EQ(stopped.finish(60).code, 128 + SIGTERM);
+  EXPECT_EQ(status().code, 1);
+  EXPECT_NE(status().err.find("the last run ended before"), std::string::npos) << status().err;
+}
+
 TEST_F(BatchFailures, StatusTellsOfPicturesThatHaveGone) {
   write_jobs("a fox\nan owl\n");
   EXPECT_EQ(batch().code, 0);
   fs::remove(directory_ / "out" / pictures().begin()->first);
   const Outcome status = brume({"batch", "--status", "out"});
   EXPECT_EQ(status.code, 1);
-  EXPECT_EQ(status.out, "1 done, 0 failed, 1 missing; the next run draws them again\n");
+  EXPECT_EQ(status.out, "1 done, 0 failed, 1 missing; the next run draws those that its jobs ask for\n");
   EXPECT_EQ(nlohmann::json::parse(brume({"batch", "--status", "--json", "out"}).out)["missing"], 1);
   EXPECT_EQ(batch().code, 0);
   EXPECT_EQ(brume({"batch", "--status", "out"}).out, "2 done, 0 failed\n");

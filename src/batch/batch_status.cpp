@@ -148,6 +148,16 @@ void remark_on_first_shards(const std::vector<Shard>& shards, BatchStatus& statu
   }
 }
 
+void look_for_unfinished(const fs::path& directory, BatchStatus& status) {
+  for (const Shard& shard : kUnfinished.shards_in(directory)) {
+    if (RunLock::holder(kJournalLock.of(directory, shard))) continue;
+    ++status.unfinished;
+    status.remarks.push_back(directory.string() + ": the last run" +
+                             (shard.is_whole() ? "" : " of shard " + shard.name()) +
+                             " ended before it had seen to all of its jobs; the same command goes on");
+  }
+}
+
 }  // namespace
 
 BatchStatus read_status(std::span<const fs::path> directories, size_t most_failures) {
@@ -172,6 +182,7 @@ BatchStatus read_status(std::span<const fs::path> directories, size_t most_failu
       ++status.journals;
     }
     all.insert(all.end(), shards.begin(), shards.end());
+    look_for_unfinished(directory, status);
   }
   remark_on_first_shards(all, status);
   done.count(status);

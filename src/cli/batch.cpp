@@ -24,6 +24,7 @@
 #include "brume/batch/job_defaults.h"
 #include "brume/batch/key_index.h"
 #include "brume/batch/model_digest.h"
+#include "brume/batch/unfinished.h"
 #include "brume/bench/rounds.h"
 #include "brume/pipeline/embeddings.h"
 #include "brume/pipeline/memory.h"
@@ -116,6 +117,7 @@ class Batch {
 
   int draw() {
     const PoliteStop polite;
+    const batch::UnfinishedMark mark(options_.directory, journal_.shard());
     std::exception_ptr failure;
     try {
       while (!run_.stopped() && groups_.begin()) draw_group();
@@ -125,6 +127,7 @@ class Batch {
     }
     try {
       failure_file_->settle(!stopped() && !failure);
+      if (!stopped() && !failure) mark.finish();
       print_grid();
       print_summary();
     } catch (...) {

@@ -40,6 +40,7 @@ int print_status(const BatchOptions& options) {
                 {"missing", status.missing},
                 {"failed", status.failed},
                 {"listed", status.listed},
+                {"unfinished", status.unfinished},
                 {"failures", failures},
                 {"running", status.running},
                 {"remarks", status.remarks}});
@@ -48,13 +49,15 @@ int print_status(const BatchOptions& options) {
     for (const std::string& one : status.remarks) say("note: " + one);
     for (const batch::ListedFailure& one : status.failures)
       say(one.list.string() + " line " + std::to_string(one.line) + ": " + one.reason);
-    const std::string missing =
-        status.missing > 0 ? ", " + std::to_string(status.missing) + " missing; the next run draws them again"
-                           : "";
+    const std::string missing = status.missing > 0
+                                    ? ", " + std::to_string(status.missing) +
+                                          " missing; the next run draws those that its jobs ask for"
+                                    : "";
     print_text(std::to_string(status.done) + " done, " + std::to_string(status.failed) + " failed" + missing +
                "\n");
   }
-  return static_cast<int>(status.failed + status.missing > 0 ? ExitCode::kItemsFailed : ExitCode::kDone);
+  const bool whole = status.failed + status.missing + status.unfinished == 0;
+  return static_cast<int>(whole ? ExitCode::kDone : ExitCode::kItemsFailed);
 }
 
 /// A pipe is opened when its turn comes: its writer may begin later.

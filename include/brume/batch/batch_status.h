@@ -21,6 +21,7 @@ struct BatchStatus {
   int64_t missing = 0;                  // jobs whose pictures were there, and are gone or of another size
   int64_t failed = 0;                   // jobs, each counted once, that are not done anywhere
   int64_t listed = 0;                   // lines of the lists; a job may be in several
+  int64_t unfinished = 0;               // runs that have ended before they had seen to all of their jobs
   std::vector<ListedFailure> failures;  // the first of them
   std::vector<std::string> running;     // who is at work: "brume-journal.0-of-2.jsonl: process 12 on host"
   std::vector<std::string> remarks;

@@ -26,5 +26,7 @@ inline constexpr std::string_view kJournalGate = "brume-journal.gate";
 /// The jobs that failed, and those of a run that has not ended.
 inline constexpr ShardFile kFailureList{"failed", ".jsonl"};
 inline constexpr ShardFile kFreshFailures{".failed", ".jsonl.new"};
+/// There until a run has seen to all of its jobs.
+inline constexpr ShardFile kUnfinished{".brume-unfinished", ""};
 
 }  // namespace brume::batch
