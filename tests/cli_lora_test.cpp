@@ -118,6 +118,14 @@ TEST_F(LoraCommand, WhatFitsNothingIsANoteOrAnError) {
   expect_error(generate({"--lora", "loras/odd.safetensors", "--strict"}), 3,
                {"loras/odd.safetensors", "lora_te2_"});
   EXPECT_EQ(generate({"--lora", "loras/ink.safetensors", "--strict"}).code, 0);
+  // Of many the note names the first; -v tells each.
+  edit_weights(directory_ / "loras/odd.safetensors", [](EditedTensors& tensors) {
+    for (int i = 0; i < 9; ++i) tensors["stray_" + std::to_string(i)] = {{1}, {1}};
+  });
+  EXPECT_EQ(generate({"--lora", "loras/odd.safetensors"}).err.find("stray_8"), std::string::npos);
+  const std::string all = generate({"--lora", "loras/odd.safetensors", "-v"}).err;
+  for (int i = 0; i < 9; ++i)
+    EXPECT_NE(all.find("note: odd: stray_" + std::to_string(i) + " fits nothing"), std::string::npos) << all;
 }
 
 TEST_F(LoraCommand, WrongUseIsOneLine) {

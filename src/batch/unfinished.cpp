@@ -20,8 +20,7 @@ UnfinishedMark::UnfinishedMark(fs::path directory, const Shard& shard)
   const int fd = ::open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   if (fd < 0) {
     throw Error(ExitCode::kOutputFailed, mark.string(),
-                "cannot write: " + std::generic_category().message(errno),
-                "choose a place you may write to");
+                "cannot write: " + std::generic_category().message(errno), "choose a place you may write to");
   }
   ::close(fd);
 }

@@ -244,6 +244,9 @@ class Batch {
     }
     if (const Adapters* adapters = model.adapters()) {
       for (const std::string& line : adapters->remarks()) say_once("note: " + line);
+      if (options_.engine.verbose) {
+        for (const std::string& line : adapters->unmatched()) say_once("note: " + line);
+      }
     }
     constexpr double kPatience = 60;
     batch::WorkerPoolSettings settings{.workers = living_workers(adapters_.words(request)),

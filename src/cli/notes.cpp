@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "brume/weights/adapters/adapters.h"
 #include "say.h"
 
 namespace brume::cli {
@@ -70,6 +71,9 @@ std::optional<EditedPixels> read_noted_pixels(const Request& request) {
 
 void print_notes(const Request& request, const GenerateOptions& options, const Pipeline& pipeline) {
   for (const std::string& line : remark_lines(pipeline, options.engine.verbose)) say(line);
+  if (const Adapters* adapters = pipeline.model().adapters(); adapters != nullptr && options.engine.verbose) {
+    for (const std::string& line : adapters->unmatched()) say("note: " + line);
+  }
   if (request.edit) print_resized(request, "--init-img", request.edit->picture);
   if (request.edit && request.edit->mask) print_resized(request, "--mask", *request.edit->mask);
   if (request.reading.unread == Unread::kTell) print_unread(request, pipeline);

@@ -259,6 +259,8 @@ Adapters::Adapters(const std::vector<AdapterChoice>& choices, const std::vector<
         throw Error(ExitCode::kModelInvalid, where, unmatched_text(matching),
                     "leave --strict out to draw without them");
       remarks_.push_back(choice.name() + ": " + unmatched_text(matching));
+      for (const std::string& key : matching.unmatched())
+        unmatched_.push_back(choice.name() + ": " + escape_control(key) + " fits nothing");
     }
     for (const std::string& remark : matching.remarks()) remarks_.push_back(choice.name() + ": " + remark);
     records_.push_back({choice.name(), strength_text(choice.strength),

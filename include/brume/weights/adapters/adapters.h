@@ -49,11 +49,14 @@ class Adapters {
   Weights adapt(const std::string& component, Weights base) const;
   /// Tensors that fit nothing, and those that change a part of a weight, a line each.
   const std::vector<std::string>& remarks() const { return remarks_; }
+  /// Every tensor that fits nothing: "NAME: lora_unet_x.lora_down.weight fits nothing".
+  const std::vector<std::string>& unmatched() const { return unmatched_; }
   const std::vector<AdapterRecord>& records() const { return records_; }
 
  private:
   std::map<std::string, std::shared_ptr<const AdapterPatches>> patches_;  // by component
   std::vector<std::string> remarks_;
+  std::vector<std::string> unmatched_;
   std::vector<AdapterRecord> records_;
 };
 
