@@ -1,6 +1,7 @@
 // The kernels for one instruction set: compiled several times, each with its own flags and a name for
 // BRUME_MACHINE.
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/attention_amx.h"
 #include "kernels/cpu/norm.h"
 
 namespace brume::kernels::cpu {
@@ -17,6 +18,13 @@ template <class Operand, class T>
 constexpr AttentionKernel attention_kernel() {
   return {kQueries, packed_bytes<Operand>, scratch_bytes<Operand>, pack<Operand, T>, attend<Operand, T>};
 }
+
+#if defined(BRUME_TILES)
+template <>
+constexpr AttentionKernel attention_kernel<Bf16Operand, Bf16>() {
+  return {kQueries, tiles_packed_bytes, tiles_scratch_bytes, pack_tiles, attend_tiles};
+}
+#endif
 
 template <class Operand, class T>
 constexpr DtypeKernels dtype_kernels() {
