@@ -365,6 +365,8 @@ TEST_F(BatchCommand, DevicesAreAList) {
     expect_error(batch({"--devices", devices}), 2, {"--devices", "is none of cpu, cpu:N"});
   expect_error(batch({"--devices", "cpu:256,cpu"}), 2, {"cpu:256,cpu", "more than 256"});
   expect_error(batch({"--devices", "cpu,cuda"}), 2, {"cpu,cuda", "names both"});
+  expect_error(batch({"--devices", "cpu:2", "--device", "cpu"}), 2,
+               {"--devices cpu:2", "beside --device cpu"});
   if (!fs::exists("/dev/nvidiactl"))
     expect_error(batch({"--devices", "cuda:0"}), 2, {"--device cuda:0", "there is no NVIDIA driver"});
 }

@@ -105,6 +105,8 @@ ErrorsAs BatchOptions::errors_as() const {
 std::vector<std::string> BatchOptions::workers() const {
   if (devices.empty()) return {};
   const std::string option = "--devices " + devices;
+  if (engine.device != EngineOptions{}.device)
+    refuse(option, "stands beside --device " + engine.device, "name every device in --devices");
   std::vector<std::string> workers;
   for (const std::string_view entry : split(devices, ',')) {
     for (std::string& device : devices_of(entry, option)) workers.push_back(std::move(device));
