@@ -28,11 +28,8 @@ std::vector<int64_t> tokens_of_rows(const PictureWords& words) {
 
 }  // namespace
 
-void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds) {
-  const ModelConfig& model = pipeline.model();
+void count_work(const ModelConfig& model, const Request& request, const PictureWords& words, Rounds& rounds) {
   const MapSize latents{request.height / model.factor(), request.width / model.factor()};
-  Observer unseen;
-  const PictureWords words = pipeline.words(request, unseen);
   double text_flop = 0;
   for (const ClipTextConfig& text : text_configs(model.source())) {
     // A tower reads windows of as many tokens as it has places for, each by itself.
@@ -56,10 +53,10 @@ void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds
   if (request.decode == DecodeMode::kWhole) rounds.decode.flop = decode_work(model.vae(), latents).flop();
 }
 
-std::map<std::string, std::string> word_options(const Pipeline& pipeline, const Request& request) {
-  Observer unseen;
-  const std::vector<int64_t> tokens = tokens_of_rows(pipeline.words(request, unseen));
-  const int64_t window = text_configs(pipeline.model().source()).front().max_tokens;
+std::map<std::string, std::string> word_options(const ModelConfig& model, const Request& request,
+                                                const PictureWords& words) {
+  const std::vector<int64_t> tokens = tokens_of_rows(words);
+  const int64_t window = text_configs(model.source()).front().max_tokens;
   const auto is_usual = [window](int64_t one) { return one == window; };
   const size_t usual_rows = request.guidance.active() ? 2 : 1;
   if (tokens.size() == usual_rows && std::all_of(tokens.begin(), tokens.end(), is_usual)) return {};

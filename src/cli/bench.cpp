@@ -71,8 +71,7 @@ std::map<std::string, std::string> options_of(const Request& request, const Engi
   if (sampling.cfg_rescale > 0) options["cfg_rescale"] = shortest_number(sampling.cfg_rescale);
   if (request.decode == DecodeMode::kTiled) options["vae_tiling"] = "true";
   if (request.clip_skip > 1) options["clip_skip"] = std::to_string(request.clip_skip);
-  for (const auto& [component, place] : engine.components)
-    options[component] = std::filesystem::path(place).filename().string();
+  options.merge(component_names(engine));
   return options;
 }
 
@@ -176,7 +175,9 @@ class Bench {
     const Clock::time_point start = Clock::now();
     const Pipeline pipeline = open_pipeline(model_, compute_);
     result.load_seconds = seconds_since(start);
-    take_words(pipeline);
+    Observer unseen;
+    const PictureWords words = pipeline.words(request_, unseen);
+    take_words(words);
     result.conditions.peak_before = measured_peak();
     const bench::MachineWatch watch;
     bench::Rounds rounds = draw(pipeline, options_.limits);
@@ -185,14 +186,14 @@ class Bench {
     result.conditions.peak_after = measured_peak();
     result.peak_memory_bytes = compute_.peak_memory();
     if (rounds.stopped) return;
-    bench::count_work(pipeline, request_, rounds);
+    bench::count_work(model_, request_, words, rounds);
     if (options_.profile) result.profile = profile_of(pipeline);
     take(std::move(rounds));
   }
 
   /// How many tokens the UNet reads is known by the model's tokenizers alone.
-  void take_words(const Pipeline& pipeline) {
-    report_.result.workload.options.merge(bench::word_options(pipeline, request_));
+  void take_words(const PictureWords& words) {
+    report_.result.workload.options.merge(bench::word_options(model_, request_, words));
     if (baseline_) baseline_->check_comparable(report_.result.workload);
   }
 

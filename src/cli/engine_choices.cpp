@@ -27,15 +27,14 @@ double usual_work(const ModelConfig& model) {
   return model.step_work(usual.width, usual.height);
 }
 
-/// Of files and directories, as recipes have them.
+}  // namespace
+
 std::map<std::string, std::string> component_names(const EngineOptions& engine) {
   std::map<std::string, std::string> names;
   for (const auto& [component, place] : engine.components)
     names[component] = std::filesystem::path(place).filename().string();
   return names;
 }
-
-}  // namespace
 
 ModelConfig open_model(const EngineOptions& engine) {
   ModelChoices choices;

@@ -2,6 +2,8 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "brume/batch/runner.h"
 #include "brume/image/recipe.h"
@@ -13,6 +15,8 @@ namespace brume::cli {
 
 /// The model that the options name, with what they say of it.
 ModelConfig open_model(const EngineOptions& engine);
+/// Names of the files and directories that components come from, as recipes have them.
+std::map<std::string, std::string> component_names(const EngineOptions& engine);
 /// What denoises, for the recipe.
 RecipeEngine recipe_engine(const EngineOptions& engine, const Compute& compute, const ModelConfig& model);
 

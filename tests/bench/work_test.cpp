@@ -122,7 +122,8 @@ TEST(Rounds, MeasureEveryPartOfEveryRound) {
   EXPECT_EQ(rounds.failed_stage, "");
   ASSERT_EQ(rounds.pictures.size(), 2U);
   EXPECT_NE(rounds.pictures[0].pixels, rounds.pictures[1].pixels);
-  count_work(pipeline, request, rounds);
+  Observer unseen;
+  count_work(pipeline.model(), request, pipeline.words(request, unseen), rounds);
   EXPECT_EQ(rounds.step.flop, 4 * unet_work(pipeline.model().unet(), {8, 8}, kTokens).flop())
       << "two pictures, guided";
 }

@@ -40,12 +40,13 @@ struct Rounds {
 Rounds draw_rounds(const Pipeline& pipeline, const Request& request, const Limits& limits,
                    const std::function<bool(const RoundsProgress&)>& go_on);
 
-/// Fills in how much work the parts of a round are.
-void count_work(const Pipeline& pipeline, const Request& request, Rounds& rounds);
+/// Fills in how much work the parts of a round are. `words` are the request's, by Pipeline::words.
+void count_work(const ModelConfig& model, const Request& request, const PictureWords& words, Rounds& rounds);
 
 /// What of a workload's options the words are: {"tokens", "154+77"}, of the texts that the UNet reads, the
 /// negative prompt's first. Nothing for prompts of one window and one part.
-std::map<std::string, std::string> word_options(const Pipeline& pipeline, const Request& request);
+std::map<std::string, std::string> word_options(const ModelConfig& model, const Request& request,
+                                                const PictureWords& words);
 
 /// What encoding a prompt takes, of one length of the text encoder; longer prompts take it again.
 struct PromptWork {
