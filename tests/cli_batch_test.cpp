@@ -496,7 +496,10 @@ TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
   std::ofstream lines(directory_ / "jobs.txt");
   for (int i = 1; i <= jobs; ++i) lines << "picture number " << i << " --d " << i << "\n";
   lines.close();
-  Program program({.arguments = words({}), .directory = directory_});
+  // So many as are asked for are drawn by the embedded model, as people have it; else by one that takes a
+  // millisecond.
+  Words command = wanted != nullptr ? Words{"batch", "jobs.txt", "-o", "out", "--steps", "2"} : words({});
+  Program program({.arguments = command, .directory = directory_});
   const auto descriptors = [&] {
     const fs::directory_iterator open("/proc/" + std::to_string(program.pid()) + "/fd");
     return std::distance(begin(open), end(open));
@@ -544,7 +547,8 @@ TEST_F(BatchCommand, ManyJobsTakeNoMoreMemoryThanAFew) {
   const std::string line = "picture number " + std::to_string(jobs / 2);
   text.replace(text.find(line + " "), line.size(), "another picture");
   write_jobs(text);
-  const nlohmann::json again = summary();
+  command.emplace_back("--json");
+  const nlohmann::json again = nlohmann::json::parse(brume(command).out);
   EXPECT_EQ(again["drawn"], 1);
   EXPECT_EQ(again["skipped"], jobs - 1);
 }
