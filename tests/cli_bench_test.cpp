@@ -156,6 +156,18 @@ TEST_F(BenchCommand, RefusesABaselineOfOtherWork) {
                {"old.json", "tokens is not used", "77+77+77"});
 }
 
+TEST_F(BenchCommand, HoldsALongPromptAgainstItsOwnResult) {
+  const Words words{"--arch", "tiny", "-p", "a fox BREAK snow"};
+  std::ofstream(directory_ / "old.json") << result(words, kEnough);
+  Words again = words;
+  again.insert(again.end(), {"--baseline", "old.json", "--max-regress", "99%"});
+  EXPECT_EQ(result(again, kEnough)["options"]["tokens"], "77+154");
+  again[3] = "a fox BREAK snow BREAK ice";
+  expect_error(bench(again), 4, {"old.json", "tokens is 77+154", "77+231"});
+  again[3] = "a fox";
+  expect_error(bench(again), 4, {"old.json", "tokens is 77+154", "not used"});
+}
+
 TEST_F(BenchCommand, CountsEachWindowAndEachPartOfAPrompt) {
   const auto counted = [&](const std::string& prompt, const char* component) {
     return result({"--arch", "tiny", "-p", prompt}, 1)["components"][component]["gflop"].get<double>();
@@ -217,6 +229,7 @@ TEST_F(BenchCommand, WrongOptionsAreNamed) {
   expect_error(bench({"--arch", "tiny", "-W", "65"}), 2, {"--width 65", "64"});
   expect_error(bench({"-m", "nowhere"}), 3, {"nowhere"});
   expect_error(bench({"--arch", "tiny", "--html", "no/where.html"}), 5, {"no: no such directory"});
+  expect_error(bench({"--arch", "tiny", "--html", "-"}), 2, {"--html -", "name a file"});
 }
 
 TEST_F(BenchCommand, ASignalStopsItAtTheNextStep) {

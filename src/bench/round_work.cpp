@@ -62,7 +62,7 @@ std::map<std::string, std::string> word_options(const ModelConfig& model, const 
   if (tokens.size() == usual_rows && std::all_of(tokens.begin(), tokens.end(), is_usual)) return {};
   std::string text;
   for (const int64_t one : tokens) text += (text.empty() ? "" : "+") + std::to_string(one);
-  return {{"tokens", text}};
+  return {{kTokensOption, text}};
 }
 
 PromptWork prompt_work(const ModelConfig& model) {

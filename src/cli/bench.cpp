@@ -140,7 +140,7 @@ class Bench {
     report_.limits = options.error_limits;
     if (options.baseline) {
       baseline_ = bench::Baseline::read(*options.baseline);
-      baseline_->check_comparable(report_.result.workload);
+      check_before_loading(*baseline_);
     }
     check_weights_fit(model_, compute_, report_.result.workload.arch);
     if (options.error_limits.any()) check_weights_fit(model_, exact_, "the fp32 reference");
@@ -189,6 +189,15 @@ class Bench {
     bench::count_work(model_, request_, words, rounds);
     if (options_.profile) result.profile = profile_of(pipeline);
     take(std::move(rounds));
+  }
+
+  /// How many tokens the UNet reads is not known yet: as many as the baseline's read.
+  void check_before_loading(const bench::Baseline& baseline) const {
+    bench::Workload known = report_.result.workload;
+    const auto& theirs = baseline.workload.options;
+    if (const auto tokens = theirs.find(bench::kTokensOption); tokens != theirs.end())
+      known.options.insert(*tokens);
+    baseline.check_comparable(known);
   }
 
   /// How many tokens the UNet reads is known by the model's tokenizers alone.

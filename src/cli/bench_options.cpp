@@ -100,6 +100,7 @@ void check_options(const BenchOptions& options) {
            "leave them out, or name one with -m");
   if (options.max_regress && !options.baseline)
     refuse("--max-regress", "nothing to compare with", "name the JSON of an earlier run with --baseline");
+  if (options.html == "-") refuse("--html -", "standard output has the result", "name a file");
 }
 
 }  // namespace brume::cli

@@ -43,6 +43,9 @@ Rounds draw_rounds(const Pipeline& pipeline, const Request& request, const Limit
 /// Fills in how much work the parts of a round are. `words` are the request's, by Pipeline::words.
 void count_work(const ModelConfig& model, const Request& request, const PictureWords& words, Rounds& rounds);
 
+/// The option of a workload that its words are.
+inline constexpr const char* kTokensOption = "tokens";
+
 /// What of a workload's options the words are: {"tokens", "154+77"}, of the texts that the UNet reads, the
 /// negative prompt's first. Nothing for prompts of one window and one part.
 std::map<std::string, std::string> word_options(const ModelConfig& model, const Request& request,
