@@ -189,10 +189,10 @@ WorkerFaults BatchRun::worker_faults() {
                 listener_.on_worker_died(worker, why);
               },
           .given_up =
-              [this](const LostWorker& worker) {
+              [this](const LostWorker& worker, bool is_last) {
                 const Guard guard(mutex_);
                 lost_workers_.push_back(worker);
-                listener_.on_worker_given_up(worker);
+                if (!is_last) listener_.on_worker_given_up(worker);  // else it is told as what ends the batch
               }};
 }
 

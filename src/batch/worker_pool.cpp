@@ -289,18 +289,20 @@ class WorkerPool::Run {
     return true;
   }
 
-  /// Goes on with the other workers, where there are any left.
+  /// Goes on with the other workers; where there are none left, the batch ends with what this one died of.
   void give_up(size_t number, const WorkerEnd& end) {
     Worker& worker = crew_.workers[number];
     const WorkerName& name = settings_.workers[number].name;
     std::string why = end.advice();
     if (worker.fruitless_starts == kMostFruitlessStarts) why = kDrewNothing + why;
+    bool is_last = false;
     {
       const Lock lock(mutex_);
       worker.given_up = true;
-      if (crew_.all_given_up()) throw Error(end.exit_code(), name.text(), why);
+      is_last = crew_.all_given_up();
     }
-    settings_.faults.given_up({name, why});
+    settings_.faults.given_up({name, why}, is_last);
+    if (is_last) throw Error(end.exit_code(), name.text(), why);
   }
 
   WorkerPool& pool_;

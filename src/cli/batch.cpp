@@ -119,20 +119,26 @@ class Batch {
     const PoliteStop polite;
     const batch::UnfinishedMark mark(options_.directory, journal_.shard());
     std::exception_ptr failure;
-    try {
+    const auto attempt = [&failure](const auto& step) {
+      try {
+        step();
+      } catch (...) {
+        if (!failure) failure = std::current_exception();  // the first is what it comes from
+      }
+    };
+    attempt([&] {
       while (!run_.stopped() && groups_.begin()) draw_group();
       if (grid_ && !stopped()) grid_->draw();
-    } catch (...) {
-      failure = std::current_exception();  // what is done is told all the same
-    }
-    try {
+    });
+    attempt([&] {
       failure_file_->settle(!stopped() && !failure);
       if (!stopped() && !failure) mark.finish();
+    });
+    // What is done is told all the same.
+    attempt([&] {
       print_grid();
       print_summary();
-    } catch (...) {
-      if (!failure) failure = std::current_exception();  // the first is what it comes from
-    }
+    });
     if (failure) std::rethrow_exception(failure);
     return exit_code();
   }

@@ -41,7 +41,7 @@ class WorkerPools : public TemporaryDirectory {
   WorkerFaults faults() {
     return {.died = [this](const WorkerName&, const std::string&) { ++deaths_; },
             .given_up =
-                [this](const LostWorker& worker) {
+                [this](const LostWorker& worker, bool /*is_last*/) {
                   const std::lock_guard lock(lost_mutex_);
                   lost_.push_back(worker);
                 }};
@@ -236,8 +236,8 @@ TEST_F(WorkerPools, TheBatchEndsWhenAllWorkersAreGivenUp) {
     draw({worker("never"), worker("short", "no memory; use less")}, 10);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(lost_.size(), 1U);
-    const bool last_was_short = lost_[0].name.number == 1;
+    ASSERT_EQ(lost_.size(), 2U);
+    const bool last_was_short = lost_[1].name.number == 2;
     EXPECT_EQ(error.code(), last_was_short ? ExitCode::kOutOfMemory : ExitCode::kGpuFault);
     const std::string name = last_was_short ? "worker 2 (cpu): " : "worker 1 (cpu): ";
     EXPECT_EQ(std::string(error.what()).find(name + "4 starts in a row drew nothing, the last: "), 0U)

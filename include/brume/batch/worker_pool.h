@@ -32,8 +32,8 @@ struct LostWorker {
 struct WorkerFaults {
   /// It had its model, and is started again.
   std::function<void(const WorkerName&, const std::string& why)> died = [](auto&&...) {};
-  /// It is not started again; the others go on.
-  std::function<void(const LostWorker&)> given_up = [](auto&&...) {};
+  /// It is not started again. The others go on, unless it was the last.
+  std::function<void(const LostWorker&, bool is_last)> given_up = [](auto&&...) {};
 };
 
 struct WorkerPoolSettings {
